@@ -1,0 +1,16 @@
+# drover_llhttp: the HTTP parser of Node.js. Newer Debians and other systems package it as a library; Debian 12
+# ships its C sources in node-llhttp.
+find_library(LLHTTP_LIBRARY llhttp)
+find_path(LLHTTP_INCLUDE llhttp.h PATH_SUFFIXES llhttp HINTS /usr/share/include/llhttp)
+if(LLHTTP_LIBRARY AND LLHTTP_INCLUDE)
+    add_library(drover_llhttp INTERFACE)
+    target_link_libraries(drover_llhttp INTERFACE ${LLHTTP_LIBRARY})
+    target_include_directories(drover_llhttp SYSTEM INTERFACE ${LLHTTP_INCLUDE})
+    return()
+endif()
+find_path(LLHTTP_SOURCES llhttp.c HINTS /usr/share/llhttp)
+if(NOT LLHTTP_SOURCES OR NOT LLHTTP_INCLUDE)
+    message(FATAL_ERROR "llhttp not found: install libllhttp-dev, or node-llhttp on Debian 12")
+endif()
+add_library(drover_llhttp OBJECT ${LLHTTP_SOURCES}/api.c ${LLHTTP_SOURCES}/http.c ${LLHTTP_SOURCES}/llhttp.c)
+target_include_directories(drover_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})

@@ -1,0 +1,24 @@
+// The difference between two images: what changed, and what it takes to apply it. Runs in: the config reader.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "conf/image.h"
+
+namespace drover {
+
+// Ordered: the whole difference is the largest of its parts.
+enum class Change : std::uint32_t { none = 0, hot, fresh, restart };
+const char* to_text(Change change) noexcept;
+
+struct Difference {
+    Change change = Change::none;
+    std::vector<std::string> lines;         // "pool.main.workers: 2 -> 4 (hot)"; long values cut
+    std::vector<std::string> restart_keys;  // "master.runtime_dir"
+};
+
+Difference compare(const Image& running, const Image& next);
+
+}  // namespace drover

@@ -1,0 +1,49 @@
+// Document is a parsed configuration file as a plain tree, each value with its place: what toml++ said, free of toml++.
+// Runs in: the config reader only (the master never parses configuration).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace drover {
+
+struct SourcePlace {
+    std::uint32_t line = 0;  // from 1; 0: no place (a default)
+    std::uint32_t column = 0;
+};
+
+enum class DocumentKind : std::uint8_t { boolean, integer, number, text, list, table, date };
+const char* to_text(DocumentKind kind) noexcept;  // "a boolean", "an integer", ...
+
+struct DocumentValue {
+    std::string name;  // key in its table; empty in a list
+    DocumentKind kind = DocumentKind::table;
+    SourcePlace place;
+    bool boolean = false;
+    std::int64_t integer = 0;
+    double number = 0;
+    std::string text;
+    std::vector<DocumentValue> children;  // of a table or list, in the file's order
+
+    const DocumentValue* find(std::string_view child) const noexcept;
+};
+
+// A configuration that cannot be used: one line a finding, each "FILE:LINE:COLUMN: what is wrong; what would be right".
+struct ConfigError {
+    std::vector<std::string> findings;
+};
+
+struct Document {
+    std::string path;       // absolute
+    std::string directory;  // of the file, absolute: relative paths in the configuration start here
+    DocumentValue root;
+
+    std::string place_text(SourcePlace place) const;  // "FILE:LINE:COLUMN"
+};
+
+inline constexpr std::size_t max_config_bytes = 4 * 1024 * 1024;
+inline constexpr std::size_t max_config_depth = 32;
+
+}  // namespace drover

@@ -1,0 +1,129 @@
+// Image is one configuration as flat bytes: a header and a tree of nodes that describe themselves (name, type, how a
+// change is applied), offsets instead of pointers. It lies in a sealed memfd; every process maps it read-only and checks it
+// before use. Image trusts nothing that it maps: header, checksum, and each node's bounds are verified once, in open(); after
+// that reading cannot fail. Runs in: config reader (ImageBuilder), master and worker (Image).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/shared_memory.h"
+
+namespace drover {
+
+enum class ValueType : std::uint8_t {
+    boolean = 1,
+    integer,
+    duration,  // integer, milliseconds
+    size,      // integer, bytes
+    text,
+    list,   // children without names
+    table,  // children with names
+};
+
+// What it takes to apply a change of the value.
+enum class Apply : std::uint8_t {
+    hot = 1,  // running workers can take it over
+    fresh,    // new workers
+    restart,  // a new master: a reload that changes it is refused
+};
+
+struct ImageHeader {
+    static constexpr std::uint64_t expected_magic = 0x31474d4956524444;  // "DDRVIMG1"
+    static constexpr std::uint32_t expected_version = 1;
+
+    std::uint64_t magic = expected_magic;
+    std::uint32_t version = expected_version;
+    std::uint32_t header_size = sizeof(std::uint64_t) * 7;
+    std::uint64_t total_size = 0;
+    std::uint64_t checksum = 0;  // over everything behind the header
+    std::uint32_t node_count = 0;
+    std::uint32_t node_stride = 0;
+    std::uint64_t nodes_offset = 0;
+    std::uint64_t strings_offset = 0;
+};
+static_assert(sizeof(ImageHeader) == 56);
+
+// Node 0 is the root table. Children are contiguous and come after their parent.
+struct ImageRecord {
+    std::uint32_t name_offset = 0;  // in the strings
+    std::uint32_t name_size = 0;
+    std::uint8_t type = 0;   // ValueType
+    std::uint8_t apply = 0;  // Apply
+    std::uint8_t is_default = 0;
+    std::uint8_t reserved = 0;
+    std::uint32_t first_child = 0;  // node index; of a table or list
+    std::uint32_t child_count = 0;
+    std::uint32_t text_offset = 0;  // in the strings; of a text, or the word that an integer stands for ("auto", "off")
+    std::uint32_t text_size = 0;
+    std::uint32_t reserved2 = 0;
+    std::int64_t integer = 0;  // also boolean, duration, size
+};
+static_assert(sizeof(ImageRecord) == 40);
+
+inline constexpr std::size_t max_image_bytes = 16 * 1024 * 1024;
+
+class ImageNode {
+  public:
+    ImageNode() noexcept = default;  // no node
+
+    explicit operator bool() const noexcept { return record_ != nullptr; }
+    std::string_view name() const noexcept;
+    ValueType type() const noexcept;
+    Apply apply() const noexcept;
+    bool is_default() const noexcept;
+    bool boolean() const noexcept;
+    std::int64_t integer() const noexcept;
+    std::string_view text() const noexcept;  // valid as long as the image
+
+    std::uint32_t size() const noexcept;  // number of children
+    ImageNode child(std::uint32_t index) const noexcept;
+    ImageNode find(std::string_view child_name) const noexcept;  // no node when there is none
+
+  private:
+    friend class Image;
+    ImageNode(const std::byte* image, const ImageRecord* record) noexcept : image_(image), record_(record) {}
+    const std::byte* image_ = nullptr;
+    const ImageRecord* record_ = nullptr;
+};
+
+class Image {
+  public:
+    // Checks seals and size, maps MAP_PRIVATE read-only and verifies. Throws std::runtime_error that says what is wrong.
+    static Image open(int fd);
+    // Verifies bytes that somebody else holds for as long as the image is used.
+    static Image view(std::span<const std::byte> bytes);
+
+    ImageNode root() const noexcept;
+    std::size_t size() const noexcept { return bytes_.size(); }
+    std::span<const std::byte> bytes() const noexcept { return bytes_; }
+
+  private:
+    Image() = default;
+    void verify() const;
+
+    Mapping mapping_;
+    std::span<const std::byte> bytes_;
+};
+
+// What a configuration check produces before it is flattened.
+struct ImageValue {
+    std::string name;
+    ValueType type = ValueType::table;
+    Apply apply = Apply::fresh;
+    bool is_default = false;
+    std::int64_t integer = 0;
+    std::string text;
+    std::vector<ImageValue> children;
+};
+
+// The flat bytes of `root`. Throws std::length_error when they would exceed max_image_bytes.
+std::vector<std::byte> build_image(const ImageValue& root);
+// Copies them into a new memfd and seals it.
+UniqueFd publish_image(std::span<const std::byte> image);
+
+}  // namespace drover

@@ -1,0 +1,143 @@
+// EventLoop is one process's libevent base (raw events; no bufferevents). FdWatch, Timer and SignalWatch are
+// registrations in it; each is owned by whoever reacts to it and must be destroyed before the loop and before the
+// descriptor it watches is closed (a closed descriptor that another process still holds leaves a ghost in epoll).
+// An exception thrown by a callback does not cross libevent's frames: it stops the loop and run() rethrows it.
+// event_loop.cpp is the only file that includes libevent. Runs in: every process, one loop each, one thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+
+#include "core/callback.h"
+
+struct event_base;
+
+namespace drover {
+
+class EventLoop {
+  public:
+    // Throws std::runtime_error when the kernel gives no epoll descriptor.
+    EventLoop();
+    ~EventLoop();
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+
+    // Dispatches until stop(). Rethrows the first exception of a callback.
+    void run();
+
+    // Dispatches what is ready, waiting at most `max_wait` for the first event. For tests and short drains.
+    void run_once(std::chrono::milliseconds max_wait);
+
+    // Ends run() after the callback that is running.
+    void stop() noexcept;
+
+    // In a forked child, on the loop it inherited: gives the child a kernel queue of its own (event_reinit), then
+    // frees the base, so that nothing the child does touches the parent's registrations. The parent's FdWatch,
+    // Timer and SignalWatch objects must not be used or destroyed in the child afterwards.
+    void abandon_in_child() noexcept;
+
+    // CLOCK_MONOTONIC, read once per round of the loop while callbacks run; a fresh reading outside of run().
+    std::int64_t now_ms() const noexcept;
+
+  private:
+    friend class FdWatch;
+    friend class Timer;
+    friend class SignalWatch;
+    void keep_exception() noexcept;
+
+    event_base* base_ = nullptr;
+    std::exception_ptr failure_;
+};
+
+// Room for one libevent `struct event`, so that this header needs none of libevent's. Checked in event_loop.cpp.
+struct alignas(8) EventStorage {
+    std::byte bytes[128];
+};
+
+// What a descriptor is watched for. `none` keeps the registration's handler but asks the kernel for nothing.
+enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write = 3 };
+
+// What happened. Level-triggered. A hang-up or an error is reported as both, so that the next call shows it.
+struct Readiness {
+    bool readable = false;
+    bool writable = false;
+};
+
+// A descriptor in the loop. The descriptor is borrowed. Special state: stopped (not in any loop).
+// A handler may destroy its own FdWatch or any other one.
+class FdWatch {
+  public:
+    using Handler = Callback<void(Readiness)>;
+
+    FdWatch() noexcept = default;
+    ~FdWatch() { stop(); }
+    FdWatch(const FdWatch&) = delete;
+    FdWatch& operator=(const FdWatch&) = delete;
+
+    // Throws std::system_error when the kernel refuses the descriptor (a regular file: EPERM).
+    void start(EventLoop& loop, int fd, Interest interest, Handler handler);
+
+    // Changes the interest; no system call when it is the same already.
+    void want(Interest interest);
+
+    void stop() noexcept;
+    bool started() const noexcept { return loop_ != nullptr; }
+    Interest interest() const noexcept { return interest_; }
+    EventLoop* loop() const noexcept { return loop_; }
+
+  private:
+    static void dispatch(int fd, short what, void* self);
+
+    EventStorage event_{};
+    EventLoop* loop_ = nullptr;
+    Handler handler_;
+    Interest interest_ = Interest::none;
+};
+
+// A timer on CLOCK_MONOTONIC. Special state: stopped. Starting a started timer moves it.
+class Timer {
+  public:
+    using Handler = Callback<void()>;
+
+    Timer(EventLoop& loop, Handler handler) noexcept;
+    ~Timer() { stop(); }
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+
+    void start_once(std::chrono::milliseconds after);
+    void start_every(std::chrono::milliseconds period);
+    void stop() noexcept;
+    bool started() const noexcept { return started_; }
+
+  private:
+    static void dispatch(int fd, short what, void* self);
+    void start(std::chrono::milliseconds after, bool repeat);
+
+    EventStorage event_{};
+    EventLoop& loop_;
+    Handler handler_;
+    bool repeat_ = false;
+    bool started_ = false;
+};
+
+// A signal, delivered as an ordinary event. One loop a process may hold signal watches.
+class SignalWatch {
+  public:
+    using Handler = Callback<void(int signal)>;
+
+    SignalWatch(EventLoop& loop, int signal, Handler handler);
+    ~SignalWatch();
+    SignalWatch(const SignalWatch&) = delete;
+    SignalWatch& operator=(const SignalWatch&) = delete;
+
+  private:
+    static void dispatch(int signal, short what, void* self);
+
+    EventStorage event_{};
+    EventLoop& loop_;
+    Handler handler_;
+};
+
+}  // namespace drover

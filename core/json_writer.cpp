@@ -1,0 +1,143 @@
+#include "core/json_writer.h"
+
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "core/check.h"
+
+namespace drover {
+
+namespace {
+
+// The length of the UTF-8 sequence that `text` begins with, 0 when it begins with none (RFC 3629: no overlong forms,
+// no surrogates, nothing above U+10FFFF).
+std::size_t utf8_sequence(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
+    const unsigned char first = byte(0);
+    if (first < 0x80) return 1;
+    const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+    for (std::size_t index = 1; index < length; ++index)
+        if ((byte(index) & 0xc0) != 0x80) return 0;
+    const unsigned char second = byte(1);
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
+    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
+    return length;
+}
+
+}  // namespace
+
+void JsonWriter::new_line() {
+    if (indent_ == 0) return;
+    out_.push_back('\n');
+    out_.append(levels_.size() * indent_, ' ');
+}
+
+void JsonWriter::before_value() {
+    if (levels_.empty()) {
+        DROVER_CHECK(out_.empty());
+        return;
+    }
+    Level& level = levels_.back();
+    if (level.close == '}') {
+        DROVER_CHECK(level.has_key);
+        level.has_key = false;
+        return;
+    }
+    if (!level.empty) out_.push_back(',');
+    level.empty = false;
+    new_line();
+}
+
+void JsonWriter::key(std::string_view name) {
+    DROVER_CHECK(!levels_.empty() && levels_.back().close == '}' && !levels_.back().has_key);
+    Level& level = levels_.back();
+    if (!level.empty) out_.push_back(',');
+    level.empty = false;
+    level.has_key = true;
+    new_line();
+    write_text(name);
+    out_.append(indent_ == 0 ? ":" : ": ");
+}
+
+void JsonWriter::begin(char bracket) {
+    before_value();
+    out_.push_back(bracket);
+    levels_.push_back(Level{.close = bracket == '{' ? '}' : ']'});
+}
+
+void JsonWriter::end(char bracket) {
+    DROVER_CHECK(!levels_.empty() && levels_.back().close == bracket && !levels_.back().has_key);
+    const bool empty = levels_.back().empty;
+    levels_.pop_back();
+    if (!empty) new_line();
+    out_.push_back(bracket);
+}
+
+void JsonWriter::value(std::string_view text) {
+    before_value();
+    write_text(text);
+}
+
+void JsonWriter::value(bool truth) {
+    before_value();
+    out_.append(truth ? "true" : "false");
+}
+
+void JsonWriter::value(double number) {
+    if (!std::isfinite(number)) return null();
+    before_value();
+    char buffer[32];
+    const auto result = std::to_chars(buffer, buffer + sizeof buffer, number);
+    out_.append(buffer, result.ptr);
+}
+
+void JsonWriter::null() {
+    before_value();
+    out_.append("null");
+}
+
+void JsonWriter::write_signed(std::int64_t number) {
+    before_value();
+    out_.append(std::to_string(number));
+}
+
+void JsonWriter::write_unsigned(std::uint64_t number) {
+    before_value();
+    out_.append(std::to_string(number));
+}
+
+void JsonWriter::write_text(std::string_view text) {
+    static constexpr char hex[] = "0123456789abcdef";
+    out_.push_back('"');
+    while (!text.empty()) {
+        const char first = text.front();
+        const auto code = static_cast<unsigned char>(first);
+        const std::size_t length = utf8_sequence(text);
+        if (length == 0) {
+            out_.append("\xef\xbf\xbd");
+        } else if (first == '"' || first == '\\') {
+            out_.append({'\\', first});
+        } else if (first == '\n') {
+            out_.append("\\n");
+        } else if (first == '\t') {
+            out_.append("\\t");
+        } else if (first == '\r') {
+            out_.append("\\r");
+        } else if (code < 0x20 || code == 0x7f) {
+            out_.append({'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]});
+        } else {
+            out_.append(text.substr(0, length));
+        }
+        text.remove_prefix(length == 0 ? 1 : length);
+    }
+    out_.push_back('"');
+}
+
+std::string JsonWriter::take() {
+    DROVER_CHECK(levels_.empty());
+    return std::exchange(out_, {});
+}
+
+}  // namespace drover

@@ -1,0 +1,77 @@
+// Listener is one listening address and its sockets: a reuseport group with a socket a slot, or one socket that all
+// slots share. The master owns it for as long as any generation names it; workers get duplicates. Sockets are bound
+// by bind_listener and listen only when listen() says so, because the kernel gives a socket connections from then on.
+// Runs in: the master. Source of the traps: socket(7), tcp(7), and docs/process-model.md.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/unique_fd.h"
+
+namespace drover {
+
+enum class Balance { reuseport, shared };
+
+struct ListenerOptions {
+    Balance balance = Balance::reuseport;  // unix sockets are always shared (EOPNOTSUPP)
+    int backlog = 4096;                    // capped by net.core.somaxconn
+    bool nodelay = true;                   // TCP_NODELAY, inherited by accepted sockets
+    int defer_accept_s = 0;                // TCP_DEFER_ACCEPT, seconds; 0: off
+    bool keepalive = false;                // SO_KEEPALIVE, inherited by accepted sockets
+    int keepalive_idle_s = 0;              // TCP_KEEPIDLE; 0: the system's
+    int keepalive_interval_s = 0;          // TCP_KEEPINTVL; 0: the system's
+    int keepalive_count = 0;               // TCP_KEEPCNT; 0: the system's
+    bool ipv6_only = true;                 // IPV6_V6ONLY
+    unsigned unix_mode = 0666;             // permissions of a unix path
+
+    friend bool operator==(const ListenerOptions&, const ListenerOptions&) = default;
+};
+
+class Listener {
+  public:
+    // Binds `slots` sockets (one when shared). The first is bound without SO_REUSEPORT, so that another process's
+    // socket on the address is an error, and gets the option afterwards. A stale unix path is replaced; one that
+    // answers, or a file that is no socket, is refused. Throws std::system_error: "bind 127.0.0.1:80: ...".
+    static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots);
+
+    Listener(Listener&&) noexcept = default;
+    Listener& operator=(Listener&&) noexcept;
+    // Closes the sockets and removes the path of a unix socket, if it is still this one's inode.
+    ~Listener();
+
+    // The address as bound: with the kernel's port when 0 was asked for.
+    const Address& address() const noexcept { return address_; }
+    const ListenerOptions& options() const noexcept { return options_; }
+    bool shared() const noexcept { return options_.balance == Balance::shared; }
+
+    unsigned sockets() const noexcept { return static_cast<unsigned>(sockets_.size()); }
+    // The socket that worker `slot` accepts from; borrowed.
+    int socket_for(unsigned slot) const noexcept;
+
+    // Binds more sockets of a reuseport group, or closes the highest ones (what waits in their queues is reset: drain them
+    // first). Nothing to do for a shared one. Strong guarantee: on an exception the group is as before.
+    void resize(unsigned slots);
+
+    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive).
+    void set_options(const ListenerOptions& options);
+
+    // listen(2) on every socket that does not yet, lowest slot first. Throws std::system_error (EADDRINUSE).
+    void listen();
+
+  private:
+    Listener(const Address& address, const ListenerOptions& options);
+    UniqueFd bind_one(bool first);
+    void apply_options(int fd) const;
+    void remove_path() noexcept;
+
+    Address address_;
+    ListenerOptions options_;
+    std::vector<UniqueFd> sockets_;
+    unsigned listening_ = 0;      // sockets [0, listening_) listen
+    unsigned long path_inode_ = 0;  // of a unix path we made, else 0
+    unsigned long path_device_ = 0;
+};
+
+}  // namespace drover

@@ -1,0 +1,64 @@
+// Log is where a process writes its lines: one write(2) a line on an O_APPEND descriptor, text or JSON, with role, pool
+// and slot in each. It never blocks and never fails its caller: a line that cannot be written (full disk, reader
+// gone) is counted, and the first line that can be written again is preceded by one that says how many were lost.
+// The one who decides logs, once; mechanisms do not log. spdlog is behind it, in log.cpp alone: single-threaded sinks, no
+// registry, made anew in each process. Runs in: every process, on its one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/unique_fd.h"
+
+namespace drover {
+
+enum class LogLevel : std::uint8_t { debug, info, warning, error, critical, off };
+enum class LogFormat : std::uint8_t { text, json };
+
+// Who speaks: "master", "worker main/0", "config reader".
+struct LogIdentity {
+    std::string role;
+    std::string pool;  // empty: none
+    int slot = -1;     // -1: none
+};
+
+class Log {
+  public:
+    // Writes nowhere until set_file.
+    explicit Log(LogIdentity identity);
+    ~Log();
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+
+    // Takes over a new file; later lines go there. Nothing is lost between the two.
+    void set_file(UniqueFd file) noexcept;
+    void set_level(LogLevel level) noexcept { level_ = level; }
+    void set_format(LogFormat format) noexcept;
+
+    LogLevel level() const noexcept { return level_; }
+    bool enabled(LogLevel level) const noexcept { return level >= level_; }
+    // Lines that could not be written, ever.
+    std::uint64_t lost() const noexcept;
+
+    // Control characters in `message` are escaped, so that a line is one line.
+    void write(LogLevel level, std::string_view message) noexcept;
+    void debug(std::string_view message) noexcept { write(LogLevel::debug, message); }
+    void info(std::string_view message) noexcept { write(LogLevel::info, message); }
+    void warning(std::string_view message) noexcept { write(LogLevel::warning, message); }
+    void error(std::string_view message) noexcept { write(LogLevel::error, message); }
+    void critical(std::string_view message) noexcept { write(LogLevel::critical, message); }
+
+  private:
+    struct Sink;  // spdlog's side
+    LogLevel level_ = LogLevel::info;
+    std::unique_ptr<Sink> sink_;
+};
+
+// Opens what a configuration calls log_file: "stderr", or a path (append, created 0640; FIFOs, directories and devices other than
+// terminals and /dev/null are refused). Standard error is reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is
+// not forced on a description that others share; a socket is used with MSG_DONTWAIT. Throws std::system_error.
+UniqueFd open_log_file(const std::string& target);
+
+}  // namespace drover

@@ -1,0 +1,97 @@
+// Every message that travels on a Channel, with the exact length and the number of descriptors each must have:
+// a receiver refuses anything else. A message is this header, a fixed struct or a text, and descriptors.
+// Both ends run the same struct layouts today; `protocol_version` is negotiated by the first message (hello), so that
+// a later master can talk to the workers of an earlier one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace drover {
+
+inline constexpr std::uint16_t protocol_version = 1;         // what this program speaks
+inline constexpr std::uint16_t protocol_version_oldest = 1;  // and still understands
+inline constexpr std::size_t max_message_fds = 252;          // the kernel's limit is 253 (unix(7), SCM_MAX_FD)
+inline constexpr std::size_t max_message_payload = 32 * 1024;
+
+enum class MessageType : std::uint16_t {
+    hello = 1,  // both ways, sent by Channel itself, always the first
+
+    // master to worker, in this order at start
+    worker_identity,  // WorkerIdentity
+    log_file,         // [log]; again after USR1
+    counter_table,    // CounterTableMessage, [table read-only, table read-write for mapping the row]
+    image,            // GenerationMessage, [sealed memfd]
+    listener,         // ListenerMessage, [listening socket]
+    start,            // GenerationMessage: all that was promised has been sent; start the modules
+    serve,            // GenerationMessage: every worker of the generation is ready; accept
+
+    // worker to master
+    ready,              // GenerationMessage: modules have started
+    failed,             // text: why it cannot start; the process then exits
+    stopped_accepting,  // GenerationMessage: draining, takes no new connection
+
+    // config reader to master
+    config_error,   // text: one finding, "file:line:column: message"; any number
+    config_change,  // text: one line of the difference from the running image; any number
+    config_image,   // ConfigImageMessage, [sealed memfd]: success, the last message
+
+    // master to config reader
+    read_config,  // text: the path; [running image] or none
+};
+
+struct MessageHeader {
+    std::uint16_t version = protocol_version;
+    std::uint16_t type = 0;
+    std::uint32_t payload_size = 0;
+    std::uint16_t fd_count = 0;
+    std::uint16_t reserved = 0;
+    std::uint32_t reserved2 = 0;
+};
+static_assert(sizeof(MessageHeader) == 16);
+
+struct Hello {
+    std::uint16_t oldest = protocol_version_oldest;
+    std::uint16_t newest = protocol_version;
+    std::uint32_t reserved = 0;
+};
+
+struct WorkerIdentity {
+    std::uint64_t instance = 0;  // unique in the life of a service; never reused
+    std::uint32_t slot = 0;
+    std::uint32_t reserved = 0;
+    char pool[64] = {};  // NUL-terminated
+};
+
+struct CounterTableMessage {
+    std::uint64_t instance = 0;
+    std::uint32_t row = 0;
+    std::uint32_t reserved = 0;
+};
+
+struct GenerationMessage {
+    std::uint64_t generation = 0;
+};
+
+struct ListenerMessage {
+    std::uint32_t index = 0;  // position in the pool's list of listeners
+    std::uint32_t reserved = 0;
+};
+
+struct ConfigImageMessage {
+    std::uint32_t change = 0;  // conf/diff.h: Change
+    std::uint32_t reserved = 0;
+};
+
+// What a receiver demands of a message before anything looks at it.
+struct MessageRule {
+    std::size_t min_size = 0;
+    std::size_t max_size = 0;
+    std::size_t min_fds = 0;
+    std::size_t max_fds = 0;
+};
+
+// Null for a type that does not exist.
+const MessageRule* find_message_rule(std::uint16_t type) noexcept;
+
+}  // namespace drover

@@ -1,0 +1,80 @@
+// Process is a child known by pid and pidfd; spawn() is the only fork in the program. A pidfd, unlike a pid, can
+// never come to mean a stranger (pidfd_open(2)), and a Process may also be held for one that is not our child.
+// Owned by whoever supervises it: destroying it forgets the process and neither signals nor reaps it.
+// Runs in: the master (and tests).
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/unique_fd.h"
+
+namespace drover {
+
+class EventLoop;
+
+// How a process ended (waitpid(2)).
+struct ExitReport {
+    int code = 0;    // exit status when `signal` is 0
+    int signal = 0;  // the signal that killed it, or 0
+    bool core_dumped = false;
+
+    bool clean() const noexcept { return signal == 0 && code == 0; }
+    std::string text() const;  // "exited with code 1", "killed by signal 11 (SIGSEGV), core dumped"
+};
+
+class Process {
+  public:
+    Process() noexcept = default;
+    Process(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+    pid_t pid() const noexcept { return pid_; }
+    int pidfd() const noexcept { return pidfd_.get(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(pidfd_); }
+
+    // False when the process has ended (ESRCH).
+    bool signal(int signal) const noexcept;
+
+  private:
+    pid_t pid_ = 0;
+    UniqueFd pidfd_;
+};
+
+struct Reaped {
+    pid_t pid = 0;
+    ExitReport report;
+};
+
+// Reaps one ended child, whoever it is; none when there is none left. One SIGCHLD can stand for many deaths: call
+// it in a loop. As PID 1 it also returns strangers: an unknown pid is no error.
+std::optional<Reaped> reap_any() noexcept;
+
+struct SpawnOptions {
+    EventLoop* loop = nullptr;      // the parent's loop, abandoned in the child; may be null
+    std::span<const int> keep_fds;  // stay open in the child, beside 0 to 2; everything else is closed
+    bool own_group = true;          // setpgid: a terminal's Ctrl-C reaches the master alone
+};
+
+// Forks. In the child: signals were blocked across the fork, all dispositions and the mask are reset (SIGPIPE stays
+// ignored), `loop` is abandoned, all descriptors but 0 to 2 and keep_fds are closed; then `child_main` runs and its
+// result is given to _exit. An exception out of child_main is printed to stderr and ends it with ExitCode::refused.
+// In the parent: returns the process; throws std::system_error when fork or pidfd_open fails (no child is left).
+// `child_main` must take all that it needs from its captures, by value or by reference into memory that the fork copies.
+Process spawn(const SpawnOptions& options, const std::function<int()>& child_main);
+
+// At program start: empties the signal mask, gives every signal its default action (a parent may have blocked
+// SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE.
+void reset_signals() noexcept;
+
+// At program start: opens /dev/null on any of 0 to 2 that is closed, so that no later descriptor takes their place.
+void open_standard_fds() noexcept;
+
+// What ps(1) shows. Remembers the argument area at the first call of init_process_title, in main.
+void init_process_title(int argc, char** argv) noexcept;
+void set_process_title(const std::string& title) noexcept;
+
+}  // namespace drover

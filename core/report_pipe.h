@@ -1,0 +1,62 @@
+// The pipe on which a worker reports its heartbeat and load to the master: fixed-size records below PIPE_BUF, so each
+// is written whole or not at all (pipe(7)). The worker never blocks on it: a full pipe drops the record and counts it.
+// End-of-file means that the worker is gone. Runs in: worker (ReportWriter), master (ReportReader).
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "core/event_loop.h"
+#include "core/unique_fd.h"
+
+namespace drover {
+
+struct Report {
+    static constexpr std::uint32_t expected_magic = 0x52505431;  // "RPT1"
+
+    std::uint32_t magic = expected_magic;
+    std::uint32_t state = 0;        // core/status_page.h: WorkerState
+    std::uint64_t heartbeat = 0;    // number of this report, from 1
+    std::int64_t time_ms = 0;       // CLOCK_MONOTONIC
+    std::uint64_t connections = 0;  // open now
+    std::uint64_t accepted = 0;     // since the worker started
+    std::uint64_t loop_lag_us = 0;  // the largest lag of the event loop in the interval
+    std::uint64_t cpu_us = 0;       // user and system time since the worker started
+    std::uint64_t resident_bytes = 0;
+    std::uint64_t dropped = 0;  // reports that found the pipe full, ever
+};
+static_assert(sizeof(Report) == 72);
+
+// Both ends, close-on-exec and non-blocking: {read, write}. Throws std::system_error.
+std::pair<UniqueFd, UniqueFd> make_report_pipe();
+
+class ReportWriter {
+  public:
+    explicit ReportWriter(UniqueFd pipe) noexcept : pipe_(std::move(pipe)) {}
+    // Fills in heartbeat and dropped. False when the pipe was full or has no reader.
+    bool send(Report report) noexcept;
+
+  private:
+    UniqueFd pipe_;
+    std::uint64_t heartbeat_ = 0;
+    std::uint64_t dropped_ = 0;
+};
+
+class ReportReader {
+  public:
+    using ReportHandler = Callback<void(const Report&)>;
+    // `reason` is "end of file" or what was wrong with a record. The handler may destroy the reader.
+    using EndHandler = Callback<void(const char* reason)>;
+
+    ReportReader(EventLoop& loop, UniqueFd pipe, ReportHandler on_report, EndHandler on_end);
+
+  private:
+    void on_ready(Readiness readiness);
+
+    UniqueFd pipe_;
+    FdWatch watch_;
+    ReportHandler on_report_;
+    EndHandler on_end_;
+};
+
+}  // namespace drover

@@ -1,0 +1,83 @@
+// The status page: what the master says of itself and its workers, in the counter table's memory, so that whoever may
+// read the table can show status without asking the master. One writer (the master), any number of readers: a sequence
+// lock over plain words. A reader retries a bounded number of times (a master may die in mid-write) and then says so.
+// Runs in: master (writes), every process (reads).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace drover {
+
+enum class MasterState : std::uint32_t { starting = 0, running, reloading, degraded, stopping };
+enum class WorkerState : std::uint32_t { none = 0, starting, serving, draining, backing_off };
+enum class ReloadResult : std::uint32_t { none = 0, ok, refused, rolled_back };
+
+const char* to_text(MasterState state) noexcept;
+const char* to_text(WorkerState state) noexcept;
+const char* to_text(ReloadResult result) noexcept;
+
+// Times are CLOCK_MONOTONIC milliseconds unless they say otherwise.
+struct MasterStatus {
+    std::uint32_t pid = 0;
+    MasterState state = MasterState::starting;
+    std::uint64_t generation = 0;
+    std::int64_t started_ms = 0;
+    std::int64_t started_unix_s = 0;
+    ReloadResult last_reload = ReloadResult::none;
+    std::uint32_t worker_count = 0;  // lines in use, from the first
+    std::uint64_t last_reload_generation = 0;
+    char last_reload_error[512] = {};
+    char version[32] = {};
+};
+
+struct WorkerStatus {
+    char pool[64] = {};
+    std::uint32_t slot = 0;
+    std::uint32_t pid = 0;
+    std::uint64_t instance = 0;  // finds its row in the table; 0 while there is no process
+    std::uint64_t generation = 0;
+    WorkerState state = WorkerState::none;
+    std::uint32_t restarts = 0;      // of the slot, since the master started
+    std::int64_t started_ms = 0;     // of the process
+    std::int64_t heartbeat_ms = 0;   // when the last report arrived; 0: none yet
+    std::int64_t next_attempt_ms = 0;  // while backing off
+    std::uint64_t connections = 0;   // as last reported
+    std::uint64_t accepted = 0;
+    std::uint64_t loop_lag_us = 0;
+    std::uint64_t cpu_us = 0;
+    std::uint64_t resident_bytes = 0;
+    std::uint64_t dropped_reports = 0;
+};
+
+// A consistent copy.
+struct StatusSnapshot {
+    MasterStatus master;
+    std::vector<WorkerStatus> workers;
+};
+
+class StatusPage {
+  public:
+    // How many bytes a page of `lines` worker lines takes.
+    static std::size_t size_for(std::uint32_t lines) noexcept;
+    // Prepares zeroed memory of size_for(lines).
+    static StatusPage& create(void* memory, std::uint32_t lines) noexcept;
+
+    // The master's side.
+    void write(const MasterStatus& master, const std::vector<WorkerStatus>& workers) noexcept;  // whole, cut at capacity
+    void write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept;
+
+    // Throws std::runtime_error when the page stayed torn for the bounded number of tries. `size` bounds every access.
+    StatusSnapshot read(std::size_t size) const;
+
+  private:
+    std::atomic<std::uint64_t> sequence_{0};
+    std::uint32_t capacity_ = 0;
+    std::uint32_t worker_stride_ = 0;
+    std::uint32_t workers_offset_ = 0;
+    std::uint32_t master_size_ = 0;
+    // MasterStatus, then WorkerStatus[capacity_]
+};
+
+}  // namespace drover

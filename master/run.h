@@ -1,0 +1,18 @@
+// The three commands that need more than the control socket. Runs in: the process that the operator starts.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "core/exit_code.h"
+#include "worker/module.h"
+
+namespace drover {
+
+// Becomes the master and serves until stopped. One line on stderr for a failure before it is ready.
+ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules);
+
+// Reads and checks the configuration in a config reader; findings go to stderr. ok or config.
+ExitCode check_configuration(const std::string& config_path, std::span<const ModuleFactory> modules);
+
+}  // namespace drover

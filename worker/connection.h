@@ -1,0 +1,161 @@
+// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event makes one
+// read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no buffer.
+//
+// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from the loop, never
+// inside one of its own hooks. It counts itself in drover_connections_active. It must not be on the stack.
+// Special states: closing (output is still leaving, or lingering for the peer's end; no hook is called any more).
+// Runs in: worker, on its one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/deadline_wheel.h"
+#include "core/event_loop.h"
+#include "core/unique_fd.h"
+#include "worker/module.h"
+#include "worker/services.h"
+
+namespace drover {
+
+class Connection : private DeadlineEntry {
+  public:
+    // Unread input that a module leaves with its connection, at most.
+    static constexpr std::size_t max_kept_input = 1024 * 1024;
+    // Above this much unsent output writable() is false.
+    static constexpr std::size_t output_high_mark = 256 * 1024;
+
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    int fd() const noexcept { return socket_.get(); }
+
+    // Appends to what will be sent. Within a hook it leaves with everything else after the hook; otherwise at once. What the
+    // socket does not take is kept, and no input is read until it has left. After close() it is dropped.
+    void write(std::string_view bytes);
+    // False while output waits or more than output_high_mark was written in this hook: a module that answers pipelined
+    // requests stops consuming then; on_input comes again when the output has left.
+    bool writable() const noexcept;
+    // Consumption goes on with the input that was kept, as if more had arrived; for answers that were given later.
+    void resume_input();
+
+    enum class Linger : std::uint8_t {
+        if_unread,  // the peer has had its say: close at once unless something unread would reset the connection
+        always,     // the peer may still be sending (an error reply in the middle of a request)
+    };
+    // Sends what was written, then ends the connection without a reset: shuts down the sending side, discards input until the
+    // peer's end or linger_time.
+    void close(Linger linger = Linger::if_unread);
+    // Ends it at once; unsent output and unread input are lost.
+    void abort() noexcept;
+    bool closing() const noexcept { return state_ != State::open; }
+
+    // A time limit, from now; on_time_limit is called when it passes. One per connection: setting moves it.
+    void set_time_limit(std::chrono::milliseconds limit) noexcept { services_.deadlines.set(*this, limit); }
+    void clear_time_limit() noexcept { services_.deadlines.clear(*this); }
+
+    static constexpr std::chrono::milliseconds linger_time{2000};
+
+  protected:
+    Connection(Services& services, Accepted accepted);
+    ~Connection() override;
+
+    Services& services() const noexcept { return services_; }
+    unsigned listener() const noexcept { return listener_; }
+    bool output_waits() const noexcept { return output_ != nullptr; }
+
+    // Bytes from the peer: what was kept, then what has just arrived. Returns how many were consumed; the rest is kept and
+    // comes first next time. The view is valid during the call only.
+    virtual std::size_t on_input(std::string_view input) = 0;
+    // The peer has ended its side. Input kept unconsumed stays lost. Default: close().
+    virtual void on_end_of_input() { close(); }
+    // Output that had to wait has left.
+    virtual void on_sent() {}
+    // The time limit has passed. Default: abort().
+    virtual void on_time_limit() { abort(); }
+    // The worker drains: end as soon as that loses nothing. Default: nothing (the drain timeout ends it).
+    virtual void on_drain() {}
+
+  private:
+    friend class ConnectionList;
+    template <class T, class... Args>
+    friend T& open_connection(Services& services, Accepted accepted, Args&&... args);
+
+    enum class State : std::uint8_t { open, flushing, lingering, dead };
+    struct Buffer;  // bytes that wait, with an offset
+
+    void start();
+    void on_ready(Readiness readiness);
+    void on_deadline() final;
+    void read_input();
+    void deliver(std::string_view input);
+    void flush_outbox();
+    void send_waiting();
+    void after_hook();
+    void finish_close();
+    void linger();
+    void discard_input();
+    void update_interest();
+
+    Services& services_;
+    Connection* next_ = nullptr;  // in the ConnectionList
+    Connection* previous_ = nullptr;
+    FdWatch watch_;
+    UniqueFd socket_;
+    std::uint16_t listener_;
+    State state_ = State::open;
+    Linger linger_ = Linger::if_unread;
+    bool in_hook_ = false;
+    bool end_of_input_ = false;
+    std::unique_ptr<std::string> input_;   // kept; null when there is none
+    std::unique_ptr<Buffer> output_;       // waits for the socket; null when there is none
+};
+
+// All connections of a worker, and the buffers they share. Owned by the worker.
+class ConnectionList {
+  public:
+    using ClosedHandler = Callback<void()>;
+    explicit ConnectionList(ClosedHandler on_closed = {});
+    ~ConnectionList();
+    ConnectionList(const ConnectionList&) = delete;
+    ConnectionList& operator=(const ConnectionList&) = delete;
+
+    std::size_t size() const noexcept { return size_; }
+    // Tells each connection that the worker drains.
+    void drain();
+    bool draining() const noexcept { return draining_; }
+    // Ends every one at once.
+    void abort_all() noexcept;
+
+    void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
+    // What one read can take.
+    static constexpr std::size_t scratch_size = 64 * 1024;
+
+  private:
+    friend class Connection;
+    void add(Connection& connection) noexcept;
+    void remove(Connection& connection) noexcept;
+
+    Connection* first_ = nullptr;
+    Connection* walking_ = nullptr;  // next one of drain(), kept right when connections go meanwhile
+    std::size_t size_ = 0;
+    bool draining_ = false;
+    Gauge active_;
+    ClosedHandler on_closed_;
+    std::unique_ptr<char[]> scratch_;  // input of the connection being read
+    std::string outbox_;               // output of the connection in whose hook we are
+};
+
+// Makes a T (derived from Connection) that owns itself, and starts reading.
+template <class T, class... Args>
+T& open_connection(Services& services, Accepted accepted, Args&&... args) {
+    auto* connection = new T(services, std::move(accepted), std::forward<Args>(args)...);
+    connection->Connection::start();
+    return *connection;
+}
+
+}  // namespace drover

@@ -1,0 +1,66 @@
+// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the listeners
+// whose configuration names it give it their connections.
+//
+// One object of each module lives in each process that needs it. The hooks, in the order of their calls:
+//
+//   hook        runs in                  alive                            may fail by throwing
+//   options     reader, command line     nothing but the object           no
+//   counters    reader                   nothing but the object           no
+//   check       reader, as `user`        the checked options              yes: the exception's text is a finding
+//   start       worker, before Ready     Services, options, modules       yes: the worker exits; a reload is refused
+//                                        listed before this one
+//   connection  worker, serving          all that start made              yes: that connection is closed and counted
+//   drain       worker, once             the same; no new connection      no (an exception ends the worker)
+//                                        comes afterwards
+//   stop        worker, last             Services; connections are gone   noexcept
+//
+// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and stop in reverse.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "conf/image.h"
+#include "conf/options.h"
+#include "core/counter.h"
+#include "core/unique_fd.h"
+#include "worker/services.h"
+
+namespace drover {
+
+// A connection that the worker has accepted: non-blocking, close-on-exec.
+struct Accepted {
+    UniqueFd socket;
+    unsigned listener = 0;  // index into Services::pool.listen
+};
+
+class Module {
+  public:
+    virtual ~Module() = default;
+
+    // [a-z0-9_]+; the key of [module.NAME], and what listeners and pools call it.
+    virtual std::string_view name() const noexcept = 0;
+    virtual const OptionTable& options() const = 0;
+    virtual std::vector<CounterDeclaration> counters() const { return {}; }
+    // What the declaration of the options cannot say: rules across keys, files that must exist.
+    virtual void check(const ImageNode& options, Complaints& complaints) const;
+
+    virtual void start(Services& services, const ImageNode& options) = 0;
+    virtual void connection(Accepted accepted) = 0;
+    // Finish what is under way. The connections are told by Connection::on_drain.
+    virtual void drain() {}
+    virtual void stop() noexcept {}
+};
+
+inline void Module::check(const ImageNode&, Complaints&) const {}
+
+// How a program lists its modules: explicitly, in start order.
+using ModuleFactory = std::unique_ptr<Module> (*)();
+
+template <class T>
+std::unique_ptr<Module> make_module() {
+    return std::make_unique<T>();
+}
+
+}  // namespace drover

@@ -1,0 +1,33 @@
+// Services are what a worker gives its modules: the loop, the log, counters, time limits, and what the configuration
+// says of the pool. Owned by the worker; alive from before Module::start until after Module::stop. Runs in: worker.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "conf/settings.h"
+#include "core/counter.h"
+#include "core/counter_table.h"
+#include "core/deadline_wheel.h"
+#include "core/event_loop.h"
+#include "core/log.h"
+
+namespace drover {
+
+class ConnectionList;
+
+struct Services {
+    EventLoop& loop;
+    Log& log;
+    DeadlineWheel& deadlines;
+    ConnectionList& connections;
+    const CounterRow& counters;  // counters.counter("mine_total"): a name that the module declared
+    const Settings& settings;
+    const PoolSettings& pool;
+    unsigned slot = 0;
+    std::uint64_t generation = 0;
+};
+
+}  // namespace drover
