@@ -1,13 +1,13 @@
-// Address is where a listener listens or a client connects: IPv4, IPv6, or a unix socket by path or abstract name.
-// A value. Runs in: every process.
+// Address is where a listener listens or a client connects: IPv4, IPv6, or a unix socket by path or abstract
+// name. A value. Runs in: every process.
 #pragma once
-
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace drover {
 
@@ -16,8 +16,9 @@ class Address {
     Address() noexcept = default;
 
     // "127.0.0.1:8080", "[::1]:8080", "[fe80::1%eth0]:80", "*:8080" (every IPv4 address), "unix:/run/a.sock",
-    // "unix:a.sock" (relative to `base_directory`), "unix:@name" (abstract). Host names are refused: a name service may
-    // hang. Throws std::invalid_argument that says what would be right. Port 0 asks the kernel for a free one.
+    // "unix:a.sock" (relative to `base_directory`), "unix:@name" (abstract). Host names are refused: a name
+    // service may hang. Throws std::invalid_argument that says what would be right. Port 0 asks the kernel
+    // for a free one.
     static Address parse(std::string_view text, std::string_view base_directory = {});
 
     // From a socket's name or peer (getsockname(2), accept4(2)).

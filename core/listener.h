@@ -1,14 +1,16 @@
-// Listener is one listening address and its sockets: a reuseport group with a socket a slot, or one socket that all
-// slots share. The master owns it for as long as any generation names it; workers get duplicates. Sockets are bound
-// by bind_listener and listen only when listen() says so, because the kernel gives a socket connections from then on.
-// Runs in: the master. Source of the traps: socket(7), tcp(7), and docs/process-model.md.
+// Listener is one listening address and its sockets: a reuseport group with a socket a slot, or one socket
+// that all slots share. The master owns it for as long as any generation names it; workers get duplicates.
+// Sockets are bound by bind_listener and listen only when listen() says so, because the kernel gives a socket
+// connections from then on. Runs in: the master. Source of the traps: socket(7), tcp(7), and
+// docs/process-model.md.
 #pragma once
-
-#include <string>
-#include <vector>
 
 #include "core/address.h"
 #include "core/unique_fd.h"
+
+#include <vector>
+
+#include <sys/types.h>
 
 namespace drover {
 
@@ -31,47 +33,63 @@ struct ListenerOptions {
 
 class Listener {
   public:
-    // Binds `slots` sockets (one when shared). The first is bound without SO_REUSEPORT, so that another process's
-    // socket on the address is an error, and gets the option afterwards. A stale unix path is replaced; one that
-    // answers, or a file that is no socket, is refused. Throws std::system_error: "bind 127.0.0.1:80: ...".
+    // Binds `slots` sockets (one when shared). The first is bound without SO_REUSEPORT, so that another
+    // process's socket on the address is an error, and gets the option afterwards. A stale unix path is
+    // replaced; one that answers, or a file that is no socket, is refused. Throws std::system_error: "bind
+    // 127.0.0.1:80: ...". 0 slots count as 1.
     static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots);
 
-    Listener(Listener&&) noexcept = default;
+    Listener(Listener&&) noexcept;
     Listener& operator=(Listener&&) noexcept;
-    // Closes the sockets and removes the path of a unix socket, if it is still this one's inode.
+    // Closes the sockets and removes the path of a unix socket, if it is still this one's inode and this is
+    // the process that bound it.
     ~Listener();
 
     // The address as bound: with the kernel's port when 0 was asked for.
     const Address& address() const noexcept { return address_; }
+    // As given; a unix socket is shared whatever they say.
     const ListenerOptions& options() const noexcept { return options_; }
-    bool shared() const noexcept { return options_.balance == Balance::shared; }
+    bool shared() const noexcept { return options_.balance == Balance::shared || address_.is_unix(); }
 
     unsigned sockets() const noexcept { return static_cast<unsigned>(sockets_.size()); }
     // The socket that worker `slot` accepts from; borrowed.
     int socket_for(unsigned slot) const noexcept;
 
-    // Binds more sockets of a reuseport group, or closes the highest ones (what waits in their queues is reset: drain them
-    // first). Nothing to do for a shared one. Strong guarantee: on an exception the group is as before.
+    // Binds more sockets of a reuseport group, or closes the highest ones (what waits in their queues is
+    // reset: drain them first). Nothing to do for a shared one. Strong guarantee: on an exception the group
+    // is as before.
     void resize(unsigned slots);
 
-    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive).
+    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive); the rest is
+    // ignored. Throws std::system_error with the old ones in force.
     void set_options(const ListenerOptions& options);
 
-    // listen(2) on every socket that does not yet, lowest slot first. Throws std::system_error (EADDRINUSE).
+    // listen(2) on every socket that does not yet, lowest slot first. Throws std::system_error: EADDRINUSE
+    // when another one that was bound at the same time was faster; this one then takes none of its
+    // connections.
     void listen();
 
   private:
+    // The file that a unix socket made.
+    struct UnixPath {
+        dev_t device = 0;
+        ino_t inode = 0;  // 0: none
+        pid_t maker = 0;
+    };
+
     Listener(const Address& address, const ListenerOptions& options);
-    UniqueFd bind_one(bool first);
-    void apply_options(int fd) const;
+    UniqueFd new_socket() const;
+    UniqueFd bind_one(bool first) const;
+    void bind_path(int fd);
+    void apply_options(int fd, const ListenerOptions& options) const;
+    void apply_live_options(const ListenerOptions& options) const;
     void remove_path() noexcept;
 
     Address address_;
     ListenerOptions options_;
     std::vector<UniqueFd> sockets_;
-    unsigned listening_ = 0;      // sockets [0, listening_) listen
-    unsigned long path_inode_ = 0;  // of a unix path we made, else 0
-    unsigned long path_device_ = 0;
+    unsigned listening_ = 0;  // sockets [0, listening_) listen
+    UnixPath path_;
 };
 
 }  // namespace drover

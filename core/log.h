@@ -1,16 +1,17 @@
-// Log is where a process writes its lines: one write(2) a line on an O_APPEND descriptor, text or JSON, with role, pool
-// and slot in each. It never blocks and never fails its caller: a line that cannot be written (full disk, reader
-// gone) is counted, and the first line that can be written again is preceded by one that says how many were lost.
-// The one who decides logs, once; mechanisms do not log. spdlog is behind it, in log.cpp alone: single-threaded sinks, no
-// registry, made anew in each process. Runs in: every process, on its one thread.
+// Log is where a process writes its lines: one write(2) a line on an O_APPEND descriptor, text or JSON, with
+// role, pool and slot in each. It never blocks and never fails its caller: a line that cannot be written
+// (full disk, reader gone) is counted, and the first line that can be written again is preceded by one that
+// says how many were lost. The one who decides logs, once; mechanisms do not log. spdlog is behind it, in
+// log.cpp alone: single-threaded sinks, no registry, made anew in each process. Runs in: every process, on
+// its one thread.
 #pragma once
+
+#include "core/unique_fd.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include "core/unique_fd.h"
 
 namespace drover {
 
@@ -26,13 +27,15 @@ struct LogIdentity {
 
 class Log {
   public:
-    // Writes nowhere until set_file.
+    // Until set_file lines go nowhere, on purpose: they do not count as lost.
     explicit Log(LogIdentity identity);
     ~Log();
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
 
-    // Takes over a new file; later lines go there. Nothing is lost between the two.
+    // Takes over a new file; later lines go there. Nothing is lost between the two. A pipe or terminal should
+    // be non-blocking (open_log_file sees to it); one that is not gets a line only when poll(2) says that it
+    // has room, and lines below PIPE_BUF bytes.
     void set_file(UniqueFd file) noexcept;
     void set_level(LogLevel level) noexcept { level_ = level; }
     void set_format(LogFormat format) noexcept;
@@ -42,7 +45,8 @@ class Log {
     // Lines that could not be written, ever.
     std::uint64_t lost() const noexcept;
 
-    // Control characters in `message` are escaped, so that a line is one line.
+    // Control characters in `message` are escaped, so that a line is one line; it is cut at 8 KiB. Level
+    // `off` is no level of a line: nothing is written.
     void write(LogLevel level, std::string_view message) noexcept;
     void debug(std::string_view message) noexcept { write(LogLevel::debug, message); }
     void info(std::string_view message) noexcept { write(LogLevel::info, message); }
@@ -56,9 +60,11 @@ class Log {
     std::unique_ptr<Sink> sink_;
 };
 
-// Opens what a configuration calls log_file: "stderr", or a path (append, created 0640; FIFOs, directories and devices other than
-// terminals and /dev/null are refused). Standard error is reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is
-// not forced on a description that others share; a socket is used with MSG_DONTWAIT. Throws std::system_error.
+// Opens what a configuration calls log_file: "stderr", or a path (append, created 0640; FIFOs, directories
+// and devices other than terminals and /dev/null are refused). Standard error is reopened through
+// /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a description that others share;
+// a socket is used with MSG_DONTWAIT, and a regular file as it is: it never blocks, and a second description
+// with an offset of its own would overwrite what others print to the first. Throws std::system_error.
 UniqueFd open_log_file(const std::string& target);
 
 }  // namespace drover

@@ -1,13 +1,14 @@
-// The pipe on which a worker reports its heartbeat and load to the master: fixed-size records below PIPE_BUF, so each
-// is written whole or not at all (pipe(7)). The worker never blocks on it: a full pipe drops the record and counts it.
-// End-of-file means that the worker is gone. Runs in: worker (ReportWriter), master (ReportReader).
+// The pipe on which a worker reports its heartbeat and load to the master: fixed-size records below PIPE_BUF,
+// so each is written whole or not at all (pipe(7)). The worker never blocks on it: a full pipe drops the
+// record and counts it. End-of-file means that the worker is gone. Runs in: worker (ReportWriter), master
+// (ReportReader).
 #pragma once
-
-#include <cstdint>
-#include <utility>
 
 #include "core/event_loop.h"
 #include "core/unique_fd.h"
+
+#include <cstdint>
+#include <utility>
 
 namespace drover {
 
@@ -45,18 +46,26 @@ class ReportWriter {
 class ReportReader {
   public:
     using ReportHandler = Callback<void(const Report&)>;
-    // `reason` is "end of file" or what was wrong with a record. The handler may destroy the reader.
+    // `reason` is "end of file" or what was wrong with a record; nothing is delivered afterwards. Both
+    // handlers may destroy the reader.
     using EndHandler = Callback<void(const char* reason)>;
 
     ReportReader(EventLoop& loop, UniqueFd pipe, ReportHandler on_report, EndHandler on_end);
+    ~ReportReader();
+    ReportReader(const ReportReader&) = delete;
+    ReportReader& operator=(const ReportReader&) = delete;
 
   private:
+    struct DestructionNote;
+
     void on_ready(Readiness readiness);
+    void end(const char* reason);
 
     UniqueFd pipe_;
     FdWatch watch_;
     ReportHandler on_report_;
     EndHandler on_end_;
+    DestructionNote* note_ = nullptr;  // while handlers run
 };
 
 }  // namespace drover

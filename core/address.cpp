@@ -1,0 +1,219 @@
+#include "core/address.h"
+
+#include "core/system_error.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+#include <stdexcept>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
+// The last byte of sun_path is the NUL of a path, the first one that of an abstract name.
+constexpr std::size_t max_unix_name = sizeof(sockaddr_un::sun_path) - 1;
+
+[[noreturn]] void refuse(std::string_view text, std::string_view reason) {
+    throw std::invalid_argument(fmt::format("\"{}\": {}", text, reason));
+}
+
+std::uint16_t parse_port(std::string_view text, std::string_view port) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), value);
+    const bool is_number = error == std::errc{} && end == port.data() + port.size();
+    if (!is_number || value > 65535) refuse(text, "port must be 0 to 65535");
+    if (port.size() > 1 && port.front() == '0') refuse(text, "port must not start with 0");
+    return static_cast<std::uint16_t>(value);
+}
+
+std::uint32_t parse_zone(std::string_view text, const std::string& zone) {
+    std::uint32_t index = if_nametoindex(zone.c_str());
+    if (index != 0) return index;
+    const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+    const bool is_number = error == std::errc{} && end == zone.data() + zone.size();
+    if (!is_number || index == 0) refuse(text, fmt::format("there is no network interface \"{}\"", zone));
+    return index;
+}
+
+sockaddr_in parse_ipv4(std::string_view text, std::string_view host, std::uint16_t port) {
+    sockaddr_in result{};
+    result.sin_family = AF_INET;
+    result.sin_port = htons(port);
+    if (host != "*" && inet_pton(AF_INET, std::string(host).c_str(), &result.sin_addr) != 1) {
+        refuse(text,
+               "host names are not looked up: write an address as in \"127.0.0.1:8080\", \"[::1]:8080\" or "
+               "\"*:8080\"");
+    }
+    return result;
+}
+
+sockaddr_in6 parse_ipv6(std::string_view text, std::string_view host, std::uint16_t port) {
+    sockaddr_in6 result{};
+    result.sin6_family = AF_INET6;
+    result.sin6_port = htons(port);
+    const std::size_t percent = host.find('%');
+    if (inet_pton(AF_INET6, std::string(host.substr(0, percent)).c_str(), &result.sin6_addr) != 1) {
+        refuse(text, "what stands in brackets is not an IPv6 address");
+    }
+    const bool link_local = IN6_IS_ADDR_LINKLOCAL(&result.sin6_addr);
+    if (link_local && percent == host.npos) {
+        refuse(text, "a link-local address needs its interface, as in \"[fe80::1%eth0]:80\"");
+    }
+    if (!link_local && percent != host.npos) refuse(text, "only a link-local address has an interface");
+    if (link_local) result.sin6_scope_id = parse_zone(text, std::string(host.substr(percent + 1)));
+    return result;
+}
+
+// Fills in `result` and gives its length.
+socklen_t parse_unix(std::string_view text, std::string_view name, std::string_view base,
+                     sockaddr_un& result) {
+    result.sun_family = AF_UNIX;
+    const bool abstract = name.starts_with('@');
+    std::string bytes(name.substr(abstract ? 1 : 0));
+    if (bytes.empty()) refuse(text, abstract ? "the abstract name is missing" : "the path is missing");
+    if (!abstract && bytes.front() != '/' && !base.empty()) {
+        bytes.insert(0, base.ends_with('/') ? "" : "/").insert(0, base);
+    }
+    if (bytes.size() > max_unix_name) {
+        refuse(text, fmt::format("the {} has {} bytes, at most {} are possible",
+                                 abstract ? "abstract name" : "path", bytes.size(), max_unix_name));
+    }
+    std::memcpy(result.sun_path + (abstract ? 1 : 0), bytes.data(), bytes.size());
+    return static_cast<socklen_t>(path_offset + bytes.size() + 1);
+}
+
+// The name of a unix socket as the kernel holds it: empty, a path without its NUL, or a NUL and an abstract
+// name.
+std::string_view unix_name(const Address& address) noexcept {
+    if (!address.is_unix() || address.size() <= path_offset) return {};
+    const std::string_view name(reinterpret_cast<const char*>(address.data()) + path_offset,
+                                address.size() - path_offset);
+    return name.front() == '\0' ? name : name.substr(0, name.find('\0'));
+}
+
+const sockaddr_in& as_ipv4(const Address& address) noexcept {
+    return *reinterpret_cast<const sockaddr_in*>(address.data());
+}
+
+const sockaddr_in6& as_ipv6(const Address& address) noexcept {
+    return *reinterpret_cast<const sockaddr_in6*>(address.data());
+}
+
+std::string unix_text(const Address& address) {
+    std::string name(unix_name(address));
+    if (name.starts_with('@')) return "unix:./" + name;
+    std::replace(name.begin(), name.end(), '\0', '@');
+    return "unix:" + name;
+}
+
+std::string ipv6_text(const sockaddr_in6& address) {
+    char host[INET6_ADDRSTRLEN];
+    inet_ntop(AF_INET6, &address.sin6_addr, host, sizeof host);
+    std::string zone;
+    if (address.sin6_scope_id != 0) {
+        char name[IF_NAMESIZE];
+        const bool known = if_indextoname(address.sin6_scope_id, name) != nullptr;
+        zone = known ? fmt::format("%{}", name) : fmt::format("%{}", address.sin6_scope_id);
+    }
+    return fmt::format("[{}{}]:{}", host, zone, ntohs(address.sin6_port));
+}
+
+template <class Call>
+Address ask_kernel(Call call, const char* name, int fd) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    auto* address = reinterpret_cast<sockaddr*>(&storage);
+    check_call(call(fd, address, &size), name);
+    return Address::from_sockaddr(address, size);
+}
+
+}  // namespace
+
+Address Address::parse(std::string_view text, std::string_view base_directory) {
+    constexpr std::string_view unix_prefix = "unix:";
+    const std::size_t zero = text.find('\0');
+    if (zero != text.npos) refuse(text.substr(0, zero), "a zero byte follows, which no address has");
+    if (text.starts_with(unix_prefix)) {
+        sockaddr_un result{};
+        const socklen_t size = parse_unix(text, text.substr(unix_prefix.size()), base_directory, result);
+        return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), size);
+    }
+    const std::size_t colon = text.rfind(':');
+    const bool bracketed = text.starts_with('[');
+    if (colon == text.npos || (bracketed && text.ends_with(']'))) {
+        refuse(text, "the port is missing, write \"ADDRESS:PORT\", or \"unix:PATH\"");
+    }
+    const std::string_view host = text.substr(0, colon);
+    if (bracketed != host.ends_with(']') || (!bracketed && host.find(':') != host.npos)) {
+        refuse(text, "an IPv6 address stands in brackets, as in \"[::1]:8080\"");
+    }
+    const std::uint16_t port = parse_port(text, text.substr(colon + 1));
+    if (bracketed) {
+        const sockaddr_in6 result = parse_ipv6(text, host.substr(1, host.size() - 2), port);
+        return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
+    }
+    const sockaddr_in result = parse_ipv4(text, host, port);
+    return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
+}
+
+Address Address::from_sockaddr(const sockaddr* address, socklen_t size) noexcept {
+    Address result;
+    if (address == nullptr || size < sizeof(sa_family_t) || size > sizeof result.storage_) return result;
+    const sa_family_t family = address->sa_family;
+    if (family == AF_INET && size < sizeof(sockaddr_in)) return result;
+    if (family == AF_INET6 && size < sizeof(sockaddr_in6)) return result;
+    std::memcpy(&result.storage_, address, size);
+    result.size_ = size;
+    return result;
+}
+
+Address Address::local_of(int fd) {
+    return ask_kernel(::getsockname, "getsockname", fd);
+}
+
+Address Address::peer_of(int fd) {
+    return ask_kernel(::getpeername, "getpeername", fd);
+}
+
+bool Address::is_unix_path() const noexcept {
+    const std::string_view name = unix_name(*this);
+    return !name.empty() && name.front() != '\0';
+}
+
+std::string Address::unix_path() const {
+    return is_unix_path() ? std::string(unix_name(*this)) : std::string();
+}
+
+std::uint16_t Address::port() const noexcept {
+    if (family() == AF_INET) return ntohs(as_ipv4(*this).sin_port);
+    if (family() == AF_INET6) return ntohs(as_ipv6(*this).sin6_port);
+    return 0;
+}
+
+std::string Address::text() const {
+    if (is_unix()) return unix_text(*this);
+    if (family() == AF_INET6) return ipv6_text(as_ipv6(*this));
+    if (family() != AF_INET) return {};
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &as_ipv4(*this).sin_addr, host, sizeof host);
+    return fmt::format("{}:{}", host, port());
+}
+
+bool operator==(const Address& left, const Address& right) noexcept {
+    if (left.family() != right.family() || left.port() != right.port()) return false;
+    if (left.is_unix()) return unix_name(left) == unix_name(right);
+    if (left.family() == AF_INET) return as_ipv4(left).sin_addr.s_addr == as_ipv4(right).sin_addr.s_addr;
+    if (left.family() != AF_INET6) return true;
+    return as_ipv6(left).sin6_scope_id == as_ipv6(right).sin6_scope_id &&
+           IN6_ARE_ADDR_EQUAL(&as_ipv6(left).sin6_addr, &as_ipv6(right).sin6_addr);
+}
+
+}  // namespace drover

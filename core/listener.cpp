@@ -1,0 +1,224 @@
+#include "core/listener.h"
+
+#include "core/check.h"
+#include "core/system_error.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+
+namespace drover {
+
+namespace {
+
+void set_option(int fd, int level, int option, int value, const char* name) {
+    check_call(::setsockopt(fd, level, option, &value, sizeof value), "setsockopt", name);
+}
+
+// A value of 0 stands for the system's own, which a fresh socket knows and setsockopt(2) does not take.
+void set_keepalive_value(int fd, int fresh_socket, int option, int value, const char* name) {
+    if (value == 0) {
+        socklen_t size = sizeof value;
+        check_call(::getsockopt(fresh_socket, IPPROTO_TCP, option, &value, &size), "getsockopt", name);
+    }
+    set_option(fd, IPPROTO_TCP, option, value, name);
+}
+
+// Gives the first socket, bound without SO_REUSEPORT, a reuseport group of its own: a program attached and
+// detached again leaves one behind. Two things hang on it. A socket that has a group when it begins to listen
+// is refused while another listens on the address; without, two groups of one user that were both bound
+// before either listened grow into one. And a steering program can be attached while the socket is alone.
+void make_reuseport_group(int fd) {
+    sock_filter any_socket = {BPF_RET | BPF_K, 0, 0, 0};
+    const sock_fprog program = {1, &any_socket};
+    check_call(::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program), "setsockopt",
+               "SO_ATTACH_REUSEPORT_CBPF");
+    set_option(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0, "SO_DETACH_REUSEPORT_BPF");
+}
+
+// True when nobody listens on the unix socket at `address` any more. Throws when that cannot be known.
+bool is_stale(const Address& address) {
+    const UniqueFd probe(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                                    "socket", address.text()));
+    if (::connect(probe.get(), address.data(), address.size()) == 0) return false;
+    if (errno == ECONNREFUSED || errno == ENOENT) return true;
+    // A full queue, or a socket of another type: somebody is there.
+    if (errno == EAGAIN || errno == EPROTOTYPE) return false;
+    throw_errno("connect", address.text());
+}
+
+// Leaves the path of `address` free for bind(2), or throws.
+void clear_path(const Address& address) {
+    const std::string path = address.unix_path();
+    struct stat before;
+    if (::lstat(path.c_str(), &before) != 0) {
+        if (errno == ENOENT) return;
+        throw_errno("bind", address.text());
+    }
+    if (!S_ISSOCK(before.st_mode)) throw_error(EEXIST, "bind", address.text() + ": not a socket");
+    if (!is_stale(address)) throw_error(EADDRINUSE, "bind", address.text());
+    struct stat after;
+    if (::lstat(path.c_str(), &after) != 0) return;
+    const bool same = after.st_ino == before.st_ino && after.st_dev == before.st_dev;
+    if (!same) throw_error(EADDRINUSE, "bind", address.text());
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw_errno("unlink", address.text());
+}
+
+}  // namespace
+
+Listener::Listener(const Address& address, const ListenerOptions& options)
+    : address_(address), options_(options) {}
+
+Listener::Listener(Listener&& other) noexcept
+    : address_(other.address_),
+      options_(other.options_),
+      sockets_(std::exchange(other.sockets_, {})),
+      listening_(std::exchange(other.listening_, 0)),
+      path_(std::exchange(other.path_, {})) {}
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+    if (this == &other) return *this;
+    remove_path();
+    address_ = other.address_;
+    options_ = other.options_;
+    sockets_ = std::exchange(other.sockets_, {});
+    listening_ = std::exchange(other.listening_, 0);
+    path_ = std::exchange(other.path_, {});
+    return *this;
+}
+
+Listener::~Listener() {
+    remove_path();
+}
+
+Listener Listener::bind(const Address& address, const ListenerOptions& options, unsigned slots) {
+    Listener result(address, options);
+    if (address.is_unix_path()) {
+        UniqueFd socket = result.new_socket();
+        result.bind_path(socket.get());
+        result.sockets_.push_back(std::move(socket));
+        return result;
+    }
+    result.sockets_.push_back(result.bind_one(true));
+    result.address_ = Address::local_of(result.sockets_.front().get());
+    result.resize(slots);
+    return result;
+}
+
+UniqueFd Listener::new_socket() const {
+    const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    UniqueFd fd(check_call(::socket(address_.family(), type, 0), "socket", address_.text()));
+    if (address_.is_unix()) return fd;
+    set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+    if (address_.family() == AF_INET6) {
+        set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, options_.ipv6_only ? 1 : 0, "IPV6_V6ONLY");
+    }
+    apply_options(fd.get(), options_);
+    return fd;
+}
+
+UniqueFd Listener::bind_one(bool first) const {
+    UniqueFd fd = new_socket();
+    if (!shared() && !first) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    check_call(::bind(fd.get(), address_.data(), address_.size()), "bind", address_.text());
+    if (!shared() && first) {
+        set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+        make_reuseport_group(fd.get());
+    }
+    return fd;
+}
+
+void Listener::bind_path(int fd) {
+    clear_path(address_);
+    // The path takes the mode of the socket's own inode less the umask: at no time does it allow more than it
+    // should.
+    check_call(::fchmod(fd, options_.unix_mode & 07777), "fchmod", address_.text());
+    const mode_t umask_before = ::umask(0);
+    const int result = ::bind(fd, address_.data(), address_.size());
+    const int error = errno;
+    ::umask(umask_before);
+    if (result != 0) throw_error(error, "bind", address_.text());
+    struct stat made;
+    check_call(::lstat(address_.unix_path().c_str(), &made), "lstat", address_.text());
+    path_ = {made.st_dev, made.st_ino, ::getpid()};
+}
+
+void Listener::remove_path() noexcept {
+    const UnixPath made = std::exchange(path_, {});
+    if (made.inode == 0 || made.maker != ::getpid()) return;
+    // The descriptor still holds the inode, so that its number cannot have come to mean another file.
+    const auto* name = reinterpret_cast<const sockaddr_un*>(address_.data());
+    struct stat now;
+    if (::lstat(name->sun_path, &now) != 0) return;
+    if (now.st_ino == made.inode && now.st_dev == made.device) ::unlink(name->sun_path);
+}
+
+int Listener::socket_for(unsigned slot) const noexcept {
+    const unsigned index = shared() ? 0 : slot;
+    DROVER_CHECK(index < sockets_.size());
+    return sockets_[index].get();
+}
+
+void Listener::resize(unsigned slots) {
+    if (shared()) return;
+    const std::size_t wanted = std::max(slots, 1U);
+    const std::size_t before = sockets_.size();
+    try {
+        while (sockets_.size() < wanted)
+            sockets_.push_back(bind_one(false));
+    } catch (...) {
+        sockets_.resize(before);
+        throw;
+    }
+    // The highest goes first: the kernel moves the last socket of a group into the index that becomes free.
+    while (sockets_.size() > wanted)
+        sockets_.pop_back();
+    listening_ = std::min(listening_, sockets());
+}
+
+void Listener::apply_options(int fd, const ListenerOptions& options) const {
+    if (address_.is_unix()) return;
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, options.nodelay ? 1 : 0, "TCP_NODELAY");
+    set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.defer_accept_s, "TCP_DEFER_ACCEPT");
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keepalive ? 1 : 0, "SO_KEEPALIVE");
+    const UniqueFd fresh(check_call(::socket(address_.family(), SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    set_keepalive_value(fd, fresh.get(), TCP_KEEPIDLE, options.keepalive_idle_s, "TCP_KEEPIDLE");
+    set_keepalive_value(fd, fresh.get(), TCP_KEEPINTVL, options.keepalive_interval_s, "TCP_KEEPINTVL");
+    set_keepalive_value(fd, fresh.get(), TCP_KEEPCNT, options.keepalive_count, "TCP_KEEPCNT");
+}
+
+void Listener::apply_live_options(const ListenerOptions& options) const {
+    for (unsigned i = 0; i < sockets(); ++i) {
+        apply_options(sockets_[i].get(), options);
+        // On a socket that listens already listen(2) changes the backlog alone.
+        if (i < listening_)
+            check_call(::listen(sockets_[i].get(), options.backlog), "listen", address_.text());
+    }
+}
+
+void Listener::set_options(const ListenerOptions& options) {
+    ListenerOptions wanted = options;
+    wanted.balance = options_.balance;
+    wanted.ipv6_only = options_.ipv6_only;
+    wanted.unix_mode = options_.unix_mode;
+    try {
+        apply_live_options(wanted);
+    } catch (const std::system_error&) {
+        apply_live_options(options_);
+        throw;
+    }
+    options_ = wanted;
+}
+
+void Listener::listen() {
+    for (; listening_ < sockets(); ++listening_) {
+        check_call(::listen(sockets_[listening_].get(), options_.backlog), "listen", address_.text());
+    }
+}
+
+}  // namespace drover
