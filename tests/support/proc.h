@@ -1,0 +1,22 @@
+// What /proc says of other processes. Runs in: tests.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace drover::test {
+
+std::vector<pid_t> children_of(pid_t pid);  // empty when it is gone; zombies included
+std::size_t count_fds_of(pid_t pid);
+std::size_t pss_kb_of(pid_t pid);        // proportional set size
+std::string command_line_of(pid_t pid);  // arguments joined by spaces: the process title
+std::string status_field_of(pid_t pid,
+                            std::string_view name);  // "Groups" of /proc/PID/status; "" when there is none
+char state_of(pid_t pid);                            // 'R', 'S', 'T', 'Z' ...; '-' when it is gone
+pid_t process_group_of(pid_t pid);
+
+}  // namespace drover::test

@@ -1,0 +1,141 @@
+// The command line: exit codes and what it prints.
+#include "tests/support/master_under_test.h"
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+namespace {
+
+CommandResult drover(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), DROVER_PROGRAM);
+    return run_command(arguments);
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("help and version end with 0, wrong usage with 2") {
+    const CommandResult help = drover({"help"});
+    CHECK(help.code() == 0);
+    for (const char* command :
+         {"run", "check", "reload", "stop", "quit", "reopen", "status", "config", "version"}) {
+        CHECK_MESSAGE(contains(help.output, command), "help does not name " << command);
+    }
+    CHECK(drover({"--help"}).code() == 0);
+    const CommandResult version = drover({"version"});
+    CHECK(version.code() == 0);
+    CHECK(contains(version.output, "0.1"));
+    CHECK(drover({}).code() == 2);
+    CHECK(drover({"explode"}).code() == 2);
+    CHECK(drover({"status", "--explode"}).code() == 2);
+    CHECK(drover({"run", "-c"}).code() == 2);
+    const CommandResult wrong = drover({"explode"});
+    CHECK(wrong.output.empty());
+    CHECK_FALSE(wrong.errors.empty());
+}
+
+TEST_CASE("help config is the reference of every key") {
+    const CommandResult help = drover({"help", "config"});
+    CHECK(help.code() == 0);
+    for (const char* key :
+         {"runtime_dir", "log_level", "max_connections", "drain_timeout", "balance", "backlog"}) {
+        CHECK_MESSAGE(contains(help.output, key), "the reference does not name " << key);
+    }
+}
+
+TEST_CASE("check says that a configuration is valid, or every finding") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("drover.toml");
+    const std::string good = TestConfig().text("127.0.0.1:8080", "127.0.0.1:8081");
+    write_file(path, good);
+    const CommandResult valid = drover({"check", "-c", path});
+    CHECK(valid.code() == 0);
+    CHECK(contains(valid.output, "configuration is valid"));
+
+    const TestConfig bad{.master = "log_level = \"loud\"\nspelling = 1\n", .pool = "max_connections = -3\n"};
+    write_file(path, bad.text("127.0.0.1:8080", "127.0.0.1:8080"));
+    const CommandResult findings = drover({"check", "-c", path});
+    CHECK(findings.code() == 78);
+    for (const char* finding : {"log_level", "spelling", "max_connections", "127.0.0.1:8080"}) {
+        CHECK_MESSAGE(contains(findings.errors, finding),
+                      "no finding about " << finding << ": " << findings.errors);
+    }
+    CHECK(contains(findings.errors, "drover.toml:"));
+
+    CHECK(drover({"check", "-c", folder.file("missing.toml")}).code() == 78);
+    CHECK(drover({"run", "-c", folder.file("missing.toml")}).code() == 78);
+}
+
+TEST_CASE("commands without a master end with 1 and say so") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("drover.toml");
+    write_file(path, TestConfig().text("127.0.0.1:8080", "127.0.0.1:8081"));
+    for (const char* command : {"reload", "stop", "quit", "reopen", "status", "config"}) {
+        const CommandResult result = drover({command, "-c", path});
+        CHECK_MESSAGE(result.code() == 1, command << " ended with " << to_text(result.end));
+        CHECK(contains(result.errors, "control.sock"));
+    }
+}
+
+TEST_CASE("status is a table, or JSON") {
+    MasterUnderTest master;
+    const CommandResult table = master.cli({"status"});
+    CHECK(table.code() == 0);
+    CHECK(contains(table.output, "main"));
+    CHECK(contains(table.output, "serving"));
+    CHECK(contains(table.output, std::to_string(master.pid())));
+    const CommandResult json = master.cli({"status", "--json"});
+    CHECK(json.code() == 0);
+    const StatusView view = StatusView::parse(json.output);
+    CHECK(view.pid == master.pid());
+    CHECK(view.serving(2));
+    master.finish();
+}
+
+TEST_CASE("config prints the running configuration, not the file") {
+    MasterUnderTest master({.pool = "max_connections = 1234\n"});
+    master.write_config({.pool = "max_connections = 4321\n"});
+    for (const std::string& format : {std::string(), std::string("--json")}) {
+        std::vector<std::string> arguments{"config"};
+        if (!format.empty()) arguments.push_back(format);
+        const CommandResult result = master.cli(arguments);
+        CHECK(result.code() == 0);
+        CHECK(contains(result.output, "1234"));
+        CHECK_FALSE(contains(result.output, "4321"));
+    }
+    master.finish();
+}
+
+TEST_CASE("commands find the master from a file that no longer parses, and by --control") {
+    MasterUnderTest master;
+    master.write_config_text("[master]\nruntime_dir = \"run\"\nbroken = = =\n");
+    CHECK(master.cli({"status"}).code() == 0);
+    CHECK(drover({"status", "--control", master.control_path()}).code() == 0);
+    const CommandResult refused = master.cli({"reload"});
+    CHECK(refused.code() == 1);
+    CHECK_MESSAGE(contains(refused.errors, "drover.toml:3"), refused.errors);
+    CHECK(master.status().serving(2));
+    master.finish();
+}
+
+TEST_CASE("reload, reopen, stop and quit do what the signals do") {
+    {
+        MasterUnderTest master;
+        master.write_config({.body = "second"});
+        CHECK(master.cli({"reload"}).code() == 0);
+        CHECK(master.get() == "second");
+        CHECK(master.cli({"reopen"}).code() == 0);
+        CHECK(master.cli({"stop"}).code() == 0);
+        master.wait_exit();
+        master.verify_clean();
+    }
+    MasterUnderTest master;
+    CHECK(master.cli({"quit"}).code() == 0);
+    master.wait_exit();
+    master.verify_clean();
+}
+
+}  // namespace drover::test

@@ -1,0 +1,198 @@
+// HUP and `drover reload`: a new generation beside the old one, or nothing at all.
+#include "tests/support/http_load.h"
+#include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
+
+#include <algorithm>
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+
+namespace drover::test {
+
+TEST_CASE("HUP publishes a new generation to all workers") {
+    MasterUnderTest master;
+    const std::vector<pid_t> before = master.worker_pids();
+    master.write_config({.body = "second", .workers = 3});
+    const StatusView view = master.reload_by_signal();
+    CHECK(view.generation == 2);
+    REQUIRE(view.last_reload);
+    CHECK(view.last_reload->result == "ok");
+    CHECK(view.last_reload->generation == 2);
+    CHECK(master.get() == "second");
+    master.wait_serving(3);
+    for (const pid_t pid : master.worker_pids())
+        CHECK(std::find(before.begin(), before.end(), pid) == before.end());
+    CHECK(children_of(master.pid()).size() == 3);
+    master.finish();
+}
+
+TEST_CASE("from the verdict on every new connection sees the new configuration") {
+    MasterUnderTest master({.workers = 4});
+    for (int round = 0; round < 5; ++round) {
+        const std::string body = "round " + std::to_string(round);
+        master.write_config({.body = body, .workers = 4});
+        REQUIRE(master.control("reload").ok);
+        for (int i = 0; i < 50; ++i)
+            REQUIRE(master.get() == body);
+    }
+    master.finish();
+}
+
+TEST_CASE("a reload that changes nothing says so and keeps the workers") {
+    MasterUnderTest master;
+    const std::vector<pid_t> before = master.worker_pids();
+    const CommandResult result = master.cli({"reload"});
+    CHECK(result.code() == 0);
+    CHECK(master.worker_pids() == before);
+    CHECK(master.status().generation == 1);
+    master.finish();
+}
+
+TEST_CASE("reload = \"fresh\" makes new workers for a change that could be applied hot") {
+    MasterUnderTest master({.master = "reload = \"fresh\"\n"});
+    const std::vector<pid_t> before = master.worker_pids();
+    master.write_config({.master = "reload = \"fresh\"\nlog_level = \"debug\"\n"});
+    CHECK(master.cli({"reload"}).code() == 0);
+    master.wait_serving(2);
+    for (const pid_t pid : master.worker_pids())
+        CHECK(std::find(before.begin(), before.end(), pid) == before.end());
+    master.finish();
+}
+
+TEST_CASE("no connection fails while generations and sizes change") {
+    MasterUnderTest master({.workers = 3});
+    HttpLoad load(master.http_port());
+    for (unsigned round = 0; round < 12; ++round) {
+        const unsigned workers = 1 + round * 5 % 4;
+        master.write_config({.body = "round " + std::to_string(round), .workers = workers});
+        const ControlReply reply = master.control("reload");
+        CHECK_MESSAGE(reply.ok, reply.text);
+    }
+    load.stop();
+    CHECK(load.replies() > 0);
+    CHECK_MESSAGE(load.failures() == 0, load.failures()
+                                            << " failed, the first with: " << load.first_failure());
+    master.finish();
+}
+
+TEST_CASE("a busy connection outlives the reload, and its reply is the last one") {
+    MasterUnderTest master;
+    HttpClient busy(master.http_port());
+    busy.stream().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo");
+    CHECK(busy.read_reply().body == "first");
+    master.write_config({.body = "second"});
+    CHECK(master.control("reload").ok);
+    CHECK(master.get() == "second");
+    CHECK(busy.stream().quiet());
+    busy.stream().send("st: localhost\r\n\r\n");
+    const HttpReply reply = busy.read_reply();
+    CHECK(reply.body == "first");
+    CHECK_FALSE(reply.keeps_alive());
+    CHECK(busy.stream().ended());
+    master.wait_serving(2);
+    master.finish();
+}
+
+TEST_CASE("a listener can be added, moved and removed") {
+    MasterUnderTest master;
+    const ReservedPort third;
+    const std::string listen =
+        "\n[[pool.main.listen]]\naddress = \"" + third.address() + "\"\nmodule = \"http\"\n";
+    master.write_config({.rest = listen});
+    CHECK(master.control("reload").ok);
+    CHECK(http_get(third.number()).body == "first");
+    master.write_config({.body = "second"});
+    CHECK(master.control("reload").ok);
+    CHECK_THROWS(http_get(third.number()));
+    CHECK(master.get() == "second");
+    master.wait_serving(2);
+    master.finish();
+}
+
+TEST_CASE("a port taken on reload refuses it and leaves everything as it was") {
+    MasterUnderTest master;
+    const std::vector<pid_t> before = master.worker_pids();
+    const std::size_t fds = count_fds_of(master.pid());
+    const ReservedPort taken;
+    const UniqueFd occupier(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(taken.number());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(bind(occupier.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(listen(occupier.get(), 1) == 0);
+
+    const std::string listen_table =
+        "\n[[pool.main.listen]]\naddress = \"" + taken.address() + "\"\nmodule = \"http\"\n";
+    master.write_config({.body = "second", .rest = listen_table});
+    const CommandResult result = master.cli({"reload"});
+    CHECK(result.code() == 1);
+    CHECK_MESSAGE(result.errors.find(taken.address()) != std::string::npos, result.errors);
+    const StatusView view = master.status();
+    CHECK(view.generation == 1);
+    CHECK(view.state == "running");
+    REQUIRE(view.last_reload);
+    CHECK(view.last_reload->result == "refused");
+    CHECK(view.last_reload->error.find(taken.address()) != std::string::npos);
+    CHECK(master.worker_pids() == before);
+    CHECK(master.get() == "first");
+    CHECK(count_fds_of(master.pid()) == fds);
+    master.finish();
+}
+
+TEST_CASE("a reload that changes runtime_dir is refused") {
+    MasterUnderTest master;
+    std::string text = master.config_text({});
+    text.replace(text.find("\"run\""), 5, "\"run2\"");
+    master.write_config_text(text);
+    const ControlReply reply = master.control("reload");
+    CHECK_FALSE(reply.ok);
+    CHECK(reply.text.find("runtime_dir") != std::string::npos);
+    CHECK(master.status().generation == 1);
+    master.write_config({.body = "second"});
+    CHECK(master.control("reload").ok);
+    CHECK(master.get() == "second");
+    master.finish();
+}
+
+TEST_CASE("1,000 HUPs without waiting end in the last configuration") {
+    MasterUnderTest master;
+    for (int i = 0; i < 1000; ++i) {
+        if (i % 50 == 0) master.write_config({.body = "step " + std::to_string(i)});
+        master.signal(SIGHUP);
+    }
+    master.write_config({.body = "last"});
+    master.signal(SIGHUP);
+    const Deadline deadline(std::chrono::seconds(30));
+    const auto settled = [&] {
+        const StatusView view = master.status();
+        return view.state == "running" && view.serving(2) && master.get() == "last";
+    };
+    master.wait_until("the last configuration", settled, deadline);
+    CHECK(master.control("reload").ok);
+    CHECK(master.get() == "last");
+    CHECK(children_of(master.pid()).size() == 2);
+    master.finish();
+}
+
+TEST_CASE("commands that wait for a reload at the same time all get a verdict") {
+    MasterUnderTest master;
+    master.write_config({.body = "second"});
+    std::vector<StreamClient> callers;
+    for (int i = 0; i < 8; ++i) {
+        callers.push_back(StreamClient::connect_unix(master.control_path()));
+        callers.back().send(control_request("reload"));
+    }
+    for (StreamClient& caller : callers) {
+        std::optional<ControlReply> reply;
+        while (!reply)
+            reply = parse_control_reply(caller.read_until("\n"));
+        CHECK_MESSAGE(reply->ok, reply->text);
+    }
+    CHECK(master.get() == "second");
+    master.finish();
+}
+
+}  // namespace drover::test

@@ -1,0 +1,64 @@
+// TTIN and TTOU: one worker more or fewer, until a reload says otherwise.
+#include "tests/support/http_load.h"
+#include "tests/support/master_under_test.h"
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+
+TEST_CASE("TTIN adds a worker and TTOU retires one, and no connection fails") {
+    MasterUnderTest master;
+    HttpLoad load(master.http_port());
+    master.signal(SIGTTIN);
+    master.wait_serving(3);
+    master.signal(SIGTTIN);
+    master.wait_serving(4);
+    master.signal(SIGTTOU);
+    master.wait_serving(3);
+    master.signal(SIGTTOU);
+    master.wait_serving(2);
+    load.stop();
+    CHECK(load.replies() > 0);
+    CHECK_MESSAGE(load.failures() == 0, load.failures()
+                                            << " failed, the first with: " << load.first_failure());
+    CHECK(master.status().generation == 1);
+    master.finish();
+}
+
+TEST_CASE("TTOU never retires the last worker") {
+    MasterUnderTest master({.workers = 1});
+    for (int i = 0; i < 5; ++i)
+        master.signal(SIGTTOU);
+    master.wait_serving(1);
+    CHECK(master.get() == "first");
+    master.signal(SIGTTIN);
+    master.wait_serving(2);
+    master.finish();
+}
+
+TEST_CASE("after a reload the number of the configuration holds again") {
+    MasterUnderTest master;
+    master.signal(SIGTTIN);
+    master.wait_serving(3);
+    master.write_config({.body = "second"});
+    CHECK(master.control("reload").ok);
+    master.wait_serving(2);
+    CHECK(master.get() == "second");
+    master.finish();
+}
+
+TEST_CASE("TTIN and TTOU in a burst leave a service that serves") {
+    MasterUnderTest master;
+    for (int i = 0; i < 20; ++i) {
+        master.signal(SIGTTIN);
+        master.signal(SIGTTOU);
+    }
+    master.wait_until("rest", [&] {
+        const StatusView view = master.status();
+        return view.state == "running" && !view.workers.empty() && view.serving(view.workers.size());
+    });
+    CHECK(master.get() == "first");
+    master.finish();
+}
+
+}  // namespace drover::test
