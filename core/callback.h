@@ -1,5 +1,6 @@
 // Callback<void(Args...)> is a member function bound to an object: two words, no allocation, freely copied.
-// The object must outlive every call; the callback owns nothing. Special state: empty, which converts to false.
+// The object must outlive every call; the callback owns nothing. Special state: empty, which converts to
+// false.
 #pragma once
 
 #include <utility>

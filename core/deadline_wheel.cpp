@@ -11,7 +11,9 @@ void DeadlineEntry::unlink() noexcept {
 }
 
 DeadlineWheel::DeadlineWheel(EventLoop& loop)
-    : loop_(loop), timer_(loop, Timer::Handler::to<&DeadlineWheel::on_tick>(this)), started_ms_(loop.now_ms()) {}
+    : loop_(loop),
+      timer_(loop, Timer::Handler::to<&DeadlineWheel::on_tick>(this)),
+      started_ms_(loop.now_ms()) {}
 
 void DeadlineWheel::set(DeadlineEntry& entry, std::chrono::milliseconds after) noexcept {
     if (!timer_.started()) {
@@ -52,8 +54,8 @@ void DeadlineWheel::advance(std::uint32_t ticks) {
     }
 }
 
-// Takes the bucket's list aside first: a handler may set deadlines (which land in buckets) and destroy other entries
-// (which unlink themselves from wherever they are, this local list included).
+// Takes the bucket's list aside first: a handler may set deadlines (which land in buckets) and destroy other
+// entries (which unlink themselves from wherever they are, this local list included).
 void DeadlineWheel::expire_bucket() {
     DeadlineEntry*& bucket = buckets_[now_tick_ % bucket_count];
     DeadlineEntry* list = bucket;

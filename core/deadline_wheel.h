@@ -1,14 +1,14 @@
-// DeadlineWheel keeps a time limit for each of many objects at the cost of two pointers each: a hashed wheel with
-// one tick timer for all, instead of a timer of the event loop for each. Limits are kept to one tick. Moving a deadline
-// later, the common case of a busy connection, is one store: the wheel looks again when the old deadline comes.
-// Owned by a worker; must outlive its entries. Runs in: worker.
+// DeadlineWheel keeps a time limit for each of many objects at the cost of two pointers each: a hashed wheel
+// with one tick timer for all, instead of a timer of the event loop for each. Limits are kept to one tick.
+// Moving a deadline later, the common case of a busy connection, is one store: the wheel looks again when the
+// old deadline comes. Owned by a worker; must outlive its entries. Runs in: worker.
 #pragma once
+
+#include "core/event_loop.h"
 
 #include <array>
 #include <chrono>
 #include <cstdint>
-
-#include "core/event_loop.h"
 
 namespace drover {
 

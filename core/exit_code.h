@@ -10,6 +10,8 @@ enum class ExitCode : int {
     config = 78,  // EX_CONFIG of sysexits.h: bad configuration
 };
 
-constexpr int to_int(ExitCode code) noexcept { return static_cast<int>(code); }
+constexpr int to_int(ExitCode code) noexcept {
+    return static_cast<int>(code);
+}
 
 }  // namespace drover

@@ -1,11 +1,11 @@
 // The three commands that need more than the control socket. Runs in: the process that the operator starts.
 #pragma once
 
-#include <span>
-#include <string>
-
 #include "core/exit_code.h"
 #include "worker/module.h"
+
+#include <span>
+#include <string>
 
 namespace drover {
 

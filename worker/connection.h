@@ -1,11 +1,18 @@
-// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event makes one
-// read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no buffer.
+// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event
+// makes one read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no
+// buffer.
 //
-// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from the loop, never
-// inside one of its own hooks. It counts itself in drover_connections_active. It must not be on the stack.
-// Special states: closing (output is still leaving, or lingering for the peer's end; no hook is called any more).
-// Runs in: worker, on its one thread.
+// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from
+// the loop, never inside one of its own hooks. It counts itself in drover_connections_active. It must not be
+// on the stack. Special states: closing (output is still leaving, or lingering for the peer's end; no hook is
+// called any more). Runs in: worker, on its one thread.
 #pragma once
+
+#include "core/deadline_wheel.h"
+#include "core/event_loop.h"
+#include "core/unique_fd.h"
+#include "worker/module.h"
+#include "worker/services.h"
 
 #include <chrono>
 #include <cstdint>
@@ -14,17 +21,11 @@
 #include <string_view>
 #include <utility>
 
-#include "core/deadline_wheel.h"
-#include "core/event_loop.h"
-#include "core/unique_fd.h"
-#include "worker/module.h"
-#include "worker/services.h"
-
 namespace drover {
 
 class Connection : private DeadlineEntry {
   public:
-    // Unread input that a module leaves with its connection, at most.
+    // When a module has left this much input with its connection, no more is read until it consumes some.
     static constexpr std::size_t max_kept_input = 1024 * 1024;
     // Above this much unsent output writable() is false.
     static constexpr std::size_t output_high_mark = 256 * 1024;
@@ -34,21 +35,24 @@ class Connection : private DeadlineEntry {
 
     int fd() const noexcept { return socket_.get(); }
 
-    // Appends to what will be sent. Within a hook it leaves with everything else after the hook; otherwise at once. What the
-    // socket does not take is kept, and no input is read until it has left. After close() it is dropped.
+    // Appends to what will be sent. Within a hook it leaves with everything else after the hook; otherwise at
+    // once. What the socket does not take is kept, and no input is read until it has left. After close() it
+    // is dropped.
     void write(std::string_view bytes);
-    // False while output waits or more than output_high_mark was written in this hook: a module that answers pipelined
-    // requests stops consuming then; on_input comes again when the output has left.
+    // False while output waits or more than output_high_mark was written in this hook: a module that answers
+    // pipelined requests stops consuming then; on_input comes again when the output has left.
     bool writable() const noexcept;
-    // Consumption goes on with the input that was kept, as if more had arrived; for answers that were given later.
+    // Consumption goes on with the input that was kept, as if more had arrived; for answers that were given
+    // later.
     void resume_input();
 
     enum class Linger : std::uint8_t {
-        if_unread,  // the peer has had its say: close at once unless something unread would reset the connection
+        if_unread,  // the peer has had its say: close at once unless something unread would reset the
+                    // connection
         always,     // the peer may still be sending (an error reply in the middle of a request)
     };
-    // Sends what was written, then ends the connection without a reset: shuts down the sending side, discards input until the
-    // peer's end or linger_time.
+    // Sends what was written, then ends the connection without a reset: shuts down the sending side, discards
+    // input until the peer's end or linger_time.
     void close(Linger linger = Linger::if_unread);
     // Ends it at once; unsent output and unread input are lost.
     void abort() noexcept;
@@ -59,6 +63,8 @@ class Connection : private DeadlineEntry {
     void clear_time_limit() noexcept { services_.deadlines.clear(*this); }
 
     static constexpr std::chrono::milliseconds linger_time{2000};
+    // After close(), for output that the peer does not take, unless a time limit is set already.
+    static constexpr std::chrono::milliseconds flush_time{30000};
 
   protected:
     Connection(Services& services, Accepted accepted);
@@ -68,8 +74,8 @@ class Connection : private DeadlineEntry {
     unsigned listener() const noexcept { return listener_; }
     bool output_waits() const noexcept { return output_ != nullptr; }
 
-    // Bytes from the peer: what was kept, then what has just arrived. Returns how many were consumed; the rest is kept and
-    // comes first next time. The view is valid during the call only.
+    // Bytes from the peer: what was kept, then what has just arrived. Returns how many were consumed; the
+    // rest is kept and comes first next time. The view is valid during the call only.
     virtual std::size_t on_input(std::string_view input) = 0;
     // The peer has ended its side. Input kept unconsumed stays lost. Default: close().
     virtual void on_end_of_input() { close(); }
@@ -91,15 +97,18 @@ class Connection : private DeadlineEntry {
     void start();
     void on_ready(Readiness readiness);
     void on_deadline() final;
+    template <class Hook>
+    void run_hook(Hook hook) noexcept;
     void read_input();
-    void deliver(std::string_view input);
+    void deliver(std::string_view fresh);
+    void keep_input(std::string_view input, std::size_t consumed);
     void flush_outbox();
     void send_waiting();
-    void after_hook();
+    void settle();
     void finish_close();
-    void linger();
     void discard_input();
     void update_interest();
+    void retire() noexcept;
 
     Services& services_;
     Connection* next_ = nullptr;  // in the ConnectionList
@@ -109,17 +118,16 @@ class Connection : private DeadlineEntry {
     std::uint16_t listener_;
     State state_ = State::open;
     Linger linger_ = Linger::if_unread;
-    bool in_hook_ = false;
     bool end_of_input_ = false;
-    std::unique_ptr<std::string> input_;   // kept; null when there is none
-    std::unique_ptr<Buffer> output_;       // waits for the socket; null when there is none
+    std::unique_ptr<std::string> input_;  // kept; null when there is none
+    std::unique_ptr<Buffer> output_;      // waits for the socket; null when there is none
 };
 
 // All connections of a worker, and the buffers they share. Owned by the worker.
 class ConnectionList {
   public:
     using ClosedHandler = Callback<void()>;
-    explicit ConnectionList(ClosedHandler on_closed = {});
+    explicit ConnectionList(EventLoop& loop, ClosedHandler on_closed = {});
     ~ConnectionList();
     ConnectionList(const ConnectionList&) = delete;
     ConnectionList& operator=(const ConnectionList&) = delete;
@@ -128,7 +136,7 @@ class ConnectionList {
     // Tells each connection that the worker drains.
     void drain();
     bool draining() const noexcept { return draining_; }
-    // Ends every one at once.
+    // Ends every one at once. Not from within a hook.
     void abort_all() noexcept;
 
     void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
@@ -139,13 +147,19 @@ class ConnectionList {
     friend class Connection;
     void add(Connection& connection) noexcept;
     void remove(Connection& connection) noexcept;
+    void bury(Connection& connection) noexcept;
+    void delete_dead() noexcept;
 
     Connection* first_ = nullptr;
+    Connection* dead_ = nullptr;     // closed, deleted from the loop
     Connection* walking_ = nullptr;  // next one of drain(), kept right when connections go meanwhile
+    Connection* in_hook_ = nullptr;  // whose output outbox_ is
     std::size_t size_ = 0;
     bool draining_ = false;
+    bool in_event_ = false;  // delete_dead() comes at the event's end
     Gauge active_;
     ClosedHandler on_closed_;
+    Timer delete_soon_;
     std::unique_ptr<char[]> scratch_;  // input of the connection being read
     std::string outbox_;               // output of the connection in whose hook we are
 };
@@ -153,9 +167,9 @@ class ConnectionList {
 // Makes a T (derived from Connection) that owns itself, and starts reading.
 template <class T, class... Args>
 T& open_connection(Services& services, Accepted accepted, Args&&... args) {
-    auto* connection = new T(services, std::move(accepted), std::forward<Args>(args)...);
-    connection->Connection::start();
-    return *connection;
+    auto connection = std::make_unique<T>(services, std::move(accepted), std::forward<Args>(args)...);
+    static_cast<Connection&>(*connection).start();
+    return *connection.release();
 }
 
 }  // namespace drover

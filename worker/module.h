@@ -1,31 +1,34 @@
-// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the listeners
-// whose configuration names it give it their connections.
+// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the
+// listeners whose configuration names it give it their connections.
 //
 // One object of each module lives in each process that needs it. The hooks, in the order of their calls:
 //
 //   hook        runs in                  alive                            may fail by throwing
 //   options     reader, command line     nothing but the object           no
 //   counters    reader                   nothing but the object           no
-//   check       reader, as `user`        the checked options              yes: the exception's text is a finding
-//   start       worker, before Ready     Services, options, modules       yes: the worker exits; a reload is refused
+//   check       reader, as `user`        the checked options              yes: the exception's text is a
+//   finding start       worker, before Ready     Services, options, modules       yes: the worker exits; a
+//   reload is refused
 //                                        listed before this one
-//   connection  worker, serving          all that start made              yes: that connection is closed and counted
-//   drain       worker, once             the same; no new connection      no (an exception ends the worker)
+//   connection  worker, serving          all that start made              yes: that connection is closed and
+//   counted drain       worker, once             the same; no new connection      no (an exception ends the
+//   worker)
 //                                        comes afterwards
 //   stop        worker, last             Services; connections are gone   noexcept
 //
-// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and stop in reverse.
+// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and
+// stop in reverse.
 #pragma once
-
-#include <memory>
-#include <string_view>
-#include <vector>
 
 #include "conf/image.h"
 #include "conf/options.h"
 #include "core/counter.h"
 #include "core/unique_fd.h"
 #include "worker/services.h"
+
+#include <memory>
+#include <string_view>
+#include <vector>
 
 namespace drover {
 

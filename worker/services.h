@@ -1,11 +1,7 @@
-// Services are what a worker gives its modules: the loop, the log, counters, time limits, and what the configuration
-// says of the pool. Owned by the worker; alive from before Module::start until after Module::stop. Runs in: worker.
+// Services are what a worker gives its modules: the loop, the log, counters, time limits, and what the
+// configuration says of the pool. Owned by the worker; alive from before Module::start until after
+// Module::stop. Runs in: worker.
 #pragma once
-
-#include <cstddef>
-#include <memory>
-#include <string>
-#include <string_view>
 
 #include "conf/settings.h"
 #include "core/counter.h"
@@ -13,6 +9,11 @@
 #include "core/deadline_wheel.h"
 #include "core/event_loop.h"
 #include "core/log.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
 
 namespace drover {
 

@@ -1,0 +1,19 @@
+// How this program was built, where that changes what it may do.
+#pragma once
+
+namespace drover {
+
+// AddressSanitizer reserves terabytes of address space: RLIMIT_AS would end the process.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool address_sanitizer = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool address_sanitizer = true;
+#else
+inline constexpr bool address_sanitizer = false;
+#endif
+#else
+inline constexpr bool address_sanitizer = false;
+#endif
+
+}  // namespace drover

@@ -1,0 +1,92 @@
+#include "master/config_reader.h"
+
+#include "core/exit_code.h"
+#include "master/reader_child.h"
+
+#include <csignal>
+
+namespace drover {
+
+ConfigReader::ConfigReader(EventLoop& loop, const std::string& config_path,
+                           std::span<const ModuleFactory> modules, int running_image_fd,
+                           VerdictHandler on_verdict)
+    : on_verdict_(on_verdict), deadline_timer_(loop, Timer::Handler::to<&ConfigReader::on_deadline>(this)) {
+    auto [ours, theirs] = Channel::make_pair();
+    const ReaderInheritance inheritance{theirs.get(), running_image_fd, config_path, modules};
+    std::vector<int> keep{theirs.get()};
+    if (running_image_fd >= 0) keep.push_back(running_image_fd);
+    process_ = spawn({&loop, keep, true}, [&inheritance] { return run_config_reader(inheritance); });
+    channel_ = std::make_unique<Channel>(loop, std::move(ours),
+                                         Channel::MessageHandler::to<&ConfigReader::on_message>(this),
+                                         Channel::ClosedHandler::to<&ConfigReader::on_channel_closed>(this));
+    deadline_timer_.start_once(deadline);
+}
+
+ConfigReader::~ConfigReader() {
+    if (process_ && !reaped_) cancel();
+}
+
+void ConfigReader::on_message(Message& message) {
+    switch (message.type) {
+        case MessageType::config_error:
+            if (verdict_.findings.size() < max_lines) verdict_.findings.emplace_back(message.text());
+            return;
+        case MessageType::config_change:
+            if (verdict_.changes.size() < max_lines) verdict_.changes.emplace_back(message.text());
+            return;
+        case MessageType::config_image: {
+            const std::uint32_t change = message.as<ConfigImageMessage>().change;
+            if (change > static_cast<std::uint32_t>(Change::restart)) {
+                broken_ = "it named a change that does not exist";
+                return;
+            }
+            verdict_.change = static_cast<Change>(change);
+            verdict_.image_fd = std::move(message.fds[0]);
+            return;
+        }
+        default:
+            broken_ = "it sent a message that is not a config reader's";
+    }
+}
+
+void ConfigReader::on_channel_closed(std::string_view reason) {
+    if (reason != "end of file") {
+        broken_ = reason;
+        process_.signal(SIGKILL);
+    }
+    channel_.reset();
+}
+
+void ConfigReader::on_deadline() {
+    late_ = true;
+    process_.signal(SIGKILL);
+}
+
+void ConfigReader::on_exit(const ExitReport& report) {
+    reaped_ = true;
+    deadline_timer_.stop();
+    if (channel_ != nullptr) channel_->receive_pending();
+    channel_.reset();
+    std::vector<std::string>& findings = verdict_.findings;
+    if (late_) {
+        findings = {"the config reader was not done within " + std::to_string(deadline.count()) + " s"};
+    } else if (!broken_.empty()) {
+        findings = {"the config reader cannot be trusted: " + broken_};
+    } else if (!report.clean() && findings.empty()) {
+        findings = {"the config reader " + report.text()};
+    } else if (findings.empty()) {
+        try {
+            verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
+        } catch (const std::exception& failure) {
+            findings = {std::string("the config reader's image cannot be used: ") + failure.what()};
+        }
+    }
+    if (!findings.empty()) {
+        verdict_.image_fd.reset();
+        verdict_.image.reset();
+    }
+    Verdict verdict = std::move(verdict_);
+    on_verdict_(verdict);
+}
+
+}  // namespace drover

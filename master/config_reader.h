@@ -1,0 +1,65 @@
+// ConfigReader is one run of the config reader: a child that reads and checks the configuration and hands
+// over a sealed image with the difference from the running one. Whatever it does (findings, crash, hang,
+// lies) becomes one Verdict. Owned by whoever wants the verdict; destroying it kills the child. Runs in: the
+// master, and `drover check`; the child is master/reader_child.h.
+#pragma once
+
+#include "conf/diff.h"
+#include "conf/image.h"
+#include "core/channel.h"
+#include "core/event_loop.h"
+#include "core/process.h"
+#include "worker/module.h"
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class ConfigReader {
+  public:
+    struct Verdict {
+        std::vector<std::string> findings;  // why not; empty: the configuration is good
+        std::vector<std::string> changes;   // lines of the difference
+        Change change = Change::fresh;
+        UniqueFd image_fd;           // sealed; when good
+        std::optional<Image> image;  // verified; when good
+    };
+    using VerdictHandler = Callback<void(Verdict&)>;
+
+    static constexpr std::chrono::seconds deadline{10};
+    static constexpr std::size_t max_lines = 256;  // of findings, of changes
+
+    // Starts the child. `running_image_fd` is -1 at the first start. Throws std::system_error when it cannot
+    // be forked.
+    ConfigReader(EventLoop& loop, const std::string& config_path, std::span<const ModuleFactory> modules,
+                 int running_image_fd, VerdictHandler on_verdict);
+    ~ConfigReader();
+
+    pid_t pid() const noexcept { return process_.pid(); }
+    // Kills the child; the verdict that follows its end will be a refusal.
+    void cancel() noexcept { process_.signal(SIGKILL); }
+    // It has been reaped: gives the verdict, from here. The handler may destroy the reader.
+    void on_exit(const ExitReport& report);
+
+  private:
+    void on_message(Message& message);
+    void on_channel_closed(std::string_view reason);
+    void on_deadline();
+
+    VerdictHandler on_verdict_;
+    Process process_;
+    std::unique_ptr<Channel> channel_;
+    Timer deadline_timer_;
+    Verdict verdict_;
+    std::string broken_;  // why what came on the channel cannot be used
+    bool late_ = false;
+    bool reaped_ = false;
+};
+
+}  // namespace drover

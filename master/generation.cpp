@@ -1,0 +1,118 @@
+#include "master/generation.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace drover {
+
+namespace {
+
+// An address with port 0 is a different one wherever it stands.
+std::string listener_key(const Address& address, const PoolSettings& pool, std::size_t index) {
+    const bool chosen_by_kernel = !address.is_unix() && address.port() == 0;
+    return address.text() + (chosen_by_kernel ? " of " + pool.name + "[" + std::to_string(index) + "]" : "");
+}
+
+}  // namespace
+
+Generation::Generation(std::uint64_t number, UniqueFd image_fd, Image image, PoolContext& context,
+                       ListenerRegistry& registry, PoolObserver& observer)
+    : number_(number),
+      image_fd_(std::move(image_fd)),
+      image_(std::move(image)),
+      settings_(Settings::load(image_)),
+      counters_(context.counters) {
+    for (const PoolSettings& pool : settings_.pools) {
+        std::vector<std::shared_ptr<Listener>> listeners;
+        for (std::size_t i = 0; i < pool.listen.size(); ++i) {
+            const ListenSettings& listen = pool.listen[i];
+            const Address address = Address::parse(listen.address_text, settings_.directory);
+            listeners.push_back(
+                registry.acquire(listener_key(address, pool, i), address, listen.listener, pool.workers));
+        }
+        pools_.push_back(std::make_unique<Pool>(context, pool, Pool::Origin{number_, image_fd_.get()},
+                                                std::move(listeners), observer));
+    }
+    counters_.declare(number_, declared_counters(image_));
+}
+
+Generation::~Generation() {
+    counters_.forget(number_);
+}
+
+void Generation::start() {
+    for (const auto& pool : pools_)
+        pool->start();
+}
+
+bool Generation::all_ready() const noexcept {
+    return std::ranges::all_of(pools_, [](const auto& pool) { return pool->all_ready(); });
+}
+
+void Generation::serve() {
+    for (const auto& pool : pools_)
+        pool->listen();
+    for (const auto& pool : pools_)
+        pool->serve();
+}
+
+void Generation::retire(int signal) {
+    for (const auto& pool : pools_)
+        pool->retire(signal);
+}
+
+bool Generation::any_accepting() const noexcept {
+    return std::ranges::any_of(pools_, [](const auto& pool) { return pool->any_accepting(); });
+}
+
+bool Generation::empty() const noexcept {
+    return std::ranges::all_of(pools_, [](const auto& pool) { return pool->empty(); });
+}
+
+void Generation::kill_accepting() {
+    for (const auto& pool : pools_)
+        pool->kill_accepting();
+}
+
+void Generation::trim_listeners() {
+    for (const auto& pool : pools_)
+        pool->trim_listeners();
+}
+
+void Generation::release_listeners() noexcept {
+    for (const auto& pool : pools_)
+        pool->release_listeners();
+}
+
+bool Generation::on_exit(pid_t pid, const ExitReport& report) {
+    return std::ranges::any_of(pools_, [&](const auto& pool) { return pool->on_exit(pid, report); });
+}
+
+void Generation::send_log_file(int fd) {
+    for (const auto& pool : pools_)
+        pool->send_log_file(fd);
+}
+
+void Generation::append_status(std::vector<WorkerStatus>& lines) const {
+    for (const auto& pool : pools_)
+        pool->append_status(lines);
+}
+
+std::string Generation::listening_text() const {
+    std::string text;
+    for (const auto& pool : pools_) {
+        const std::string part = pool->listening_text();
+        if (!text.empty() && !part.empty()) text += ", ";
+        text += part;
+    }
+    return text;
+}
+
+std::chrono::milliseconds Generation::longest_drain() const noexcept {
+    std::int64_t longest = 0;
+    for (const PoolSettings& pool : settings_.pools)
+        longest = std::max(longest, pool.drain_timeout_ms);
+    return std::chrono::milliseconds(longest);
+}
+
+}  // namespace drover

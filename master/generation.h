@@ -1,0 +1,67 @@
+// Generation is one published configuration in use: its number, its pinned image, the listeners it names and
+// its pools. The next one is built beside the running one; dropping it undoes all of it. Owned by the master.
+// Runs in: the master.
+#pragma once
+
+#include "conf/image.h"
+#include "conf/settings.h"
+#include "core/counter_table.h"
+#include "master/listener_registry.h"
+#include "master/pool.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace drover {
+
+class Generation {
+  public:
+    // Declares the image's counters and acquires its listeners; starts nothing. Throws with nothing left
+    // behind: a column or an address that cannot be had.
+    Generation(std::uint64_t number, UniqueFd image_fd, Image image, PoolContext& context,
+               ListenerRegistry& registry, PoolObserver& observer);
+    // Its workers must be gone.
+    ~Generation();
+    Generation(const Generation&) = delete;
+    Generation& operator=(const Generation&) = delete;
+
+    std::uint64_t number() const noexcept { return number_; }
+    const Image& image() const noexcept { return image_; }
+    int image_fd() const noexcept { return image_fd_.get(); }
+    const Settings& settings() const noexcept { return settings_; }
+    const std::vector<std::unique_ptr<Pool>>& pools() const noexcept { return pools_; }
+    Pool& first_pool() const noexcept { return *pools_.front(); }
+
+    void start();
+    bool all_ready() const noexcept;
+    // Begins to listen on what is new, applies the listeners' options, opens the gates. Throws
+    // std::system_error before any gate is open.
+    void serve();
+    void retire(int signal);
+    bool any_accepting() const noexcept;
+    bool empty() const noexcept;  // no process is left
+    void kill_accepting();
+    // Closes the sockets of slots that this generation does not have.
+    void trim_listeners();
+    // The master's copies of the listening sockets: nobody new gets a connection once the workers have closed
+    // theirs.
+    void release_listeners() noexcept;
+
+    bool on_exit(pid_t pid, const ExitReport& report);
+    void send_log_file(int fd);
+    void append_status(std::vector<WorkerStatus>& lines) const;
+    std::string listening_text() const;  // "127.0.0.1:8080 (http), ..."
+    std::chrono::milliseconds longest_drain() const noexcept;
+
+  private:
+    std::uint64_t number_;
+    UniqueFd image_fd_;
+    Image image_;
+    Settings settings_;
+    CounterTable& counters_;
+    std::vector<std::unique_ptr<Pool>> pools_;
+};
+
+}  // namespace drover

@@ -1,0 +1,28 @@
+#include "master/listener_registry.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace drover {
+
+std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, const Address& address,
+                                                    const ListenerOptions& options, unsigned slots) {
+    std::erase_if(entries_, [](const Entry& entry) { return entry.listener.expired(); });
+    const bool shared = options.balance == Balance::shared || address.is_unix();
+    const unsigned wanted = shared ? 1 : slots;
+    for (const Entry& entry : entries_) {
+        if (entry.key != key) continue;
+        std::shared_ptr<Listener> listener = entry.listener.lock();
+        if (listener->shared() != shared) {
+            throw std::runtime_error("listener " + address.text() +
+                                     ": balance cannot change without a restart");
+        }
+        if (listener->sockets() < wanted) listener->resize(wanted);
+        return listener;
+    }
+    auto listener = std::make_shared<Listener>(Listener::bind(address, options, wanted));
+    entries_.push_back({key, listener});
+    return listener;
+}
+
+}  // namespace drover

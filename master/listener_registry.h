@@ -1,0 +1,30 @@
+// ListenerRegistry finds the listeners that generations share: a reload keeps the sockets of an address that
+// both generations name, with what waits in their queues. A listener lives as long as a generation holds it.
+// Runs in: the master.
+#pragma once
+
+#include "core/listener.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class ListenerRegistry {
+  public:
+    // The live listener known by `key` with at least `slots` sockets, or a newly bound one. Nothing that
+    // serves is changed: options of a live one are applied when its new user takes over. Throws
+    // std::system_error (address in use), and std::runtime_error when the live one's balance is another.
+    std::shared_ptr<Listener> acquire(const std::string& key, const Address& address,
+                                      const ListenerOptions& options, unsigned slots);
+
+  private:
+    struct Entry {
+        std::string key;
+        std::weak_ptr<Listener> listener;
+    };
+    std::vector<Entry> entries_;
+};
+
+}  // namespace drover

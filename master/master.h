@@ -1,0 +1,116 @@
+// Master wires signals, timers, the control socket and the children to the lifecycle table, and carries its
+// actions out. It is small on purpose: it never parses configuration, never runs module code, never reads a
+// client's byte, never waits for a worker, and has one thread. Runs in: the master.
+#pragma once
+
+#include "core/counter_table.h"
+#include "core/event_loop.h"
+#include "core/exit_code.h"
+#include "core/log.h"
+#include "core/status_page.h"
+#include "master/config_reader.h"
+#include "master/control.h"
+#include "master/generation.h"
+#include "master/lifecycle.h"
+#include "master/listener_registry.h"
+#include "master/pid_file.h"
+#include "master/pool.h"
+#include "master/reload_desk.h"
+#include "master/runtime_directory.h"
+#include "master/service_notifier.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class Master : private PoolObserver {
+  public:
+    Master(std::string config_path, std::span<const ModuleFactory> modules);
+    ~Master() override;
+
+    // Serves until stopped. The reason of a failed start goes to stderr, one line each.
+    ExitCode run();
+
+  private:
+    void on_signal(int signal);
+    void on_request(ControlCaller caller, const ControlRequest& request);
+    void on_verdict(ConfigReader::Verdict& verdict);
+    void on_stop_deadline();
+    void on_quiet_deadline();
+    void on_watchdog();
+
+    void on_worker_ready(Pool& pool, const WorkerProcess& worker) override;
+    void on_start_failed(Pool& pool, const std::string& reason) override;
+    void on_worker_quiet(Pool& pool) override;
+    void on_status_changed() override;
+
+    // Feeds the lifecycle table and carries out what it says (master_actions.cpp).
+    void handle(LifeEvent event);
+    void carry_out(LifeAction action);
+    void read_config();
+    void start_generation();
+    void open_service(const Settings& settings);
+    void announce();
+    void switch_over();
+    void settle();
+    void settle_unchanged();
+    void refuse();
+    void give_up();
+    void drain(int signal);
+    void force();
+    void kill_all();
+    bool open_gates();
+    void retire_all(int signal);
+    void abandon_next();
+    void close_reload(ReloadResult result, const std::string& text);
+
+    void reap();
+    void check_quiet();
+    void check_gone();
+    std::vector<Generation*> generations() const;
+    void open_log(const Settings& settings);
+    void reopen_log();
+    void resize_first_pool(bool grow);
+    std::string status_reply(const ControlRequest& request);
+    std::string config_reply(const ControlRequest& request) const;
+    void publish_status();
+    MasterState public_state() const noexcept;
+
+    const std::string config_path_;
+    const std::span<const ModuleFactory> modules_;
+    EventLoop loop_;
+    Log log_;
+    ServiceNotifier notifier_;
+    std::unique_ptr<RuntimeDirectory> runtime_directory_;
+    std::unique_ptr<PidFile> pid_file_;
+    std::unique_ptr<CounterTable> counters_;
+    std::unique_ptr<CounterReader> counter_reader_;
+    UniqueFd lifeline_reader_;  // what workers watch
+    UniqueFd lifeline_writer_;  // closed by the kernel when the master is gone
+    std::unique_ptr<PoolContext> pools_;
+    ListenerRegistry listeners_;
+    std::unique_ptr<ConfigReader> reader_;
+    std::unique_ptr<ConfigReader::Verdict> verdict_;  // of the reader that has just finished
+    std::unique_ptr<Generation> current_;
+    std::unique_ptr<Generation> next_;              // while one is being prepared
+    std::vector<std::unique_ptr<Generation>> old_;  // until their last worker is gone
+    std::unique_ptr<ControlServer> control_;
+    std::vector<std::unique_ptr<SignalWatch>> signals_;
+    Timer stop_timer_;
+    Timer quiet_timer_;
+    Timer status_timer_;
+    Timer watchdog_timer_;
+
+    LifeState state_ = LifeState::reading;
+    MasterStatus status_;
+    std::uint64_t last_generation_ = 0;
+    ReloadDesk desk_;
+    std::vector<std::string> failures_;  // why the start or the reload under way fails
+    ExitCode exit_code_ = ExitCode::ok;
+};
+
+}  // namespace drover

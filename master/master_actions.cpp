@@ -1,0 +1,297 @@
+// What the lifecycle table's actions are. Each leaves the master consistent before it feeds the next event
+// back in.
+#include "core/system_error.h"
+#include "master/master.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+// Rows of the counter table: four for each worker of the first configuration (a reload needs two), within
+// these bounds.
+constexpr std::uint32_t least_rows = 256;
+constexpr std::uint32_t most_rows = 4096;
+
+// How long workers that were told to leave at once may take before the kernel ends them.
+constexpr std::chrono::milliseconds force_time{2000};
+// Workers keep to drain_timeout by themselves; one that hangs is ended this much later.
+constexpr std::chrono::milliseconds drain_grace{2000};
+// An old worker that has not stopped accepting by then is ended.
+constexpr std::chrono::milliseconds quiet_time{5000};
+
+CounterCapacity capacity_for(const Settings& settings) {
+    std::uint32_t workers = 0;
+    for (const PoolSettings& pool : settings.pools)
+        workers += pool.workers;
+    CounterCapacity capacity;
+    capacity.rows = std::clamp(workers * 4, least_rows, most_rows);
+    return capacity;
+}
+
+std::string join(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines)
+        text += (text.empty() ? "" : "\n") + line;
+    return text;
+}
+
+}  // namespace
+
+void Master::handle(LifeEvent event) {
+    const LifeStep step = lifecycle_step(state_, event);
+    state_ = step.next;
+    on_status_changed();
+    carry_out(step.action);
+}
+
+void Master::carry_out(LifeAction action) {
+    switch (action) {
+        case LifeAction::nothing:
+        case LifeAction::remember_reload:  // the desk remembers
+            return;
+        case LifeAction::read_config:
+            return read_config();
+        case LifeAction::start_generation:
+            return start_generation();
+        case LifeAction::announce:
+            return announce();
+        case LifeAction::switch_over:
+            return switch_over();
+        case LifeAction::settle:
+            return settle();
+        case LifeAction::settle_unchanged:
+            return settle_unchanged();
+        case LifeAction::refuse:
+            return refuse();
+        case LifeAction::give_up:
+            return give_up();
+        case LifeAction::drain:
+            return drain(SIGTERM);
+        case LifeAction::drain_unlimited:
+            return drain(SIGQUIT);
+        case LifeAction::force:
+            return force();
+        case LifeAction::kill:
+            return kill_all();
+        case LifeAction::finish:
+            loop_.stop();
+            return;
+    }
+}
+
+void Master::read_config() {
+    failures_.clear();
+    desk_.begin();
+    if (current_ != nullptr) {
+        notifier_.reloading();
+        log_.info("reload: reading " + config_path_);
+    }
+    desk_.progress("reading " + config_path_);
+    const int running = current_ != nullptr ? current_->image_fd() : -1;
+    try {
+        reader_ = std::make_unique<ConfigReader>(loop_, config_path_, modules_, running,
+                                                 ConfigReader::VerdictHandler::to<&Master::on_verdict>(this));
+    } catch (const std::exception& failure) {
+        failures_ = {std::string("cannot start the config reader: ") + failure.what()};
+        handle(LifeEvent::config_refused);
+    }
+}
+
+void Master::on_verdict(ConfigReader::Verdict& verdict) {
+    verdict_ = std::make_unique<ConfigReader::Verdict>(std::move(verdict));
+    reader_.reset();
+    if (!verdict_->findings.empty()) {
+        failures_ = verdict_->findings;
+        if (current_ == nullptr) exit_code_ = ExitCode::config;
+        return handle(LifeEvent::config_refused);
+    }
+    const bool always_fresh =
+        current_ != nullptr && current_->settings().master.reload == MasterSettings::Reload::fresh;
+    const bool unchanged = verdict_->change == Change::none && !always_fresh;
+    handle(unchanged ? LifeEvent::config_unchanged : LifeEvent::config_ready);
+}
+
+// Builds the next generation beside the running one; whatever cannot be had undoes all of it.
+void Master::start_generation() {
+    for (const std::string& change : verdict_->changes)
+        log_.info("reload: " + change);
+    PoolObserver& observer = *this;
+    try {
+        if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
+        next_ = std::make_unique<Generation>(last_generation_ + 1, std::move(verdict_->image_fd),
+                                             std::move(*verdict_->image), *pools_, listeners_, observer);
+        ++last_generation_;
+        desk_.progress("starting workers of generation " + std::to_string(next_->number()));
+        next_->start();
+    } catch (const std::exception& failure) {
+        failures_.emplace_back(failure.what());
+        handle(LifeEvent::generation_failed);
+    }
+}
+
+// What the master has once, from the first configuration on.
+void Master::open_service(const Settings& settings) {
+    runtime_directory_ = std::make_unique<RuntimeDirectory>(settings.runtime_dir());
+    pid_file_ = std::make_unique<PidFile>(runtime_directory_->file("drover.pid"));
+    control_ = std::make_unique<ControlServer>(loop_, log_, runtime_directory_->file("control.sock"),
+                                               ControlServer::RequestHandler::to<&Master::on_request>(this));
+    desk_.set_server(control_.get());
+    int lifeline[2];
+    check_call(::pipe2(lifeline, O_CLOEXEC), "pipe2");
+    lifeline_reader_.reset(lifeline[0]);
+    lifeline_writer_.reset(lifeline[1]);
+    counters_ = std::make_unique<CounterTable>(capacity_for(settings));
+    counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
+    pools_ = std::make_unique<PoolContext>(
+        PoolContext{loop_, log_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
+    open_log(settings);
+}
+
+// Makes the next generation the current one. False when its listeners cannot listen: nothing has changed
+// then.
+bool Master::open_gates() {
+    try {
+        next_->serve();
+    } catch (const std::exception& failure) {
+        failures_.emplace_back(failure.what());
+        return false;
+    }
+    if (current_ != nullptr) old_.push_back(std::move(current_));
+    current_ = std::move(next_);
+    return true;
+}
+
+void Master::announce() {
+    if (!open_gates()) return handle(LifeEvent::generation_failed);
+    const std::string text = "generation 1 serves on " + current_->listening_text();
+    log_.info("ready: " + text);
+    notifier_.ready(text);
+    if (const auto interval = notifier_.watchdog_interval(); interval.count() > 0) {
+        watchdog_timer_.start_every(interval);
+    }
+    if (desk_.close(false, "the master was starting")) handle(LifeEvent::reload);
+}
+
+void Master::switch_over() {
+    Generation* const before = current_.get();
+    if (!open_gates()) return handle(LifeEvent::generation_failed);
+    try {
+        const auto target = [](const Generation& generation) {
+            return generation.settings().absolute_path(generation.settings().master.log_file);
+        };
+        if (target(*current_) != target(*before)) open_log(current_->settings());
+    } catch (const std::exception& failure) {
+        log_.error(std::string("the log stays where it is: ") + failure.what());
+    }
+    log_.set_level(current_->settings().master.log_level);
+    log_.set_format(current_->settings().master.log_format);
+    desk_.progress("generation " + std::to_string(current_->number()) +
+                   " serves; the workers before it drain");
+    before->retire(SIGTERM);
+    quiet_timer_.start_once(quiet_time);
+    check_quiet();
+}
+
+void Master::on_quiet_deadline() {
+    for (const auto& old : old_)
+        old->kill_accepting();
+}
+
+void Master::settle() {
+    quiet_timer_.stop();
+    for (const auto& old : old_)
+        old->release_listeners();
+    current_->trim_listeners();
+    close_reload(ReloadResult::ok, "generation " + std::to_string(current_->number()) + " serves");
+}
+
+void Master::settle_unchanged() {
+    close_reload(ReloadResult::ok, "nothing has changed");
+}
+
+void Master::refuse() {
+    abandon_next();
+    close_reload(ReloadResult::refused, join(failures_));
+}
+
+void Master::close_reload(ReloadResult result, const std::string& text) {
+    const bool ok = result == ReloadResult::ok;
+    status_.last_reload = result;
+    status_.last_reload_generation = ok ? current_->number() : last_generation_;
+    const std::string error = ok ? "" : text;
+    std::ranges::fill(status_.last_reload_error, '\0');
+    error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
+    publish_status();
+    if (ok) {
+        log_.info("reload: " + text);
+    } else {
+        for (const std::string& failure : failures_)
+            log_.error("reload refused: " + failure);
+    }
+    notifier_.ready((ok ? "" : "last reload refused; ") + std::string("generation ") +
+                    std::to_string(current_->number()) + " serves on " + current_->listening_text());
+    if (desk_.close(ok, text)) handle(LifeEvent::reload);
+}
+
+// It may be in the middle of telling us: it is destroyed when its workers are gone.
+void Master::abandon_next() {
+    if (next_ == nullptr) return;
+    next_->retire(SIGKILL);
+    next_->release_listeners();
+    old_.push_back(std::move(next_));
+}
+
+void Master::give_up() {
+    if (exit_code_ == ExitCode::ok) exit_code_ = ExitCode::refused;
+    for (const std::string& failure : failures_)
+        std::fprintf(stderr, "%s\n", failure.c_str());
+    force();
+}
+
+void Master::drain(int signal) {
+    log_.info(signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
+    retire_all(signal);
+    if (signal == SIGTERM && current_ != nullptr)
+        stop_timer_.start_once(current_->longest_drain() + drain_grace);
+    check_gone();
+}
+
+void Master::force() {
+    retire_all(SIGINT);
+    stop_timer_.start_once(force_time);
+    check_gone();
+}
+
+void Master::kill_all() {
+    log_.warning("ending the workers that have not left");
+    retire_all(SIGKILL);
+    stop_timer_.start_once(force_time);
+    check_gone();
+}
+
+void Master::on_stop_deadline() {
+    handle(LifeEvent::deadline);
+}
+
+// The listening sockets go as well: once the workers have closed theirs, a client is refused at once instead
+// of waiting in a queue that nobody serves.
+void Master::retire_all(int signal) {
+    notifier_.stopping();
+    quiet_timer_.stop();
+    desk_.close_all("the master is stopping");
+    if (reader_ != nullptr) reader_->cancel();
+    abandon_next();
+    for (Generation* const generation : generations()) {
+        generation->retire(signal);
+        generation->release_listeners();
+    }
+}
+
+}  // namespace drover

@@ -1,0 +1,129 @@
+// Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool
+// starts its workers gated (ready, not accepting), serves when its generation is switched to, and is retired
+// when the next one is. Owned by its Generation. Runs in: the master.
+#pragma once
+
+#include "conf/settings.h"
+#include "core/counter_table.h"
+#include "core/event_loop.h"
+#include "core/listener.h"
+#include "core/log.h"
+#include "master/respawn_policy.h"
+#include "master/worker_process.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+// What the pools of all generations share; owned by the master.
+struct PoolContext {
+    EventLoop& loop;
+    Log& log;
+    CounterTable& counters;
+    int lifeline_fd;
+    std::span<const ModuleFactory> modules;
+    std::uint64_t next_instance = 1;
+    UniqueFd log_file;  // what new workers get
+};
+
+class Pool;
+
+// Who decides over pools. None of these may destroy the pool.
+class PoolObserver {
+  public:
+    virtual ~PoolObserver() = default;
+    virtual void on_worker_ready(Pool& pool, const WorkerProcess& worker) = 0;
+    // A gated pool lost a worker, or one was not ready in time.
+    virtual void on_start_failed(Pool& pool, const std::string& reason) = 0;
+    // A worker stopped accepting, or is gone.
+    virtual void on_worker_quiet(Pool& pool) = 0;
+    virtual void on_status_changed() = 0;
+};
+
+class Pool : private WorkerObserver {
+  public:
+    struct Origin {
+        std::uint64_t generation = 0;
+        int image_fd = -1;
+    };
+
+    static constexpr unsigned max_workers = 1024;
+
+    // Settings and context outlive the pool; there is a listener for each of settings.listen.
+    Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
+         std::vector<std::shared_ptr<Listener>> listeners, PoolObserver& observer);
+    ~Pool() override;
+
+    const std::string& name() const noexcept { return settings_.name; }
+    const PoolSettings& settings() const noexcept { return settings_; }
+
+    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until kill().
+    void start();
+    bool all_ready() const noexcept;
+    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws
+    // std::system_error.
+    void listen();
+    // The gate opens: workers accept; from now on the dead are replaced.
+    void serve();
+    // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
+    void retire(int signal);
+    // One worker more, or one less (its socket goes with it). False at the bounds (1 and max_workers).
+    bool grow();
+    bool shrink();
+
+    unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
+    unsigned serving() const noexcept;
+    bool any_accepting() const noexcept;
+    bool empty() const noexcept;  // no process is left
+    void kill_accepting();        // those that still accept although told to stop
+    // Closes the sockets of slots that the pool does not have.
+    void trim_listeners();
+    void release_listeners() noexcept { listeners_.clear(); }
+    std::string listening_text() const;  // "127.0.0.1:8080 (http), ..."
+
+    // True when `pid` was one of this pool's workers.
+    bool on_exit(pid_t pid, const ExitReport& report);
+    void send_log_file(int fd);
+    void append_status(std::vector<WorkerStatus>& lines) const;
+
+  private:
+    enum class Phase { gated, serving, retired };
+    struct Slot {
+        Slot(Pool& pool, unsigned number);
+        void fill();
+        void on_start_timeout();
+
+        Pool& pool;
+        unsigned number;
+        std::unique_ptr<WorkerProcess> worker;  // null: between two workers
+        RespawnPolicy policy;
+        Timer respawn_timer;
+        Timer start_timer;
+        std::int64_t next_attempt_ms = 0;
+        std::uint32_t restarts = 0;
+    };
+
+    void on_ready(WorkerProcess& worker) override;
+    void on_stopped_accepting(WorkerProcess& worker) override;
+    void on_report(WorkerProcess& worker) override;
+    void on_broken(WorkerProcess& worker, std::string_view reason) override;
+
+    void bury(Slot& slot, const ExitReport& report);
+    std::string obituary(const WorkerProcess& worker, const ExitReport& report) const;
+    void each_worker(const std::function<void(WorkerProcess&)>& visit) const;
+
+    PoolContext& context_;
+    const PoolSettings& settings_;
+    Origin origin_;
+    std::vector<std::shared_ptr<Listener>> listeners_;
+    PoolObserver& observer_;
+    Phase phase_ = Phase::gated;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away
+};
+
+}  // namespace drover

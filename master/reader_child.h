@@ -1,0 +1,21 @@
+// What the config reader's child does. Runs in: the config reader.
+#pragma once
+
+#include "worker/module.h"
+
+#include <span>
+#include <string>
+
+namespace drover {
+
+struct ReaderInheritance {
+    int channel_fd = -1;
+    int running_image_fd = -1;  // -1: none
+    std::string config_path;
+    std::span<const ModuleFactory> modules;
+};
+
+// The child's main; returns its exit status: 0 when an image was sent, EX_CONFIG when findings were.
+int run_config_reader(const ReaderInheritance& inheritance);
+
+}  // namespace drover

@@ -1,0 +1,102 @@
+#include "master/run.h"
+
+#include "core/event_loop.h"
+#include "core/process.h"
+#include "master/config_reader.h"
+#include "master/master.h"
+#include "worker/privileges.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+
+#include <sys/utsname.h>
+
+namespace drover {
+
+namespace {
+
+constexpr int oldest_kernel_major = 5;
+constexpr int oldest_kernel_minor = 10;
+
+// False, with a line on stderr, on a kernel that lacks what the process model stands on (pidfd_open,
+// close_range, memfd seals).
+bool kernel_is_new_enough() {
+    utsname name{};
+    ::uname(&name);
+    char* rest = nullptr;
+    const long major = std::strtol(name.release, &rest, 10);
+    const long minor = *rest == '.' ? std::strtol(rest + 1, nullptr, 10) : 0;
+    if (major > oldest_kernel_major || (major == oldest_kernel_major && minor >= oldest_kernel_minor))
+        return true;
+    std::fprintf(stderr, "Linux %s is too old: %d.%d or newer is needed\n", name.release, oldest_kernel_major,
+                 oldest_kernel_minor);
+    return false;
+}
+
+void prepare_process() {
+    open_standard_fds();
+    reset_signals();
+    raise_descriptor_limit();
+}
+
+// `drover check`: one run of the config reader, without a master around it.
+class CheckRun {
+  public:
+    CheckRun(const std::string& path, std::span<const ModuleFactory> modules)
+        : child_exit_(loop_, SIGCHLD, SignalWatch::Handler::to<&CheckRun::on_child_exit>(this)),
+          reader_(loop_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this)) {}
+
+    ExitCode run() {
+        loop_.run();
+        return code_;
+    }
+
+  private:
+    void on_child_exit(int) {
+        while (const auto reaped = reap_any()) {
+            if (reaped->pid == reader_.pid()) reader_.on_exit(reaped->report);
+        }
+    }
+    void on_verdict(ConfigReader::Verdict& verdict) {
+        for (const std::string& finding : verdict.findings)
+            std::fprintf(stderr, "%s\n", finding.c_str());
+        code_ = verdict.findings.empty() ? ExitCode::ok : ExitCode::config;
+        loop_.stop();
+    }
+
+    EventLoop loop_;
+    SignalWatch child_exit_;
+    ConfigReader reader_;
+    ExitCode code_ = ExitCode::refused;
+};
+
+}  // namespace
+
+ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules) {
+    if (!kernel_is_new_enough()) return ExitCode::refused;
+    prepare_process();
+    set_process_title("drover: master");
+    try {
+        return Master(std::filesystem::absolute(config_path), modules).run();
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "%s\n", failure.what());
+        return ExitCode::refused;
+    }
+}
+
+ExitCode check_configuration(const std::string& config_path, std::span<const ModuleFactory> modules) {
+    prepare_process();
+    try {
+        const ExitCode code = CheckRun(std::filesystem::absolute(config_path), modules).run();
+        if (code == ExitCode::ok) std::printf("configuration is valid\n");
+        return code;
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "%s\n", failure.what());
+        return ExitCode::refused;
+    }
+}
+
+}  // namespace drover

@@ -1,0 +1,102 @@
+// WorkerProcess is one worker as the master knows it: process, channel, report pipe, row, and what it has
+// said. It is known by its instance, pid and pidfd, never by being our child. Owned by its pool; destroyed
+// after it was reaped. Runs in: the master.
+#pragma once
+
+#include "core/channel.h"
+#include "core/counter_table.h"
+#include "core/event_loop.h"
+#include "core/process.h"
+#include "core/report_pipe.h"
+#include "core/status_page.h"
+#include "worker/worker.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class WorkerProcess;
+
+// Who wants to know. None of these may destroy the worker.
+class WorkerObserver {
+  public:
+    virtual ~WorkerObserver() = default;
+    virtual void on_ready(WorkerProcess& worker) = 0;
+    virtual void on_stopped_accepting(WorkerProcess& worker) = 0;
+    virtual void on_report(WorkerProcess& worker) = 0;
+    // It broke the protocol or cannot be heard: it has to go.
+    virtual void on_broken(WorkerProcess& worker, std::string_view reason) = 0;
+};
+
+// What a worker is made from. Descriptors are borrowed.
+struct WorkerRecipe {
+    WorkerIdentity identity;
+    std::uint64_t generation = 0;
+    int image_fd = -1;
+    int log_fd = -1;
+    int lifeline_fd = -1;
+    std::vector<int> listener_fds;
+    std::span<const ModuleFactory> modules;
+};
+
+class WorkerProcess {
+  public:
+    // Takes a row, forks, sends all that the worker needs and tells it to start. Throws std::system_error
+    // (fork) or std::length_error (no row is free).
+    WorkerProcess(EventLoop& loop, CounterTable& counters, const WorkerRecipe& recipe,
+                  WorkerObserver& observer);
+    // Folds its counters: the process must have been reaped (or never run).
+    ~WorkerProcess();
+
+    pid_t pid() const noexcept { return process_.pid(); }
+    const WorkerIdentity& identity() const noexcept { return identity_; }
+    std::string name() const;  // "worker main/0 (pid 1234)"
+    WorkerState state() const noexcept { return state_; }
+    bool ready() const noexcept { return ready_ms_ != 0; }
+    // It has said so, or never accepted.
+    bool stopped_accepting() const noexcept { return stopped_accepting_; }
+    std::int64_t started_ms() const noexcept { return started_ms_; }
+    std::int64_t ready_ms() const noexcept { return ready_ms_; }  // 0: not yet
+    // What the worker said before it failed; empty: nothing.
+    const std::string& last_words() const noexcept { return last_words_; }
+
+    void serve();
+    // TERM or QUIT: the worker drains.
+    void drain(int signal);
+    void signal(int signal) const noexcept { process_.signal(signal); }
+    void send_log_file(int fd);
+    // It has been reaped: hears what it said last.
+    void on_exit();
+
+    void describe(WorkerStatus& status) const noexcept;
+
+  private:
+    void on_message(Message& message);
+    void on_channel_closed(std::string_view reason);
+    void on_report(const Report& report);
+    void on_report_end(const char* reason);
+
+    CounterTable& counters_;
+    EventLoop& loop_;
+    WorkerObserver& observer_;
+    WorkerIdentity identity_;
+    std::uint64_t generation_;
+    std::uint32_t row_;
+    Process process_;
+    std::unique_ptr<Channel> channel_;
+    std::unique_ptr<ReportReader> reports_;
+    WorkerState state_ = WorkerState::starting;
+    bool stopped_accepting_ = false;
+    std::int64_t started_ms_;
+    std::int64_t ready_ms_ = 0;
+    std::int64_t heartbeat_ms_ = 0;
+    Report last_report_;
+    std::string last_words_;
+};
+
+}  // namespace drover

@@ -1,0 +1,88 @@
+#include "worker/acceptor.h"
+
+#include <cerrno>
+
+#include <sys/socket.h>
+
+namespace drover {
+
+Acceptor::Acceptor(EventLoop& loop, UniqueFd socket, unsigned listener, AcceptHandler on_accept,
+                   ShortageHandler on_shortage)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      retry_(loop, Timer::Handler::to<&Acceptor::start>(this)),
+      listener_(listener),
+      on_accept_(on_accept),
+      on_shortage_(on_shortage) {}
+
+void Acceptor::start() {
+    retry_.stop();
+    if (!socket_ || watch_.started()) return;
+    watch_.start(loop_, socket_.get(), Interest::read, FdWatch::Handler::to<&Acceptor::on_ready>(this));
+}
+
+void Acceptor::pause() noexcept {
+    retry_.stop();
+    watch_.stop();
+}
+
+void Acceptor::close() noexcept {
+    pause();
+    socket_.reset();
+}
+
+void Acceptor::finish() {
+    pause();
+    for (int i = 0; i < finish_limit && socket_; ++i) {
+        const Outcome outcome = accept_one();
+        if (outcome == Outcome::empty || outcome == Outcome::shortage) break;
+    }
+    close();
+}
+
+void Acceptor::on_ready(Readiness) {
+    for (int i = 0; i < batch && watch_.started(); ++i) {
+        switch (accept_one()) {
+            case Outcome::accepted:
+            case Outcome::skipped:
+                break;
+            case Outcome::empty:
+                return;
+            case Outcome::shortage:
+                pause();
+                retry_.start_once(retry_delay);
+                return;
+        }
+    }
+}
+
+Acceptor::Outcome Acceptor::accept_one() {
+    UniqueFd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (connection) {
+        on_accept_(Accepted{std::move(connection), listener_});
+        return Outcome::accepted;
+    }
+    switch (errno) {
+        case EAGAIN:
+            return Outcome::empty;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            on_shortage_(errno);
+            return Outcome::shortage;
+        case EBADF:
+        case EINVAL:
+        case ENOTSOCK:
+        case EOPNOTSUPP:
+        case EFAULT:
+            on_shortage_(errno);
+            close();
+            return Outcome::empty;
+        default:
+            // accept(2): errors of the new connection (ECONNABORTED, EPROTO, ...) concern it alone.
+            return Outcome::skipped;
+    }
+}
+
+}  // namespace drover

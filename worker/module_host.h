@@ -1,0 +1,34 @@
+// ModuleHost holds a worker's modules: makes those that the pool lists, starts them in order, stops those
+// that started in reverse, and finds the one that a listener names. Runs in: worker.
+#pragma once
+
+#include "conf/image.h"
+#include "worker/module.h"
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace drover {
+
+class ModuleHost {
+  public:
+    // Throws std::runtime_error for a name that no factory makes.
+    ModuleHost(std::span<const ModuleFactory> factories, const std::vector<std::string_view>& names);
+
+    // `module_options` is the image's table of modules. An exception of a module's start, with its name put
+    // before it, comes out after those that had started were stopped.
+    void start(Services& services, const ImageNode& module_options);
+    void drain();
+    void stop() noexcept;
+
+    // Null for a name that the pool does not list.
+    Module* find(std::string_view name) const noexcept;
+
+  private:
+    std::vector<std::unique_ptr<Module>> modules_;
+    std::size_t started_ = 0;  // modules_[0, started_)
+};
+
+}  // namespace drover

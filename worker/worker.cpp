@@ -1,0 +1,256 @@
+#include "worker/worker.h"
+
+#include "core/process.h"
+#include "worker/privileges.h"
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+
+namespace drover {
+
+namespace {
+
+constexpr std::chrono::milliseconds goodbye_time{1000};  // for the last messages to the master
+
+// TERM, QUIT and INT act; the others are announcements of what comes on the channel, and must not kill.
+constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+
+}  // namespace
+
+int run_worker(const WorkerInheritance& inheritance) {
+    const WorkerIdentity& identity = inheritance.identity;
+    set_process_title("drover: worker " + identity.pool + "/" + std::to_string(identity.slot));
+    Worker worker(inheritance);
+    return to_int(worker.run());
+}
+
+Worker::Worker(const WorkerInheritance& inheritance)
+    : identity_(inheritance.identity),
+      log_({"worker", identity_.pool, static_cast<int>(identity_.slot)}),
+      lifeline_(inheritance.lifeline_fd),
+      reports_(UniqueFd(inheritance.report_fd)),
+      factories_(inheritance.modules),
+      deadlines_(loop_),
+      connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
+      report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
+      drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
+      channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
+                                         Channel::MessageHandler::to<&Worker::on_message>(this),
+                                         Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
+    lifeline_watch_.start(loop_, lifeline_.get(), Interest::read,
+                          FdWatch::Handler::to<&Worker::on_lifeline>(this));
+    for (const int signal : watched_signals) {
+        signals_.push_back(
+            std::make_unique<SignalWatch>(loop_, signal, SignalWatch::Handler::to<&Worker::on_signal>(this)));
+    }
+}
+
+Worker::~Worker() = default;
+
+ExitCode Worker::run() {
+    try {
+        loop_.run();
+    } catch (const std::exception& failure) {
+        fail(failure.what(), ExitCode::refused);
+    }
+    for (const auto& acceptor : acceptors_)
+        acceptor->close();
+    connections_.abort_all();
+    if (modules_ != nullptr) modules_->stop();
+    if (channel_ != nullptr) channel_->flush(goodbye_time);
+    return exit_code_;
+}
+
+void Worker::on_message(Message& message) {
+    switch (message.type) {
+        case MessageType::log_file:
+            return log_.set_file(std::move(message.fds[0]));
+        case MessageType::counter_table:
+            return take_counters(message);
+        case MessageType::image:
+            return take_image(message);
+        case MessageType::listener:
+            return take_listener(message);
+        case MessageType::start:
+            return start();
+        case MessageType::serve:
+            return serve();
+        default:
+            throw std::runtime_error("the master sent a message that is not for workers");
+    }
+}
+
+void Worker::on_channel_closed(std::string_view reason) {
+    channel_.reset();
+    if (state_ == WorkerState::draining) return;
+    log_.warning("channel to the master closed: " + std::string(reason));
+    drain(true);
+}
+
+void Worker::on_lifeline(Readiness) {
+    lifeline_watch_.stop();
+    if (state_ == WorkerState::draining) return;
+    log_.warning("the master is gone: draining");
+    drain(true);
+}
+
+void Worker::on_signal(int signal) {
+    if (signal == SIGTERM) drain(true);
+    if (signal == SIGQUIT) drain(false);
+    if (signal == SIGINT) leave(ExitCode::ok);
+}
+
+void Worker::take_counters(Message& message) {
+    const auto table = message.as<CounterTableMessage>();
+    assignment_.counters.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
+}
+
+void Worker::take_image(Message& message) {
+    assignment_.generation = message.as<GenerationMessage>().generation;
+    assignment_.image.emplace(Image::open(message.fds[0].get()));
+    assignment_.settings.emplace(Settings::load(*assignment_.image));
+    assignment_.pool = assignment_.settings->find_pool(identity_.pool);
+    if (assignment_.pool == nullptr) throw std::runtime_error("the image has no such pool");
+    log_.set_level(assignment_.settings->master.log_level);
+    log_.set_format(assignment_.settings->master.log_format);
+}
+
+void Worker::take_listener(Message& message) {
+    const std::uint32_t index = message.as<ListenerMessage>().index;
+    if (index != assignment_.listeners.size()) throw std::runtime_error("listeners came out of order");
+    assignment_.listeners.push_back(std::move(message.fds[0]));
+}
+
+void Worker::start() {
+    try {
+        start_modules();
+    } catch (const std::exception& failure) {
+        return fail(failure.what(), ExitCode::config);
+    }
+    channel_->send(MessageType::ready, GenerationMessage{assignment_.generation});
+}
+
+void Worker::start_modules() {
+    if (!assignment_.counters || assignment_.pool == nullptr)
+        throw std::runtime_error("start came too early");
+    const Settings& settings = *assignment_.settings;
+    const PoolSettings& pool = *assignment_.pool;
+    if (assignment_.listeners.size() != pool.listen.size()) throw std::runtime_error("a listener is missing");
+    become_user(std::string(settings.master.user));
+
+    const CounterRow& counters = *assignment_.counters;
+    accepted_ = counters.counter("drover_connections_accepted_total");
+    refused_ = counters.counter("drover_connections_refused_total");
+    connections_.set_active_gauge(counters.gauge("drover_connections_active"));
+    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, counters, settings,
+                                                    pool, identity_.slot, assignment_.generation});
+    modules_ = std::make_unique<ModuleHost>(factories_, pool.modules);
+    modules_->start(*services_, assignment_.image->root().find("module"));
+
+    for (unsigned i = 0; i < pool.listen.size(); ++i) {
+        Module* const module = modules_->find(pool.listen[i].module);
+        if (module == nullptr)
+            throw std::runtime_error("a listener names a module that the pool does not have");
+        listener_modules_.push_back(module);
+        acceptors_.push_back(
+            std::make_unique<Acceptor>(loop_, std::move(assignment_.listeners[i]), i,
+                                       Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
+                                       Acceptor::ShortageHandler::to<&Worker::on_shortage>(this)));
+    }
+    load_ = std::make_unique<LoadMeter>(loop_);
+    report_timer_.start_every(std::chrono::milliseconds(pool.report_interval_ms));
+    send_report();
+}
+
+void Worker::serve() {
+    if (state_ != WorkerState::starting) return;
+    state_ = WorkerState::serving;
+    for (const auto& acceptor : acceptors_)
+        acceptor->start();
+    send_report();
+}
+
+void Worker::on_accept(Accepted accepted) {
+    accepted_.add();
+    try {
+        listener_modules_[accepted.listener]->connection(std::move(accepted));
+    } catch (const std::exception& failure) {
+        refused_.add();
+        log_.error(std::string("connection refused: ") + failure.what());
+    }
+    if (state_ != WorkerState::serving || connections_.size() < assignment_.pool->max_connections) return;
+    at_limit_ = true;
+    for (const auto& acceptor : acceptors_)
+        acceptor->pause();
+}
+
+void Worker::on_shortage(int error) {
+    if (std::exchange(shortage_said_, true)) return;
+    log_.error("cannot accept connections: " + std::string(std::strerror(error)) +
+               "; trying again until there is room (said once)");
+}
+
+void Worker::on_connection_closed() {
+    if (state_ == WorkerState::draining) return leave_when_done();
+    if (at_limit_ && connections_.size() < assignment_.pool->max_connections) resume_accepting();
+}
+
+void Worker::resume_accepting() {
+    at_limit_ = false;
+    for (const auto& acceptor : acceptors_)
+        acceptor->start();
+}
+
+void Worker::send_report() {
+    Report report;
+    report.state = static_cast<std::uint32_t>(state_);
+    report.time_ms = loop_.now_ms();
+    report.connections = connections_.size();
+    report.accepted = accepted_.value();
+    report.loop_lag_us = load_->take_largest_lag_us();
+    report.cpu_us = LoadMeter::cpu_us();
+    report.resident_bytes = load_->resident_bytes();
+    reports_.send(report);
+}
+
+void Worker::drain(bool limited) {
+    if (state_ == WorkerState::starting) return leave(ExitCode::ok);
+    const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
+    if (limited) drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
+    if (!first) return;
+    for (const auto& acceptor : acceptors_)
+        acceptor->finish();
+    if (channel_ != nullptr) {
+        channel_->send(MessageType::stopped_accepting, GenerationMessage{assignment_.generation});
+    }
+    send_report();
+    modules_->drain();
+    connections_.drain();
+    leave_when_done();
+}
+
+void Worker::on_drain_timeout() {
+    log_.warning("drain timeout: ending " + std::to_string(connections_.size()) + " connections");
+    leave(ExitCode::ok);
+}
+
+void Worker::leave_when_done() {
+    if (connections_.size() == 0) leave(ExitCode::ok);
+}
+
+// Takes effect when the callback that is running has returned: it may be one of a connection.
+void Worker::leave(ExitCode code) {
+    exit_code_ = code;
+    loop_.stop();
+}
+
+void Worker::fail(const std::string& reason, ExitCode code) {
+    log_.error(reason);
+    if (channel_ != nullptr) channel_->send_text(MessageType::failed, reason);
+    leave(code);
+}
+
+}  // namespace drover

@@ -1,0 +1,122 @@
+// Worker is what a worker process does: it gets its log, counter row, image and listening sockets over its
+// channel, starts the modules, says Ready, accepts when told to serve, drains when told to stop or when the
+// master is gone, and leaves. Its states, in this order only: starting, serving, draining. Runs in: worker.
+//
+// Signals to a worker: TERM drains within the pool's drain_timeout, QUIT drains without a limit, INT leaves
+// at once. USR1 and HUP need no action of their own: what they announce (a log file, an image) arrives on the
+// channel.
+#pragma once
+
+#include "conf/image.h"
+#include "conf/settings.h"
+#include "core/channel.h"
+#include "core/counter_table.h"
+#include "core/event_loop.h"
+#include "core/exit_code.h"
+#include "core/log.h"
+#include "core/report_pipe.h"
+#include "core/status_page.h"
+#include "worker/acceptor.h"
+#include "worker/connection.h"
+#include "worker/load_meter.h"
+#include "worker/module.h"
+#include "worker/module_host.h"
+#include "worker/services.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+// Which worker this is: it fills `slot` of `pool`. No two workers in the life of a service have the same
+// instance.
+struct WorkerIdentity {
+    std::uint64_t instance = 0;
+    std::string pool;
+    unsigned slot = 0;
+};
+
+// All that crosses the fork: the child keeps these descriptors and closes everything else.
+struct WorkerInheritance {
+    WorkerIdentity identity;
+    int channel_fd = -1;
+    int report_fd = -1;    // write end of the report pipe
+    int lifeline_fd = -1;  // end-of-file when the master is gone
+    std::span<const ModuleFactory> modules;
+};
+
+// The child's main; returns its exit status. Takes the descriptors.
+int run_worker(const WorkerInheritance& inheritance);
+
+class Worker {
+  public:
+    explicit Worker(const WorkerInheritance& inheritance);
+    ~Worker();
+
+    ExitCode run();
+
+  private:
+    // What the worker is given before it starts.
+    struct Assignment {
+        std::optional<CounterRow> counters;
+        std::uint64_t generation = 0;
+        std::optional<Image> image;
+        std::optional<Settings> settings;
+        const PoolSettings* pool = nullptr;
+        std::vector<UniqueFd> listeners;  // by index in the pool
+    };
+
+    void on_message(Message& message);
+    void on_channel_closed(std::string_view reason);
+    void on_lifeline(Readiness readiness);
+    void on_signal(int signal);
+    void on_accept(Accepted accepted);
+    void on_shortage(int error);
+    void on_connection_closed();
+    void on_drain_timeout();
+    void send_report();
+
+    void take_counters(Message& message);
+    void take_image(Message& message);
+    void take_listener(Message& message);
+    void start();
+    void start_modules();
+    void serve();
+    void drain(bool limited);
+    void leave_when_done();
+    void leave(ExitCode code);
+    void fail(const std::string& reason, ExitCode code);
+    void resume_accepting();
+
+    WorkerIdentity identity_;
+    EventLoop loop_;
+    Log log_;
+    UniqueFd lifeline_;
+    ReportWriter reports_;
+    std::span<const ModuleFactory> factories_;
+    DeadlineWheel deadlines_;
+    ConnectionList connections_;
+    Assignment assignment_;
+    std::unique_ptr<Services> services_;
+    std::unique_ptr<ModuleHost> modules_;
+    std::vector<std::unique_ptr<Acceptor>> acceptors_;
+    std::vector<Module*> listener_modules_;
+    std::unique_ptr<LoadMeter> load_;
+    FdWatch lifeline_watch_;
+    Timer report_timer_;
+    Timer drain_timer_;
+    std::vector<std::unique_ptr<SignalWatch>> signals_;
+    Counter accepted_;
+    Counter refused_;
+    WorkerState state_ = WorkerState::starting;
+    ExitCode exit_code_ = ExitCode::ok;
+    bool at_limit_ = false;       // acceptors pause: max_connections
+    bool shortage_said_ = false;  // of descriptors
+    std::unique_ptr<Channel> channel_;
+};
+
+}  // namespace drover
