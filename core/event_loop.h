@@ -1,16 +1,17 @@
 // EventLoop is one process's libevent base (raw events; no bufferevents). FdWatch, Timer and SignalWatch are
-// registrations in it; each is owned by whoever reacts to it and must be destroyed before the loop and before the
-// descriptor it watches is closed (a closed descriptor that another process still holds leaves a ghost in epoll).
-// An exception thrown by a callback does not cross libevent's frames: it stops the loop and run() rethrows it.
-// event_loop.cpp is the only file that includes libevent. Runs in: every process, one loop each, one thread.
+// registrations in it; each is owned by whoever reacts to it and must be destroyed before the loop and before
+// the descriptor it watches is closed (a closed descriptor that another process still holds leaves a ghost in
+// epoll). An exception thrown by a callback does not cross libevent's frames: it stops the loop and run()
+// rethrows it. event_loop.cpp is the only file that includes libevent.
+// Runs in: every process, one loop each, one thread.
 #pragma once
+
+#include "core/callback.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-
-#include "core/callback.h"
 
 struct event_base;
 
@@ -33,12 +34,12 @@ class EventLoop {
     // Ends run() after the callback that is running.
     void stop() noexcept;
 
-    // In a forked child, on the loop it inherited: gives the child a kernel queue of its own (event_reinit), then
-    // frees the base, so that nothing the child does touches the parent's registrations. The parent's FdWatch,
-    // Timer and SignalWatch objects must not be used or destroyed in the child afterwards.
+    // In a forked child, on the loop it inherited: gives the child a kernel queue of its own (event_reinit),
+    // then frees the base, so that nothing the child does touches the parent's registrations. The parent's
+    // FdWatch, Timer and SignalWatch objects must not be used or destroyed in the child afterwards.
     void abandon_in_child() noexcept;
 
-    // CLOCK_MONOTONIC, read once per round of the loop while callbacks run; a fresh reading outside of run().
+    // CLOCK_MONOTONIC, read at each call.
     std::int64_t now_ms() const noexcept;
 
   private:
@@ -46,12 +47,14 @@ class EventLoop {
     friend class Timer;
     friend class SignalWatch;
     void keep_exception() noexcept;
+    void dispatch(int flags);
 
     event_base* base_ = nullptr;
     std::exception_ptr failure_;
 };
 
-// Room for one libevent `struct event`, so that this header needs none of libevent's. Checked in event_loop.cpp.
+// Room for one libevent `struct event`, so that this header needs none of libevent's. Checked in
+// event_loop.cpp.
 struct alignas(8) EventStorage {
     std::byte bytes[128];
 };
@@ -59,7 +62,8 @@ struct alignas(8) EventStorage {
 // What a descriptor is watched for. `none` keeps the registration's handler but asks the kernel for nothing.
 enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write = 3 };
 
-// What happened. Level-triggered. A hang-up or an error is reported as both, so that the next call shows it.
+// What happened. Level-triggered. A hang-up or an error is reported as all that the watch is interested in,
+// so that the next call on the descriptor shows it.
 struct Readiness {
     bool readable = false;
     bool writable = false;
@@ -76,10 +80,12 @@ class FdWatch {
     FdWatch(const FdWatch&) = delete;
     FdWatch& operator=(const FdWatch&) = delete;
 
-    // Throws std::system_error when the kernel refuses the descriptor (a regular file: EPERM).
+    // Starting a started watch moves it. Throws std::system_error when the kernel refuses the descriptor (a
+    // regular file: EPERM); the watch is stopped then.
     void start(EventLoop& loop, int fd, Interest interest, Handler handler);
 
-    // Changes the interest; no system call when it is the same already.
+    // Changes the interest of a started watch; no system call when it is the same already. Throws as start()
+    // does.
     void want(Interest interest);
 
     void stop() noexcept;
@@ -89,14 +95,17 @@ class FdWatch {
 
   private:
     static void dispatch(int fd, short what, void* self);
+    void add(Interest interest);
 
     EventStorage event_{};
     EventLoop* loop_ = nullptr;
+    int fd_ = -1;
     Handler handler_;
     Interest interest_ = Interest::none;
 };
 
-// A timer on CLOCK_MONOTONIC. Special state: stopped. Starting a started timer moves it.
+// A timer on CLOCK_MONOTONIC; never early. Special state: stopped. Starting a started timer moves it. A
+// handler may destroy its own Timer.
 class Timer {
   public:
     using Handler = Callback<void()>;
@@ -122,7 +131,8 @@ class Timer {
     bool started_ = false;
 };
 
-// A signal, delivered as an ordinary event. One loop a process may hold signal watches.
+// A signal, delivered as an ordinary event. One loop a process may hold signal watches. A handler may destroy
+// its own SignalWatch. The signal gets the action back that it had when the watch is destroyed.
 class SignalWatch {
   public:
     using Handler = Callback<void(int signal)>;

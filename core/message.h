@@ -1,7 +1,7 @@
-// Every message that travels on a Channel, with the exact length and the number of descriptors each must have:
-// a receiver refuses anything else. A message is this header, a fixed struct or a text, and descriptors.
-// Both ends run the same struct layouts today; `protocol_version` is negotiated by the first message (hello), so that
-// a later master can talk to the workers of an earlier one.
+// Every message that travels on a Channel, with the exact length and the number of descriptors each must
+// have: a receiver refuses anything else. A message is this header, a fixed struct or a text, and
+// descriptors. Both ends run the same struct layouts today; `protocol_version` is negotiated by the first
+// message (hello), so that a later master can talk to the workers of an earlier one.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,19 @@ namespace drover {
 
 inline constexpr std::uint16_t protocol_version = 1;         // what this program speaks
 inline constexpr std::uint16_t protocol_version_oldest = 1;  // and still understands
-inline constexpr std::size_t max_message_fds = 252;          // the kernel's limit is 253 (unix(7), SCM_MAX_FD)
+inline constexpr std::size_t max_message_fds = 252;  // the kernel's limit is 253 (unix(7), SCM_MAX_FD)
 inline constexpr std::size_t max_message_payload = 32 * 1024;
 
 enum class MessageType : std::uint16_t {
     hello = 1,  // both ways, sent by Channel itself, always the first
 
     // master to worker, in this order at start
-    worker_identity,  // WorkerIdentity
-    log_file,         // [log]; again after USR1
-    counter_table,    // CounterTableMessage, [table read-only, table read-write for mapping the row]
-    image,            // GenerationMessage, [sealed memfd]
-    listener,         // ListenerMessage, [listening socket]
-    start,            // GenerationMessage: all that was promised has been sent; start the modules
-    serve,            // GenerationMessage: every worker of the generation is ready; accept
+    log_file,       // [log]; again after USR1
+    counter_table,  // CounterTableMessage, [table read-only, table read-write for mapping the row]
+    image,          // GenerationMessage, [sealed memfd]
+    listener,       // ListenerMessage, [listening socket]
+    start,          // GenerationMessage: all that was promised has been sent; start the modules
+    serve,          // GenerationMessage: every worker of the generation is ready; accept
 
     // worker to master
     ready,              // GenerationMessage: modules have started
@@ -54,13 +53,6 @@ struct Hello {
     std::uint16_t oldest = protocol_version_oldest;
     std::uint16_t newest = protocol_version;
     std::uint32_t reserved = 0;
-};
-
-struct WorkerIdentity {
-    std::uint64_t instance = 0;  // unique in the life of a service; never reused
-    std::uint32_t slot = 0;
-    std::uint32_t reserved = 0;
-    char pool[64] = {};  // NUL-terminated
 };
 
 struct CounterTableMessage {

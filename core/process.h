@@ -1,17 +1,17 @@
-// Process is a child known by pid and pidfd; spawn() is the only fork in the program. A pidfd, unlike a pid, can
-// never come to mean a stranger (pidfd_open(2)), and a Process may also be held for one that is not our child.
-// Owned by whoever supervises it: destroying it forgets the process and neither signals nor reaps it.
+// Process is a child known by pid and pidfd; spawn() is the only fork in the program. A pidfd, unlike a pid,
+// can never come to mean a stranger (pidfd_open(2)), and a Process may also be held for one that is not our
+// child. Owned by whoever supervises it: destroying it forgets the process and neither signals nor reaps it.
 // Runs in: the master (and tests).
 #pragma once
 
-#include <sys/types.h>
+#include "core/unique_fd.h"
 
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
 
-#include "core/unique_fd.h"
+#include <sys/types.h>
 
 namespace drover {
 
@@ -36,7 +36,8 @@ class Process {
     int pidfd() const noexcept { return pidfd_.get(); }
     explicit operator bool() const noexcept { return static_cast<bool>(pidfd_); }
 
-    // False when the process has ended (ESRCH).
+    // False when nothing was delivered: the process has ended and was reaped (ESRCH). One that has ended and
+    // still waits to be reaped takes it silently (kill(2)).
     bool signal(int signal) const noexcept;
 
   private:
@@ -49,8 +50,8 @@ struct Reaped {
     ExitReport report;
 };
 
-// Reaps one ended child, whoever it is; none when there is none left. One SIGCHLD can stand for many deaths: call
-// it in a loop. As PID 1 it also returns strangers: an unknown pid is no error.
+// Reaps one ended child, whoever it is; none when there is none left. One SIGCHLD can stand for many deaths:
+// call it in a loop. As PID 1 it also returns strangers: an unknown pid is no error.
 std::optional<Reaped> reap_any() noexcept;
 
 struct SpawnOptions {
@@ -59,21 +60,25 @@ struct SpawnOptions {
     bool own_group = true;          // setpgid: a terminal's Ctrl-C reaches the master alone
 };
 
-// Forks. In the child: signals were blocked across the fork, all dispositions and the mask are reset (SIGPIPE stays
-// ignored), `loop` is abandoned, all descriptors but 0 to 2 and keep_fds are closed; then `child_main` runs and its
-// result is given to _exit. An exception out of child_main is printed to stderr and ends it with ExitCode::refused.
-// In the parent: returns the process; throws std::system_error when fork or pidfd_open fails (no child is left).
-// `child_main` must take all that it needs from its captures, by value or by reference into memory that the fork copies.
+// Forks. In the child: signals were blocked across the fork, all dispositions and the mask are reset (SIGPIPE
+// stays ignored), `loop` is abandoned, all descriptors but 0 to 2 and keep_fds are closed; then `child_main`
+// runs and its result is given to _exit. An exception out of child_main is printed to stderr and ends it with
+// ExitCode::refused. In the parent: returns the process; throws std::system_error when fork or pidfd_open
+// fails (no child is left). `child_main` must take all that it needs from its captures, by value or by
+// reference into memory that the fork copies.
 Process spawn(const SpawnOptions& options, const std::function<int()>& child_main);
 
 // At program start: empties the signal mask, gives every signal its default action (a parent may have blocked
 // SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE.
 void reset_signals() noexcept;
 
-// At program start: opens /dev/null on any of 0 to 2 that is closed, so that no later descriptor takes their place.
+// At program start: opens /dev/null on any of 0 to 2 that is closed, so that no later descriptor takes their
+// place.
 void open_standard_fds() noexcept;
 
-// What ps(1) shows. Remembers the argument area at the first call of init_process_title, in main.
+// What ps(1) shows. init_process_title, called in main, remembers the memory of the arguments and moves the
+// environment out of it; set_process_title overwrites it, argv's strings included, and cuts the title to its
+// size.
 void init_process_title(int argc, char** argv) noexcept;
 void set_process_title(const std::string& title) noexcept;
 

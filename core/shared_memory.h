@@ -1,13 +1,13 @@
-// Memory shared by descriptor: memfds of mode 0600, their seals, and mappings. A memfd is created 0777 by the kernel,
-// and any user who is given it could reopen it read-write through /proc: hence the fchmod.
+// Memory shared by descriptor: memfds of mode 0600, their seals, and mappings. A memfd is created 0777 by the
+// kernel, and any user who is given it could reopen it read-write through /proc: hence the fchmod.
 // Runs in: every process.
 #pragma once
+
+#include "core/unique_fd.h"
 
 #include <cstddef>
 #include <span>
 #include <utility>
-
-#include "core/unique_fd.h"
 
 namespace drover {
 
@@ -23,7 +23,9 @@ class Mapping {
 
     void* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
-    std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(data_), size_}; }
+    std::span<const std::byte> bytes() const noexcept {
+        return {static_cast<const std::byte*>(data_), size_};
+    }
     std::span<std::byte> writable_bytes() const noexcept { return {static_cast<std::byte*>(data_), size_}; }
 
     // Leaves the mapping out of children (madvise(2), MADV_DONTFORK).
@@ -34,8 +36,8 @@ class Mapping {
     std::size_t size_ = 0;
 };
 
-// A zeroed, sealable, close-on-exec memfd of mode 0600. With `reserve` its pages are allocated now, so that a later
-// store cannot hit a full tmpfs (SIGBUS); else it is sparse. Throws std::system_error.
+// A zeroed, sealable, close-on-exec memfd of mode 0600. With `reserve` its pages are allocated now, so that a
+// later store cannot hit a full tmpfs (SIGBUS); else it is sparse. Throws std::system_error.
 UniqueFd create_memfd(const char* name, std::size_t size, bool reserve);
 
 // A read-only descriptor for the same memory, through /proc/self/fd; a mapping of it cannot be made writable.

@@ -1,0 +1,56 @@
+#include "core/message.h"
+
+namespace drover {
+namespace {
+
+constexpr MessageRule fixed(std::size_t size, std::size_t fds) noexcept {
+    return {.min_size = size, .max_size = size, .min_fds = fds, .max_fds = fds};
+}
+
+constexpr MessageRule text(std::size_t min_fds, std::size_t max_fds) noexcept {
+    return {.min_size = 0, .max_size = max_message_payload, .min_fds = min_fds, .max_fds = max_fds};
+}
+
+constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
+constexpr MessageRule log_file_rule = fixed(0, 1);
+constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
+constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
+constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
+constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
+constexpr MessageRule text_rule = text(0, 0);
+constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
+constexpr MessageRule read_config_rule = text(0, 1);
+
+}  // namespace
+
+const MessageRule* find_message_rule(std::uint16_t type) noexcept {
+    // No default: the compiler then names a type that was forgotten here.
+    switch (static_cast<MessageType>(type)) {
+        case MessageType::hello:
+            return &hello_rule;
+        case MessageType::log_file:
+            return &log_file_rule;
+        case MessageType::counter_table:
+            return &counter_table_rule;
+        case MessageType::image:
+            return &image_rule;
+        case MessageType::listener:
+            return &listener_rule;
+        case MessageType::start:
+        case MessageType::serve:
+        case MessageType::ready:
+        case MessageType::stopped_accepting:
+            return &generation_rule;
+        case MessageType::failed:
+        case MessageType::config_error:
+        case MessageType::config_change:
+            return &text_rule;
+        case MessageType::config_image:
+            return &config_image_rule;
+        case MessageType::read_config:
+            return &read_config_rule;
+    }
+    return nullptr;
+}
+
+}  // namespace drover

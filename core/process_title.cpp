@@ -1,0 +1,70 @@
+// The title part of process.h: the kernel shows a process by the memory of its arguments (proc(5), cmdline),
+// so that memory is where a title is written.
+#include "core/process.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace drover {
+namespace {
+
+// The one piece of global state that the kernel's interface asks for: where the arguments lie is told to main
+// alone.
+char* title_begin = nullptr;
+char* title_end = nullptr;
+
+// Extends [title_begin, title_end) by those strings of `list` that follow it without a gap.
+void extend_over(char** list) noexcept {
+    for (char** text = list; *text != nullptr; ++text) {
+        if (*text == title_end) title_end = *text + ::strlen(*text) + 1;
+    }
+}
+
+bool move_environment_away() noexcept {
+    std::size_t count = 0;
+    while (environ[count] != nullptr)
+        ++count;
+    auto** const copy = static_cast<char**>(std::calloc(count + 1, sizeof(char*)));
+    if (copy == nullptr) return false;
+    for (std::size_t i = 0; i < count; ++i) {
+        copy[i] = ::strdup(environ[i]);
+        if (copy[i] == nullptr) return false;
+    }
+    environ = copy;
+    return true;
+}
+
+// The C library prints these in its own messages, and they point into the arguments.
+void move_program_name_away() noexcept {
+    char* const name = ::strdup(program_invocation_name);
+    if (name == nullptr) return;
+    char* const slash = ::strrchr(name, '/');
+    program_invocation_name = name;
+    program_invocation_short_name = slash != nullptr ? slash + 1 : name;
+}
+
+}  // namespace
+
+void init_process_title(int argc, char** argv) noexcept {
+    if (title_begin != nullptr || argc == 0 || argv[0] == nullptr) return;
+    char** const environment = environ;
+    if (!move_environment_away()) return;
+    move_program_name_away();
+    title_begin = title_end = argv[0];
+    extend_over(argv);
+    extend_over(environment);
+}
+
+void set_process_title(const std::string& title) noexcept {
+    if (title_begin == nullptr) return;
+    const auto room = static_cast<std::size_t>(title_end - title_begin);
+    const std::size_t size = std::min(title.size(), room - 1);
+    ::memcpy(title_begin, title.data(), size);
+    ::memset(title_begin + size, 0, room - size);
+}
+
+}  // namespace drover

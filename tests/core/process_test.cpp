@@ -1,0 +1,384 @@
+#include "core/process.h"
+
+#include "core/event_loop.h"
+#include "tests/support/open_fds.h"
+#include "tests/support/run_until.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace drover;
+using namespace std::chrono_literals;
+using drover::test::count_open_fds;
+using drover::test::run_until;
+
+namespace {
+
+struct Pipe {
+    UniqueFd read_end;
+    UniqueFd write_end;
+    Pipe() {
+        int ends[2];
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        read_end.reset(ends[0]);
+        write_end.reset(ends[1]);
+    }
+    std::string read_all() {
+        write_end.reset();
+        std::string text;
+        char buffer[512];
+        for (ssize_t n = 0; (n = ::read(read_end.get(), buffer, sizeof(buffer))) > 0;) {
+            text.append(buffer, static_cast<std::size_t>(n));
+        }
+        return text;
+    }
+};
+
+// Waits for the end of a child through its pidfd and reaps it.
+ExitReport wait_for(const Process& process) {
+    pollfd entry{.fd = process.pidfd(), .events = POLLIN, .revents = 0};
+    REQUIRE(::poll(&entry, 1, 20'000) == 1);
+    const std::optional<Reaped> reaped = reap_any();
+    REQUIRE(reaped);
+    CHECK(reaped->pid == process.pid());
+    return reaped->report;
+}
+
+ExitReport run_child(const std::function<int()>& child_main, const SpawnOptions& options = {}) {
+    return wait_for(spawn(options, child_main));
+}
+
+bool has_default_action(int signal) {
+    struct sigaction action {};
+    ::sigaction(signal, nullptr, &action);
+    return action.sa_handler == SIG_DFL;
+}
+
+bool mask_is_empty() {
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    return sigisemptyset(&mask) != 0;
+}
+
+}  // namespace
+
+TEST_CASE("process: exit codes, signals and core dumps are told apart") {
+    CHECK(run_child([] { return 0; }).clean());
+    const ExitReport code = run_child([] { return 7; });
+    CHECK(code.code == 7);
+    CHECK(code.signal == 0);
+    CHECK_FALSE(code.clean());
+    CHECK(code.text() == "exited with code 7");
+    const ExitReport killed = run_child([] { return ::raise(SIGKILL); });
+    CHECK(killed.signal == SIGKILL);
+    CHECK_FALSE(killed.core_dumped);
+    CHECK(killed.text() == "killed by signal 9 (SIGKILL)");
+    CHECK(ExitReport{.code = 0, .signal = SIGSEGV, .core_dumped = true}.text() ==
+          "killed by signal 11 (SIGSEGV), core dumped");
+    CHECK(ExitReport{.code = 0, .signal = 40, .core_dumped = false}.text() == "killed by signal 40");
+}
+
+TEST_CASE("process: an exception out of the child's main ends it with its text on stderr") {
+    Pipe pipe;
+    const int keep[] = {pipe.write_end.get()};
+    const ExitReport report = run_child(
+        [&]() -> int {
+            ::dup2(keep[0], STDERR_FILENO);
+            throw std::runtime_error("no such port");
+        },
+        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+    CHECK(report.text() == "exited with code 1");
+    CHECK(pipe.read_all() == "no such port\n");
+    CHECK(run_child([]() -> int {
+              ::close(STDERR_FILENO);
+              throw 3;
+          }).code == 1);
+}
+
+TEST_CASE("process: a child starts with an empty mask and default actions whatever its parent had") {
+    sigset_t blocked;
+    sigset_t before;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    const auto old_action = ::signal(SIGUSR1, [](int) { ::_exit(99); });
+    const auto old_hup = ::signal(SIGHUP, SIG_IGN);
+    const ExitReport state = run_child([] {
+        if (!mask_is_empty()) return 1;
+        for (const int signal : {SIGTERM, SIGUSR1, SIGHUP, SIGCHLD, SIGSEGV}) {
+            if (!has_default_action(signal)) return 2;
+        }
+        return has_default_action(SIGPIPE) ? 3 : 0;
+    });
+    CHECK(state.text() == "exited with code 0");
+    CHECK(run_child([] { return ::raise(SIGTERM); }).signal == SIGTERM);
+    CHECK(run_child([] { return ::raise(SIGUSR1); }).signal == SIGUSR1);
+
+    sigset_t after;
+    ::pthread_sigmask(SIG_SETMASK, &before, &after);
+    CHECK(sigismember(&after, SIGTERM) == 1);
+    CHECK(sigismember(&after, SIGINT) == 0);
+    ::signal(SIGUSR1, old_action);
+    ::signal(SIGHUP, old_hup);
+}
+
+TEST_CASE("process: a signal in the first moment of a child does not run its parent's handler") {
+    const ExitReport report = run_child([] {
+        ::signal(SIGUSR1, [](int) { ::_exit(99); });
+        ::pthread_atfork(nullptr, nullptr, [] { ::raise(SIGUSR1); });
+        const Process child = spawn({}, [] { return 0; });
+        int status = 0;
+        if (::waitpid(child.pid(), &status, 0) != child.pid()) return 1;
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1 ? 0 : 2;
+    });
+    CHECK(report.text() == "exited with code 0");
+}
+
+TEST_CASE("process: reset_signals undoes what was inherited through exec") {
+    const ExitReport report = run_child([] {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+        ::signal(SIGCHLD, SIG_IGN);
+        ::signal(SIGTERM, SIG_IGN);
+        ::signal(SIGPIPE, SIG_DFL);
+        reset_signals();
+        if (!mask_is_empty()) return 1;
+        if (!has_default_action(SIGCHLD) || !has_default_action(SIGTERM)) return 2;
+        return has_default_action(SIGPIPE) ? 3 : 0;
+    });
+    CHECK(report.text() == "exited with code 0");
+}
+
+TEST_CASE("process: a child keeps the standard descriptors and those named, in any order") {
+    std::vector<Pipe> pipes(6);
+    const int keep[] = {pipes[4].write_end.get(), pipes[1].read_end.get(), pipes[4].write_end.get(),
+                        STDERR_FILENO};
+    const ExitReport report = run_child(
+        [&] {
+            if (count_open_fds() != 5) return 1;
+            for (const int fd : {0, 1, 2, keep[0], keep[1]}) {
+                if (::fcntl(fd, F_GETFD) < 0) return 2;
+            }
+            return 0;
+        },
+        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+    CHECK(report.text() == "exited with code 0");
+    CHECK(run_child([] { return static_cast<int>(count_open_fds()); }).code == 3);
+}
+
+TEST_CASE("process: a child has its own process group unless told otherwise") {
+    Pipe hold;
+    const int keep[] = {hold.read_end.get()};
+    const auto wait_for_end_of_file = [&keep] {
+        char byte = 0;
+        return static_cast<int>(::read(keep[0], &byte, 1));
+    };
+    const Process own = spawn({.loop = nullptr, .keep_fds = keep, .own_group = true}, wait_for_end_of_file);
+    CHECK(::getpgid(own.pid()) == own.pid());
+    hold.write_end.reset();
+    CHECK(wait_for(own).clean());
+    CHECK(run_child([] { return ::getpgrp() == ::getpid() ? 0 : 1; }).clean());
+    const pid_t group = ::getpgrp();
+    CHECK(run_child([group] { return ::getpgrp() == group ? 0 : 1; },
+                    {.loop = nullptr, .keep_fds = {}, .own_group = false})
+              .clean());
+}
+
+TEST_CASE("process: what the parent has not written yet is not written by the child too") {
+    Pipe pipe;
+    // The parent of this test is a child itself: its stdout can be a pipe without touching ours.
+    const int keep[] = {pipe.write_end.get()};
+    const ExitReport report = run_child(
+        [&keep] {
+            ::dup2(keep[0], STDOUT_FILENO);
+            std::printf("parent;");
+            const Process child = spawn({}, [] {
+                std::printf("child;");
+                std::fflush(stdout);
+                return 0;
+            });
+            int status = 0;
+            if (::waitpid(child.pid(), &status, 0) != child.pid() || status != 0) return 1;
+            std::fflush(stdout);
+            return 0;
+        },
+        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+    CHECK(report.text() == "exited with code 0");
+    CHECK(pipe.read_all() == "child;parent;");
+}
+
+TEST_CASE("process: two hundred children that end together are all reaped") {
+    const std::size_t before = count_open_fds();
+    {
+        Pipe hold;
+        const int keep[] = {hold.read_end.get()};
+        EventLoop loop;
+        std::map<pid_t, int> codes;
+        auto reap = [&](int) {
+            while (const std::optional<Reaped> reaped = reap_any())
+                codes[reaped->pid] = reaped->report.code;
+        };
+        const SignalWatch watch(loop, SIGCHLD, SignalWatch::Handler::of(&reap));
+        std::vector<Process> children;
+        for (int i = 0; i < 200; ++i) {
+            children.push_back(spawn({.loop = &loop, .keep_fds = keep, .own_group = true}, [&keep, i] {
+                char byte = 0;
+                return ::read(keep[0], &byte, 1) == 0 ? i : 255;
+            }));
+        }
+        CHECK(codes.empty());
+        hold.write_end.reset();
+        REQUIRE(run_until(loop, [&] { return codes.size() == children.size(); }));
+        for (int i = 0; i < 200; ++i)
+            CHECK(codes.at(children[static_cast<std::size_t>(i)].pid()) == i);
+        CHECK_FALSE(reap_any());
+    }
+    CHECK(count_open_fds() == before);
+}
+
+TEST_CASE("process: a strange child is reaped as well") {
+    const pid_t stranger = ::fork();
+    if (stranger == 0) ::_exit(5);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(stranger), &info, WEXITED | WNOWAIT) == 0);
+    const std::optional<Reaped> reaped = reap_any();
+    REQUIRE(reaped);
+    CHECK(reaped->pid == stranger);
+    CHECK(reaped->report.code == 5);
+    CHECK_FALSE(reap_any());
+}
+
+TEST_CASE("process: signals go through the pidfd and never to a stranger") {
+    CHECK_FALSE(Process());
+    CHECK_FALSE(Process().signal(SIGTERM));
+    const Process child = spawn({}, [] {
+        for (;;)
+            ::pause();
+        return 0;
+    });
+    CHECK(child);
+    CHECK((::fcntl(child.pidfd(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(child.signal(0));
+    CHECK(child.signal(SIGTERM));
+    CHECK(wait_for(child).signal == SIGTERM);
+    CHECK_FALSE(child.signal(SIGTERM));
+    CHECK_FALSE(child.signal(0));
+}
+
+// Runs in a forked child: a parent whose loop is shared with children that use, free and rebuild theirs.
+static int parent_with_children() {
+    EventLoop loop;
+    Pipe first;
+    Pipe later;
+    int reads = 0;
+    int signals = 0;
+    int ticks = 0;
+    auto on_read = [&](Readiness) {
+        char byte = 0;
+        if (::read(first.read_end.get(), &byte, 1) == 1) ++reads;
+    };
+    auto on_signal = [&](int) { ++signals; };
+    auto on_tick = [&] { ++ticks; };
+    FdWatch watch;
+    watch.start(loop, first.read_end.get(), Interest::read, FdWatch::Handler::of(&on_read));
+    const SignalWatch usr1(loop, SIGUSR1, SignalWatch::Handler::of(&on_signal));
+    Timer timer(loop, Timer::Handler::of(&on_tick));
+    timer.start_every(1ms);
+
+    const int keep[] = {first.read_end.get(), first.write_end.get()};
+    const auto child_main = [&keep] {
+        EventLoop own;
+        int own_signals = 0;
+        auto count = [&](int) { ++own_signals; };
+        auto ignore = [](Readiness) {};
+        const SignalWatch own_usr1(own, SIGUSR1, SignalWatch::Handler::of(&count));
+        FdWatch own_watch;
+        own_watch.start(own, keep[0], Interest::read, FdWatch::Handler::of(&ignore));
+        ::raise(SIGUSR1);
+        return run_until(own, [&] { return own_signals == 1; }) ? 0 : 1;
+    };
+    // Once from outside of the loop and once from inside of a callback.
+    int failures = 0;
+    const auto spawn_and_wait = [&] {
+        const Process child = spawn({.loop = &loop, .keep_fds = keep, .own_group = true}, child_main);
+        int status = 0;
+        if (::waitpid(child.pid(), &status, 0) != child.pid() || status != 0) ++failures;
+    };
+    spawn_and_wait();
+    bool spawned = false;
+    auto spawn_inside = [&] {
+        spawn_and_wait();
+        spawned = true;
+    };
+    Timer inside(loop, Timer::Handler::of(&spawn_inside));
+    inside.start_once(0ms);
+    if (!run_until(loop, [&] { return spawned; })) return 1;
+    if (failures > 0) return 2;
+    if (signals != 0) return 3;
+
+    if (::write(first.write_end.get(), "x", 1) != 1) return 4;
+    if (!run_until(
+            loop, [&] { return reads == 1; }, 5s))
+        return 5;
+    ::raise(SIGUSR1);
+    if (!run_until(
+            loop, [&] { return signals == 1; }, 5s))
+        return 6;
+    const int ticks_before = ticks;
+    if (!run_until(
+            loop, [&] { return ticks > ticks_before; }, 5s))
+        return 7;
+    return 0;
+}
+
+TEST_CASE("process: the parent's registrations survive what its children do with their loops") {
+    CHECK(run_child(parent_with_children).text() == "exited with code 0");
+}
+
+TEST_CASE("process: a failed spawn throws, leaves no child and restores the mask") {
+    const ExitReport report = run_child([] {
+        // No number is left for a pidfd, while fork needs none.
+        const rlimit limit{.rlim_cur = 3, .rlim_max = 3};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+        try {
+            const Process child = spawn({}, [] { return 0; });
+            return 2;
+        } catch (const std::system_error& error) {
+            if (error.code().value() != EMFILE) return 3;
+        }
+        if (::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD) return 4;
+        return mask_is_empty() ? 0 : 5;
+    });
+    CHECK(report.text() == "exited with code 0");
+}
+
+TEST_CASE("process: closed standard descriptors are filled with /dev/null") {
+    const ExitReport report = run_child([] {
+        ::close(STDIN_FILENO);
+        ::close(STDERR_FILENO);
+        open_standard_fds();
+        if (count_open_fds() != 3) return 1;
+        char byte = 0;
+        if (::read(STDIN_FILENO, &byte, 1) != 0 || ::write(STDERR_FILENO, "x", 1) != 1) return 2;
+        if ((::fcntl(STDIN_FILENO, F_GETFD) & FD_CLOEXEC) != 0) return 3;
+        open_standard_fds();
+        return count_open_fds() == 3 ? 0 : 4;
+    });
+    CHECK(report.text() == "exited with code 0");
+}
