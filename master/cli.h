@@ -1,16 +1,38 @@
-// The command line, the same in `drover` and in any program that embeds it. One table of commands gives parsing, help, completion and
-// manual page. Runs in: the process that the operator starts; `run` becomes the master.
+// The command line, the same in `drover` and in any program that embeds it. One table of commands
+// (master/commands.h) gives parsing and help; cli.cpp is the only file that includes CLI11. Runs in: the
+// process that the operator starts; `run` becomes the master.
 #pragma once
+
+#include "master/commands.h"
+#include "worker/module.h"
 
 #include <span>
 #include <string>
 
-#include "core/exit_code.h"
-#include "worker/module.h"
-
 namespace drover {
 
-// What main() returns. `program` is the name shown in help. `modules` are all that configurations may name.
+// What main() returns: a value of ExitCode. `modules` are all that configurations may name. Help and messages
+// call the program by the last part of argv[0].
 int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules);
+
+// Arguments in parsed form.
+struct CommandLine {
+    const Command* command = nullptr;  // null only with help or version
+    std::string config_path = "/etc/drover/drover.toml";
+    std::string control_path;  // empty: found through config_path
+    std::string argument;
+    bool json = false;
+    bool help = false;
+    bool version = false;
+};
+
+// Or the one line that says what is wrong with them.
+struct ParsedCommandLine {
+    CommandLine line;
+    std::string error;  // empty: fine
+};
+
+// `arguments` without the program's name. Options may stand before or after the command.
+ParsedCommandLine parse_command_line(std::span<const std::string> arguments);
 
 }  // namespace drover

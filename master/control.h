@@ -1,62 +1,56 @@
-// The control socket: operators' commands to a running master, one JSON object a line each way, on a unix stream
-// socket of mode 0600. Callers other than root and the master's own user are refused (SO_PEERCRED) and logged. Bounded in
-// every way: callers at a time, line length, silence, unread answers; descriptors sent along are closed. Nobody here can
-// hold up the master. Runs in: the master.
+// The control socket: operators' commands to a running master, one JSON object a line each way, on a unix
+// stream socket of mode 0600. Callers other than root and the master's own user are refused (SO_PEERCRED) and
+// logged. Bounded in every way: callers at a time, line length, silence, unread answers; descriptors sent
+// along are never taken. Nobody here can hold up the master. The lines themselves: master/control_message.h.
+// Runs in: the master.
 //
-// Request: {"command": "reload"}, more members as the command needs them ({"command": "status", "format": "json"}).
-// Reply: any number of {"progress": "..."} lines, then one {"ok": true, "text": "..."} or {"ok": false, "error": "..."}.
+// A caller has one request at a time; when it is answered the next one is read from the same connection. What
+// breaks the rules (a line that is too long or no request) is answered with an error, and the connection
+// ends.
 #pragma once
 
+#include "core/callback.h"
+#include "core/event_loop.h"
+#include "core/log.h"
+#include "master/control_message.h"
+
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include "core/event_loop.h"
-#include "core/log.h"
-#include "core/unique_fd.h"
 
 namespace drover {
 
-struct ControlRequest {
-    std::string command;
-    std::string format;    // "json" or "" (text)
-    bool progress = false;  // the caller wants progress lines
-};
-
-// A request in parsed form, or the reason why it is none.
-struct ParsedControlRequest {
-    ControlRequest request;
-    std::string error;  // empty: fine
-};
-// Runs on bytes from outside: never throws.
-ParsedControlRequest parse_control_request(std::string_view line) noexcept;
-
-std::string control_progress_line(std::string_view text);
-std::string control_reply_line(bool ok, std::string_view text_or_error);
-
-// Names a caller whose answer comes later; a number that is never reused, so that an answer to one who has left goes nowhere.
+// Names a caller whose answer comes later; a number that is never reused, so that an answer to one who has
+// left goes nowhere.
 using ControlCaller = std::uint64_t;
 
 class ControlServer {
   public:
-    // The request's answer is given by reply(), now or later.
+    // The request's answer is given by reply(), in the handler or later. The handler may destroy the server.
     using RequestHandler = Callback<void(ControlCaller, const ControlRequest&)>;
 
-    static constexpr std::size_t max_line = 64 * 1024;
+    static constexpr std::size_t max_line = 64 * 1024;  // without its newline
     static constexpr std::size_t max_callers = 64;
     static constexpr std::size_t max_unread_output = 4 * 1024 * 1024;
-    static constexpr std::chrono::seconds silence_limit{10};  // for a caller that owes us a complete line
+    // How long a caller to whom we owe no answer may take to read what he was sent and to send a complete
+    // line.
+    static constexpr std::chrono::milliseconds silence_limit{10'000};
 
     // Binds `path`: a stale socket is replaced, a live one refused. Throws std::system_error.
-    ControlServer(EventLoop& loop, Log& log, const std::string& path, RequestHandler on_request);
-    ~ControlServer();  // removes the path
+    ControlServer(EventLoop& loop, Log& log, const std::string& path, RequestHandler on_request,
+                  std::chrono::milliseconds silence = silence_limit);
+    // Ends all connections, which is how those learn of the master's end who were not answered; removes the
+    // path.
+    ~ControlServer();
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
 
+    // Sends a progress line if the caller's request asked for them.
     void progress(ControlCaller caller, std::string_view text);
-    // Answers and closes when the answer has left.
+    // Answers the caller's request. A caller who is never answered is kept without a time limit.
     void reply(ControlCaller caller, bool ok, std::string_view text_or_error);
 
   private:

@@ -1,16 +1,30 @@
-// The status JSON, from a CounterReader alone (status page and counters): whoever maps the table can render it, without asking
-// the master. Members as `drover status --json` documents them. Runs in: master (control socket) and worker (the http
-// status handler).
+// The status JSON, from a CounterReader alone (status page and counters): whoever maps the table can render
+// it, without asking the master. Members as `drover status --json` documents them. Runs in: master (control
+// socket) and worker (the http status handler).
 #pragma once
+
+#include "core/counter_table.h"
 
 #include <cstdint>
 #include <string>
 
-#include "core/counter_table.h"
-
 namespace drover {
 
-// `now_ms` is CLOCK_MONOTONIC. Throws std::runtime_error when the table stays torn.
+// One object. `now_ms` is CLOCK_MONOTONIC. Throws std::runtime_error when the table stays torn.
+//
+//   version, pid, state, generation, uptime_s, counters {name: total}
+//   last_reload   null, or {result, generation, error (null when there is none)}
+//   workers       a list of {pool, slot, pid (0: no process), generation, state, connections, accepted,
+//   restarts,
+//                 age_s (null: no process), heartbeat_age_s (null: none yet), next_attempt_s (null: not
+//                 backing off), loop_lag_us, cpu_us, resident_bytes, dropped_reports}
 std::string status_json(const CounterReader& reader, std::int64_t now_ms);
+
+// A worker's figures as its counters say now; as last reported when it has no row any more.
+struct WorkerLoad {
+    std::uint64_t connections = 0;
+    std::uint64_t accepted = 0;
+};
+WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker);
 
 }  // namespace drover

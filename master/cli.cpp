@@ -1,0 +1,204 @@
+#include "master/cli.h"
+
+#include "conf/document.h"
+#include "conf/findings.h"
+#include "conf/reference.h"
+#include "conf/toml_reader.h"
+#include "core/exit_code.h"
+#include "core/version.h"
+#include "master/control_client.h"
+#include "master/run.h"
+#include "worker/module_declarations.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+struct Invocation {
+    std::string_view program;
+    const CommandLine& line;
+    std::span<const ModuleFactory> modules;
+};
+
+void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
+    const std::string flags(option.flags);
+    switch (option.id) {
+        case OptionId::config:
+            app.add_option(flags, line.config_path);
+            break;
+        case OptionId::control:
+            app.add_option(flags, line.control_path);
+            break;
+        case OptionId::json:
+            app.add_flag(flags, line.json);
+            break;
+        case OptionId::help:
+            app.add_flag(flags, line.help);
+            break;
+        case OptionId::version:
+            app.add_flag(flags, line.version);
+            break;
+    }
+}
+
+// The first thing wrong, in words of ours: CLI11's are about its own notions.
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
+    const std::vector<std::string> unexpected = app.remaining(true);
+    if (!unexpected.empty()) {
+        const std::string& first = unexpected.front();
+        if (first.starts_with('-')) return fmt::format("unknown option \"{}\"", first);
+        if (!app.get_subcommands().empty()) return fmt::format("unexpected argument \"{}\"", first);
+        return fmt::format("unknown command \"{}\"{}", first, suggestion(first, command_names()));
+    }
+    const std::string text = error.what();
+    return text.substr(0, text.find('\n'));
+}
+
+std::string find_misplaced_option(const CLI::App& app, const Command& command) {
+    for (const CommandOption& option : all_options()) {
+        if (command.takes(option) || app.count(std::string(option.long_name())) == 0) continue;
+        return fmt::format("{} takes no {}", command.name, option.long_name());
+    }
+    return {};
+}
+
+int print(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (!text.empty() && !text.ends_with('\n')) std::fputc('\n', stdout);
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return to_int(ExitCode::ok);
+    std::perror("standard output");
+    return to_int(ExitCode::refused);
+}
+
+int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
+    while (reason.ends_with('\n'))
+        reason.remove_suffix(1);
+    std::fputs(fmt::format("{}: {}\n", invocation.program, reason).c_str(), stderr);
+    return to_int(code);
+}
+
+int print_help(const Invocation& invocation) {
+    const std::string& topic = invocation.line.argument;
+    if (topic.empty()) return print(usage_text(invocation.program));
+    if (topic == "config") return print(configuration_reference(declare_modules(invocation.modules)));
+    if (topic == "schema") return print(configuration_schema(declare_modules(invocation.modules)));
+    if (const Command* command = find_command(topic)) {
+        return print(command_usage_text(invocation.program, *command));
+    }
+    std::vector<std::string> topics = command_names();
+    topics.emplace_back("schema");
+    return fail(invocation, ExitCode::usage,
+                fmt::format("no help on \"{}\"{}", topic, suggestion(topic, topics)));
+}
+
+int call_master(const Invocation& invocation) {
+    const CommandLine& line = invocation.line;
+    const std::string path =
+        !line.control_path.empty() ? line.control_path : find_runtime_dir(line.config_path) + "/control.sock";
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    const ControlRequest request{
+        .command = std::string(line.command->name), .format = line.json ? "json" : "", .progress = terminal};
+    const auto show_progress = [](std::string_view text) {
+        std::fputs(fmt::format("{}\n", text).c_str(), stderr);
+    };
+    const bool ends = line.command->id == CommandId::stop || line.command->id == CommandId::quit;
+    try {
+        const ControlAnswer answer =
+            ends ? stop_master(path, request, show_progress) : ask_master(path, request, show_progress);
+        return answer.ok ? print(answer.text) : fail(invocation, ExitCode::refused, answer.text);
+    } catch (const std::system_error& error) {
+        return fail(invocation, ExitCode::refused,
+                    fmt::format("no master answers at {}: {}", path, error.code().message()));
+    }
+}
+
+int run_command(const Invocation& invocation) {
+    const CommandLine& line = invocation.line;
+    if (line.version) return print(fmt::format("drover {}", version()));
+    if (line.help) {
+        return print(line.command == nullptr ? usage_text(invocation.program)
+                                             : command_usage_text(invocation.program, *line.command));
+    }
+    switch (line.command->id) {
+        case CommandId::run:
+            return to_int(run_master(line.config_path, invocation.modules));
+        case CommandId::check:
+            return to_int(check_configuration(line.config_path, invocation.modules));
+        case CommandId::version:
+            return print(fmt::format("drover {}", version()));
+        case CommandId::help:
+            return print_help(invocation);
+        case CommandId::reload:
+        case CommandId::stop:
+        case CommandId::quit:
+        case CommandId::reopen:
+        case CommandId::status:
+        case CommandId::config:
+            break;
+    }
+    return call_master(invocation);
+}
+
+}  // namespace
+
+ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
+    ParsedCommandLine parsed;
+    CommandLine& line = parsed.line;
+    CLI::App app;
+    app.set_help_flag();
+    app.fallthrough();
+    app.require_subcommand(0, 1);
+    for (const CommandOption& option : all_options())
+        add_option(app, option, line);
+    for (const Command& command : all_commands()) {
+        CLI::App* subcommand = app.add_subcommand(std::string(command.name));
+        subcommand->set_help_flag();
+        if (!command.argument.empty()) subcommand->add_option("argument", line.argument);
+    }
+    try {
+        // CLI11 takes them from the back.
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::ParseError& error) {
+        parsed.error = explain(app, error);
+        return parsed;
+    }
+    const std::vector<CLI::App*> given = app.get_subcommands();
+    if (!given.empty()) line.command = find_command(given.front()->get_name());
+    if (line.help || line.version) return parsed;
+    parsed.error = line.command == nullptr ? "no command given" : find_misplaced_option(app, *line.command);
+    return parsed;
+}
+
+int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules) {
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    std::string_view program = argc > 0 ? argv[0] : "";
+    program.remove_prefix(program.rfind('/') + 1);
+    if (program.empty()) program = "drover";
+    const ParsedCommandLine parsed = parse_command_line(arguments);
+    const Invocation invocation{program, parsed.line, modules};
+    if (!parsed.error.empty()) {
+        return fail(invocation, ExitCode::usage, fmt::format("{} (see: {} help)", parsed.error, program));
+    }
+    try {
+        return run_command(invocation);
+    } catch (const ConfigError& error) {
+        for (const std::string& finding : error.findings)
+            fail(invocation, ExitCode::config, finding);
+        return to_int(ExitCode::config);
+    } catch (const std::exception& error) {
+        return fail(invocation, ExitCode::refused, error.what());
+    }
+}
+
+}  // namespace drover

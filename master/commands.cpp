@@ -1,0 +1,155 @@
+#include "master/commands.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace drover {
+
+namespace {
+
+constexpr std::array options = {
+    CommandOption{OptionId::config, "-c,--config", "FILE",
+                  "the configuration; default /etc/drover/drover.toml"},
+    CommandOption{OptionId::control, "--control", "PATH",
+                  "the master's control socket; default control.sock in FILE's runtime_dir"},
+    CommandOption{OptionId::json, "--json", "", "print JSON"},
+    CommandOption{OptionId::help, "-h,--help", "", "print help", true},
+    CommandOption{OptionId::version, "--version", "", "print the version", true},
+};
+
+std::vector<Command> make_commands() {
+    using enum OptionId;
+    return {
+        {CommandId::run,
+         "run",
+         "serve in the foreground",
+         "Becomes the master: reads FILE, opens the listeners, starts the workers and serves until it is "
+         "stopped.\n"
+         "Exits with 78 when the configuration is bad.",
+         "",
+         {config}},
+        {CommandId::check,
+         "check",
+         "check the configuration",
+         "Reads FILE as a master would and prints every error it finds; exits with 78 when there is one.",
+         "",
+         {config}},
+        {CommandId::reload,
+         "reload",
+         "load the configuration anew, losing no connection",
+         "Waits for the verdict: exits with 0 when every worker runs the new configuration, with 1 and the "
+         "reason\n"
+         "when it was refused, which leaves everything as it was.",
+         "",
+         {config, control}},
+        {CommandId::stop,
+         "stop",
+         "stop when what is under way is done, or drain_timeout is over",
+         "Waits until the master is gone.",
+         "",
+         {config, control}},
+        {CommandId::quit,
+         "quit",
+         "stop when what is under way is done, however long it takes",
+         "Waits until the master is gone.",
+         "",
+         {config, control}},
+        {CommandId::reopen,
+         "reopen",
+         "open the log files anew, after they were moved away",
+         "For logrotate and its like.",
+         "",
+         {config, control}},
+        {CommandId::status,
+         "status",
+         "show master, workers and counters",
+         "Prints a table for people, or one JSON object.",
+         "",
+         {config, control, json}},
+        {CommandId::config,
+         "config",
+         "print the configuration that runs",
+         "Prints it as TOML with every default, or as JSON. For the keys and their meaning: help config.",
+         "",
+         {config, control, json}},
+        {CommandId::version, "version", "print the version", "", "", {}},
+        {CommandId::help,
+         "help",
+         "explain a command or the configuration",
+         "help COMMAND explains the command, help config every key of the configuration;\n"
+         "help schema prints a JSON schema of the configuration for editors.",
+         "[COMMAND|config|schema]",
+         {}},
+    };
+}
+
+std::string option_text(const CommandOption& option) {
+    const bool has_short = !option.flags.starts_with("--");
+    const std::string_view short_name = option.flags.substr(0, 2);
+    std::string text = has_short ? fmt::format("{}, {}", short_name, option.long_name())
+                                 : fmt::format("    {}", option.long_name());
+    if (!option.value.empty()) text += fmt::format(" {}", option.value);
+    return text;
+}
+
+std::string options_text(const Command* command) {
+    std::string text;
+    for (const CommandOption& option : options) {
+        if (command != nullptr && !command->takes(option)) continue;
+        fmt::format_to(std::back_inserter(text), "  {:<20}  {}\n", option_text(option), option.summary);
+    }
+    return text;
+}
+
+}  // namespace
+
+bool Command::takes(const CommandOption& option) const noexcept {
+    return option.everywhere || std::ranges::find(options, option.id) != options.end();
+}
+
+std::span<const Command> all_commands() {
+    static const std::vector<Command> commands = make_commands();
+    return commands;
+}
+
+std::span<const CommandOption> all_options() noexcept {
+    return options;
+}
+
+const Command* find_command(std::string_view name) noexcept {
+    const auto commands = all_commands();
+    const auto found = std::ranges::find(commands, name, &Command::name);
+    return found == commands.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> command_names() {
+    std::vector<std::string> names;
+    for (const Command& command : all_commands())
+        names.emplace_back(command.name);
+    return names;
+}
+
+std::string usage_text(std::string_view program) {
+    std::string text = fmt::format("Usage: {} COMMAND [OPTION...]\n\nCommands:\n", program);
+    for (const Command& command : all_commands()) {
+        fmt::format_to(std::back_inserter(text), "  {:<8}  {}\n", command.name, command.summary);
+    }
+    text += "\nOptions:\n" + options_text(nullptr);
+    text +=
+        "\nExits with 0 when done, 1 when refused or failed, 2 on wrong usage, 78 on a bad configuration.\n";
+    text += fmt::format("More: {0} help COMMAND, {0} help config, {0} help schema.\n", program);
+    return text;
+}
+
+std::string command_usage_text(std::string_view program, const Command& command) {
+    std::string text = fmt::format("Usage: {} {}", program, command.name);
+    if (!command.argument.empty()) text += fmt::format(" {}", command.argument);
+    text += fmt::format(" [OPTION...]\n\n{}.\n", command.summary);
+    if (!command.details.empty()) text += fmt::format("{}\n", command.details);
+    return text + "\nOptions:\n" + options_text(&command);
+}
+
+}  // namespace drover

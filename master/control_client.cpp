@@ -1,0 +1,142 @@
+#include "master/control_client.h"
+
+#include "core/system_error.h"
+#include "core/unique_fd.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+// The server sends at most 4 MiB at a time; whoever sends more is no master.
+constexpr std::size_t max_reply = 16 * 1024 * 1024;
+// From the end of the connection to the end of a master that has not said that it will stop.
+constexpr std::chrono::milliseconds exit_grace{10'000};
+
+UniqueFd connect_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path) throw_error(ENAMETOOLONG, "connect", path);
+    std::memcpy(address.sun_path, path.data(), path.size());
+    UniqueFd socket(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    const auto* name = reinterpret_cast<const sockaddr*>(&address);
+    check_call(::connect(socket.get(), name, sizeof address), "connect", path);
+    return socket;
+}
+
+class MasterConnection {
+  public:
+    explicit MasterConnection(const std::string& path) : socket_(connect_to(path)) {
+        ucred peer{};
+        socklen_t size = sizeof peer;
+        // 0 when the master lives in a pid namespace that we cannot see.
+        if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return;
+        pid_ = peer.pid;
+        // By number: glibc 2.36 declares pidfd_open without C linkage.
+        pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    }
+
+    pid_t pid() const noexcept { return pid_; }
+
+    // An error shows when the answer is read: a master that refuses us before it has read anything says why.
+    void send(std::string_view bytes) noexcept {
+        while (!bytes.empty()) {
+            const ssize_t size = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (size < 0 && errno == EINTR) continue;
+            if (size < 0) return;
+            bytes.remove_prefix(static_cast<std::size_t>(size));
+        }
+    }
+
+    // None when the connection has ended.
+    std::optional<std::string> read_line() {
+        for (;;) {
+            const std::size_t newline = unread_.find('\n');
+            if (newline != unread_.npos) {
+                std::string line = unread_.substr(0, newline);
+                unread_.erase(0, newline + 1);
+                return line;
+            }
+            if (unread_.size() > max_reply) return std::nullopt;
+            char buffer[16 * 1024];
+            const ssize_t size = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+            if (size < 0 && errno == EINTR) continue;
+            if (size <= 0) return std::nullopt;
+            unread_.append(buffer, static_cast<std::size_t>(size));
+        }
+    }
+
+    // The first line that is no progress.
+    ControlReply read_reply(const ProgressHandler& on_progress) {
+        while (const std::optional<std::string> line = read_line()) {
+            ControlReply reply = parse_control_reply(*line);
+            if (reply.kind == ControlReply::Kind::garbage) {
+                return {reply.kind, fmt::format("the master's answer is garbage: {}", reply.text)};
+            }
+            if (reply.kind != ControlReply::Kind::progress) return reply;
+            if (on_progress) on_progress(reply.text);
+        }
+        return {ControlReply::Kind::progress, "the master closed the connection without an answer"};
+    }
+
+    void read_to_end() {
+        while (read_line()) {
+        }
+    }
+
+    // False when the process still runs after `timeout_ms` (-1: waits without end). Where it cannot be
+    // watched the end of the connection is the sign.
+    bool wait_for_exit(int timeout_ms) const noexcept {
+        if (!pidfd_) return true;
+        pollfd watched{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+        int count = 0;
+        do {
+            count = ::poll(&watched, 1, timeout_ms);
+        } while (count < 0 && errno == EINTR);
+        return count > 0;
+    }
+
+  private:
+    UniqueFd socket_;
+    UniqueFd pidfd_;
+    pid_t pid_ = 0;
+    std::string unread_;
+};
+
+}  // namespace
+
+ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
+                         const ProgressHandler& on_progress) {
+    MasterConnection master(path);
+    master.send(control_request_line(request));
+    ControlReply reply = master.read_reply(on_progress);
+    return {reply.kind == ControlReply::Kind::done, std::move(reply.text)};
+}
+
+ControlAnswer stop_master(const std::string& path, const ControlRequest& request,
+                          const ProgressHandler& on_progress) {
+    MasterConnection master(path);
+    master.send(control_request_line(request));
+    const ControlReply reply = master.read_reply(on_progress);
+    const bool promised = reply.kind == ControlReply::Kind::done;
+    const bool ended = reply.kind == ControlReply::Kind::progress;
+    if (!promised && !ended) return {false, reply.text};
+    master.read_to_end();
+    if (!master.wait_for_exit(promised ? -1 : static_cast<int>(exit_grace.count()))) {
+        return {false, fmt::format("the master (pid {}) closed the connection but still runs", master.pid())};
+    }
+    return {true, promised && !reply.text.empty() ? reply.text : "stopped"};
+}
+
+}  // namespace drover

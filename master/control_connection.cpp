@@ -1,0 +1,103 @@
+#include "master/control_connection.h"
+
+#include "master/control_message.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+namespace drover {
+
+namespace {
+
+bool is_passing(int error) noexcept {
+    return error == EAGAIN || error == EINTR;
+}
+
+// True when the peer has closed his socket, not only its sending side.
+bool hung_up(int fd) noexcept {
+    pollfd watched{.fd = fd, .events = 0, .revents = 0};
+    return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+}  // namespace
+
+ControlConnection::ControlConnection(UniqueFd socket, std::size_t max_line,
+                                     std::size_t max_unread_output) noexcept
+    : socket_(std::move(socket)), max_line_(max_line), max_unread_output_(max_unread_output) {}
+
+Interest ControlConnection::interest() const noexcept {
+    const bool reads = phase_ != Phase::leaving && !half_closed_ && input_.size() <= max_line_;
+    if (reads) return output_waits() ? Interest::read_write : Interest::read;
+    return output_waits() ? Interest::write : Interest::none;
+}
+
+bool ControlConnection::receive() {
+    char buffer[16 * 1024];
+    iovec piece{.iov_base = buffer, .iov_len = sizeof buffer};
+    // Without room for control data the kernel closes what was sent along: no descriptor ever gets in.
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    const ssize_t size = ::recvmsg(fd(), &message, MSG_DONTWAIT);
+    if (size < 0) return is_passing(errno);
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+        leave("descriptors are not taken here");
+    } else if (size == 0) {
+        half_closed_ = true;
+        return !hung_up(fd());
+    } else {
+        input_.append(buffer, static_cast<std::size_t>(size));
+    }
+    return true;
+}
+
+bool ControlConnection::flush() noexcept {
+    while (sent_ < output_.size()) {
+        const ssize_t size =
+            ::send(fd(), output_.data() + sent_, output_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (size < 0) return is_passing(errno);
+        sent_ += static_cast<std::size_t>(size);
+    }
+    output_.clear();
+    sent_ = 0;
+    return true;
+}
+
+std::optional<std::string> ControlConnection::take_line() {
+    const std::size_t newline = input_.find('\n');
+    const bool complete = newline != input_.npos;
+    if ((complete ? newline : input_.size()) > max_line_) {
+        leave(fmt::format("a request has at most {} bytes", max_line_));
+    } else if (complete) {
+        std::string line = input_.substr(0, newline);
+        input_.erase(0, newline + 1);
+        phase_ = Phase::waiting;
+        return line;
+    } else if (half_closed_ && !input_.empty()) {
+        leave("the request does not end with a newline");
+    } else if (half_closed_) {
+        phase_ = Phase::leaving;
+    }
+    return std::nullopt;
+}
+
+bool ControlConnection::queue(std::string_view text) {
+    if (output_.size() - sent_ + text.size() > max_unread_output_) return false;
+    output_.erase(0, sent_);
+    sent_ = 0;
+    output_.append(text);
+    return true;
+}
+
+void ControlConnection::leave(std::string_view error) {
+    phase_ = Phase::leaving;
+    input_.clear();
+    queue(control_reply_line(false, error));
+}
+
+}  // namespace drover

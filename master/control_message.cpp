@@ -1,0 +1,125 @@
+#include "master/control_message.h"
+
+#include "core/json_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace drover {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::array<std::string_view, 6> commands = {"reload", "stop", "quit", "reopen", "status", "config"};
+constexpr std::array<std::string_view, 2> commands_with_format = {"status", "config"};
+
+// Long enough to recognise a typing error, short enough to send back.
+std::string excerpt(std::string_view text) {
+    constexpr std::size_t longest = 40;
+    return text.size() <= longest ? std::string(text) : fmt::format("{}...", text.substr(0, longest));
+}
+
+// The member `name` as a Value, `otherwise` when there is none. Throws what the caller is told.
+template <class Value>
+Value read_member(const Json& object, const char* name, const char* type, Value otherwise) {
+    const auto found = object.find(name);
+    if (found == object.end()) return otherwise;
+    const auto* value = found->get_ptr<const Value*>();
+    if (value == nullptr) throw std::runtime_error(fmt::format("\"{}\" must be {}", name, type));
+    return *value;
+}
+
+Json parse_object(std::string_view line) {
+    Json object = Json::parse(line.begin(), line.end(), nullptr, false);
+    if (object.is_discarded()) throw std::runtime_error("the line is not JSON");
+    if (!object.is_object()) throw std::runtime_error("the line is not a JSON object");
+    return object;
+}
+
+ControlRequest to_request(const Json& object) {
+    ControlRequest request;
+    request.command = read_member<std::string>(object, "command", "a string", "");
+    if (request.command.empty()) throw std::runtime_error("\"command\" is missing");
+    if (std::ranges::find(commands, request.command) == commands.end()) {
+        throw std::runtime_error(fmt::format("unknown command \"{}\"; commands are {}",
+                                             excerpt(request.command), fmt::join(commands, ", ")));
+    }
+    request.format = read_member<std::string>(object, "format", "a string", "");
+    if (request.format == "text") request.format.clear();
+    const bool has_format =
+        std::ranges::find(commands_with_format, request.command) != commands_with_format.end();
+    if (!request.format.empty() && !has_format) {
+        throw std::runtime_error(fmt::format("{} has no \"format\"", request.command));
+    }
+    if (!request.format.empty() && request.format != "json") {
+        throw std::runtime_error(
+            fmt::format("unknown format \"{}\"; formats are text, json", excerpt(request.format)));
+    }
+    request.progress = read_member<bool>(object, "progress", "true or false", false);
+    return request;
+}
+
+}  // namespace
+
+ParsedControlRequest parse_control_request(std::string_view line) noexcept {
+    ParsedControlRequest parsed;
+    try {
+        parsed.request = to_request(parse_object(line));
+    } catch (const std::exception& failure) {
+        parsed.error = failure.what();
+    }
+    return parsed;
+}
+
+ControlReply parse_control_reply(std::string_view line) noexcept {
+    ControlReply reply;
+    try {
+        const Json object = parse_object(line);
+        if (object.contains("progress")) {
+            reply.text = read_member<std::string>(object, "progress", "a string", "");
+            reply.kind = ControlReply::Kind::progress;
+            return reply;
+        }
+        if (!object.contains("ok")) throw std::runtime_error("\"ok\" is missing");
+        const bool ok = read_member<bool>(object, "ok", "true or false", false);
+        reply.text = read_member<std::string>(object, ok ? "text" : "error", "a string", "");
+        reply.kind = ok ? ControlReply::Kind::done : ControlReply::Kind::refused;
+    } catch (const std::exception& failure) {
+        reply.text = failure.what();
+    }
+    return reply;
+}
+
+std::string control_request_line(const ControlRequest& request) {
+    JsonWriter json;
+    json.begin_object();
+    json.member("command", request.command);
+    if (!request.format.empty()) json.member("format", request.format);
+    if (request.progress) json.member("progress", true);
+    json.end_object();
+    return json.take() + '\n';
+}
+
+std::string control_progress_line(std::string_view text) {
+    JsonWriter json;
+    json.begin_object();
+    json.member("progress", text);
+    json.end_object();
+    return json.take() + '\n';
+}
+
+std::string control_reply_line(bool ok, std::string_view text_or_error) {
+    JsonWriter json;
+    json.begin_object();
+    json.member("ok", ok);
+    json.member(ok ? "text" : "error", text_or_error);
+    json.end_object();
+    return json.take() + '\n';
+}
+
+}  // namespace drover

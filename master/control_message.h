@@ -1,0 +1,43 @@
+// The lines that travel on the control socket, as text and back; control_message.cpp is the only file that
+// includes a JSON parser. Runs in: the master and the command line.
+//
+// Request: {"command": "reload"}, more members as the command needs them ({"command": "status", "format":
+// "json", "progress": true}). Unknown members are ignored: a later command line may send more. Reply: any
+// number of {"progress": "..."} lines, then one {"ok": true, "text": "..."} or {"ok": false, "error": "..."}.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace drover {
+
+struct ControlRequest {
+    std::string command;
+    std::string format;     // "json" or "" (text)
+    bool progress = false;  // the caller wants progress lines
+};
+
+// A request in parsed form, or the reason why it is none.
+struct ParsedControlRequest {
+    ControlRequest request;
+    std::string error;  // empty: fine
+};
+
+// Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config.
+ParsedControlRequest parse_control_request(std::string_view line) noexcept;
+
+// A line of the master's answer.
+struct ControlReply {
+    enum class Kind : std::uint8_t { progress, done, refused, garbage };
+    Kind kind = Kind::garbage;
+    std::string text;  // progress, the answer, or why there is none
+};
+ControlReply parse_control_reply(std::string_view line) noexcept;
+
+// Each ends with its newline. Bytes that are no UTF-8 become U+FFFD.
+std::string control_request_line(const ControlRequest& request);
+std::string control_progress_line(std::string_view text);
+std::string control_reply_line(bool ok, std::string_view text_or_error);
+
+}  // namespace drover

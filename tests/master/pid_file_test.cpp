@@ -1,0 +1,157 @@
+#include "master/pid_file.h"
+
+#include "tests/master/scratch_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+
+#include <doctest/doctest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+using namespace drover;
+
+namespace {
+
+std::string our_line() {
+    return std::to_string(::getpid()) + "\n";
+}
+
+bool exists(const std::string& path) {
+    struct stat file {};
+    return ::lstat(path.c_str(), &file) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("holds our pid and goes with its owner") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    {
+        PidFile pid_file(path);
+        CHECK(test::file_text(path) == our_line());
+    }
+    CHECK_FALSE(exists(path));
+}
+
+TEST_CASE("a second master is refused and told who is there") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    PidFile first(path);
+    const std::string message =
+        "another master (pid " + std::to_string(::getpid()) + ") runs in " + folder.path();
+    CHECK_THROWS_WITH_AS(PidFile{path}, message.c_str(), std::runtime_error);
+    CHECK(test::file_text(path) == our_line());
+}
+
+TEST_CASE("what a dead master left is taken over, whatever it holds") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    for (const std::string& stale :
+         {std::string("99999999\n"), std::string("garbage"), std::string(), std::string(100'000, '7')}) {
+        test::put_file(path, stale);
+        PidFile pid_file(path);
+        CHECK(test::file_text(path) == our_line());
+    }
+}
+
+TEST_CASE("a pid that cannot be the holder's is not told") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    for (const char* stale : {"garbage", "-1", "0", "2147483647\n", ""}) {
+        test::put_file(path, stale);
+        const UniqueFd holder(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+        REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+        const std::string message = "another master runs in " + folder.path();
+        CHECK_THROWS_WITH_AS(PidFile{path}, message.c_str(), std::runtime_error);
+        CHECK(test::file_text(path) == stale);
+    }
+}
+
+TEST_CASE("a lock that somebody holds is never removed") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    std::optional<PidFile> first(std::in_place, path);
+    // Removed by hand; a second master makes its own.
+    REQUIRE(::unlink(path.c_str()) == 0);
+    PidFile second(path);
+    first.reset();
+    CHECK(test::file_text(path) == our_line());
+    CHECK_THROWS_AS(PidFile{path}, std::runtime_error);
+}
+
+TEST_CASE("a child that goes leaves the file to its master") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    std::optional<PidFile> pid_file(std::in_place, path);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        pid_file.reset();
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(test::file_text(path) == our_line());
+}
+
+TEST_CASE("of masters that start together exactly one gets it, again and again") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    for (int round = 0; round < 20; ++round) {
+        // Each child tells its result, then holds on until all have tried.
+        std::array<int, 2> results{};
+        std::array<int, 2> gate{};
+        REQUIRE(::pipe(results.data()) == 0);
+        REQUIRE(::pipe(gate.data()) == 0);
+        constexpr int masters = 4;
+        for (int i = 0; i < masters; ++i) {
+            if (::fork() != 0) continue;
+            ::close(gate[1]);
+            char result = 'l';
+            std::optional<PidFile> pid_file;
+            try {
+                pid_file.emplace(path);
+                result = 'w';
+            } catch (const std::runtime_error&) {
+            }
+            char end = 0;
+            const bool told = ::write(results[1], &result, 1) == 1;
+            const bool opened = ::read(gate[0], &end, 1) == 0;
+            pid_file.reset();
+            ::_exit(told && opened ? 0 : 1);
+        }
+        ::close(gate[0]);
+        std::string all;
+        char result = 0;
+        while (all.size() < masters && ::read(results[0], &result, 1) == 1)
+            all += result;
+        ::close(gate[1]);
+        for (int i = 0; i < masters; ++i)
+            ::wait(nullptr);
+        ::close(results[0]);
+        ::close(results[1]);
+        CHECK(std::count(all.begin(), all.end(), 'w') == 1);
+        CHECK_FALSE(exists(path));
+    }
+}
+
+TEST_CASE("what is no regular file is refused and left alone") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    CHECK_THROWS_AS(PidFile{path}, std::system_error);
+    REQUIRE(::unlink(path.c_str()) == 0);
+
+    test::put_file(folder.file("target"), "precious");
+    REQUIRE(::symlink(folder.file("target").c_str(), path.c_str()) == 0);
+    CHECK_THROWS_AS(PidFile{path}, std::system_error);
+    CHECK(test::file_text(folder.file("target")) == "precious");
+    CHECK(exists(path));
+
+    CHECK_THROWS_AS(PidFile{folder.file("missing/drover.pid")}, std::system_error);
+    CHECK_THROWS_AS(PidFile{folder.path()}, std::system_error);
+}

@@ -1,0 +1,24 @@
+#include "worker/module_declarations.h"
+
+#include <memory>
+#include <utility>
+
+namespace drover {
+
+std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories) {
+    std::vector<ModuleDeclaration> declarations;
+    declarations.reserve(factories.size());
+    for (const ModuleFactory factory : factories) {
+        const std::shared_ptr<const Module> module = factory();
+        ModuleDeclaration& declaration = declarations.emplace_back();
+        declaration.name = module->name();
+        declaration.options = &module->options();
+        declaration.counters = module->counters();
+        declaration.check = [module](const ImageNode& options, Complaints& complaints) {
+            module->check(options, complaints);
+        };
+    }
+    return declarations;
+}
+
+}  // namespace drover

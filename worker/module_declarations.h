@@ -1,0 +1,17 @@
+// What a program's modules declare to the configuration: their options, counters and checks.
+// Runs in: the config reader and the command line.
+#pragma once
+
+#include "conf/checker.h"
+#include "worker/module.h"
+
+#include <span>
+#include <vector>
+
+namespace drover {
+
+// Makes one object of each module, which lives as long as its declaration (or a copy of its `check`) does. No
+// hook but name(), options() and counters() is called here.
+std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories);
+
+}  // namespace drover

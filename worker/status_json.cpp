@@ -1,0 +1,110 @@
+#include "worker/status_json.h"
+
+#include "core/json_writer.h"
+#include "core/status_page.h"
+
+#include <algorithm>
+
+namespace drover {
+
+namespace {
+
+// Clocks are read before the page is: what happened in between is 0 old.
+double seconds(std::int64_t milliseconds) noexcept {
+    return static_cast<double>(std::max<std::int64_t>(milliseconds, 0)) / 1000.0;
+}
+
+void write_seconds_or_null(JsonWriter& json, std::string_view name, bool known, std::int64_t milliseconds) {
+    json.key(name);
+    if (known) {
+        json.value(seconds(milliseconds));
+    } else {
+        json.null();
+    }
+}
+
+void write_last_reload(JsonWriter& json, const MasterStatus& master) {
+    json.key("last_reload");
+    if (master.last_reload == ReloadResult::none) return json.null();
+    const std::string_view error = master.last_reload_error;
+    json.begin_object();
+    json.member("result", to_text(master.last_reload));
+    json.member("generation", master.last_reload_generation);
+    json.key("error");
+    if (error.empty()) {
+        json.null();
+    } else {
+        json.value(error);
+    }
+    json.end_object();
+}
+
+void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerStatus& worker,
+                  std::int64_t now_ms) {
+    const WorkerLoad load = current_load(reader, worker);
+    json.begin_object();
+    json.member("pool", std::string_view(worker.pool));
+    json.member("slot", worker.slot);
+    json.member("pid", worker.pid);
+    json.member("generation", worker.generation);
+    json.member("state", to_text(worker.state));
+    json.member("connections", load.connections);
+    json.member("accepted", load.accepted);
+    json.member("restarts", worker.restarts);
+    write_seconds_or_null(json, "age_s", worker.pid != 0, now_ms - worker.started_ms);
+    write_seconds_or_null(json, "heartbeat_age_s", worker.heartbeat_ms != 0, now_ms - worker.heartbeat_ms);
+    write_seconds_or_null(json, "next_attempt_s", worker.state == WorkerState::backing_off,
+                          worker.next_attempt_ms - now_ms);
+    json.member("loop_lag_us", worker.loop_lag_us);
+    json.member("cpu_us", worker.cpu_us);
+    json.member("resident_bytes", worker.resident_bytes);
+    json.member("dropped_reports", worker.dropped_reports);
+    json.end_object();
+}
+
+}  // namespace
+
+WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker) {
+    WorkerLoad load{.connections = worker.connections, .accepted = worker.accepted};
+    if (worker.instance == 0) return load;
+    if (const auto active = reader.value_of(worker.instance, "drover_connections_active")) {
+        load.connections =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(static_cast<std::int64_t>(*active), 0));
+    }
+    if (const auto accepted = reader.value_of(worker.instance, "drover_connections_accepted_total")) {
+        load.accepted = *accepted;
+    }
+    return load;
+}
+
+std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
+    const StatusSnapshot status = reader.status_snapshot();
+    JsonWriter json(2);
+    json.begin_object();
+    json.member("version", std::string_view(status.master.version));
+    json.member("pid", status.master.pid);
+    json.member("state", to_text(status.master.state));
+    json.member("generation", status.master.generation);
+    json.member("uptime_s", seconds(now_ms - status.master.started_ms));
+    write_last_reload(json, status.master);
+    json.key("workers");
+    json.begin_array();
+    for (const WorkerStatus& worker : status.workers)
+        write_worker(json, reader, worker, now_ms);
+    json.end_array();
+    json.key("counters");
+    json.begin_object();
+    for (const CounterReader::Sum& sum : reader.sums()) {
+        json.key(sum.name);
+        if (sum.kind == CounterKind::gauge) {
+            json.value(static_cast<std::int64_t>(sum.value));
+        } else {
+            json.value(sum.value);
+        }
+    }
+    json.end_object();
+    json.end_object();
+    return json.take();
+}
+
+}  // namespace drover
