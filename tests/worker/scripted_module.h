@@ -1,0 +1,76 @@
+// A module whose connections do what a test says, in every hook. Runs in: tests.
+#pragma once
+
+#include "tests/support/worker_fixture.h"
+#include "worker/connection.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace drover::test {
+
+class ScriptedConnection;
+
+// The hooks of all scripted connections; a test fills in those it needs.
+struct Script {
+    std::function<std::size_t(ScriptedConnection&, std::string_view)> input =
+        [](ScriptedConnection&, std::string_view bytes) { return bytes.size(); };
+    std::function<void(ScriptedConnection&)> sent = [](ScriptedConnection&) {};
+    std::function<void(ScriptedConnection&)> end_of_input;
+    std::function<void(ScriptedConnection&)> time_limit;
+    std::function<void(ScriptedConnection&)> drain = [](ScriptedConnection&) {};
+    ScriptedConnection* last = nullptr;  // the newest connection
+    int destroyed = 0;
+};
+
+class ScriptedConnection final : public Connection {
+  public:
+    ScriptedConnection(Services& services, Accepted accepted, Script& script)
+        : Connection(services, std::move(accepted)), script_(script) {
+        script_.last = this;
+    }
+    ~ScriptedConnection() override { ++script_.destroyed; }
+
+    using Connection::output_waits;
+
+  private:
+    std::size_t on_input(std::string_view input) override { return script_.input(*this, input); }
+    void on_sent() override { script_.sent(*this); }
+    void on_end_of_input() override {
+        script_.end_of_input ? script_.end_of_input(*this) : Connection::on_end_of_input();
+    }
+    void on_time_limit() override {
+        script_.time_limit ? script_.time_limit(*this) : Connection::on_time_limit();
+    }
+    void on_drain() override { script_.drain(*this); }
+
+    Script& script_;
+};
+
+class ScriptedModule final : public Module {
+  public:
+    inline static Script* script = nullptr;  // of the test that runs
+
+    std::string_view name() const noexcept override { return "scripted"; }
+    const OptionTable& options() const override {
+        static const OptionTable none("Does what a test says.");
+        return none;
+    }
+    void start(Services& services, const ImageNode&) override { services_ = &services; }
+    void connection(Accepted accepted) override {
+        open_connection<ScriptedConnection>(*services_, std::move(accepted), *script);
+    }
+
+  private:
+    Services* services_ = nullptr;
+};
+
+inline constexpr ModuleFactory scripted_modules[] = {make_module<ScriptedModule>};
+
+struct ScriptedWorker : WorkerFixture {
+    explicit ScriptedWorker(Script& script)
+        : WorkerFixture((ScriptedModule::script = &script, scripted_modules), "scripted", "") {}
+};
+
+}  // namespace drover::test
