@@ -1,12 +1,6 @@
-// Checks a Document against everything that is declared (Drover's settings and the modules' options) and makes the
-// image. Finds every error, not only the first. Runs in: the config reader.
+// Checks a Document against everything that is declared (Drover's settings and the modules' options) and
+// makes the image. Finds every error, not only the first. Runs in: the config reader.
 #pragma once
-
-#include <functional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "conf/diff.h"
 #include "conf/document.h"
@@ -14,15 +8,21 @@
 #include "conf/options.h"
 #include "core/counter.h"
 
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace drover {
 
 // What a module declares to the configuration.
 struct ModuleDeclaration {
-    std::string name;
+    std::string name = {};
     const OptionTable* options = nullptr;  // of [module.NAME]
-    std::vector<CounterDeclaration> counters;
+    std::vector<CounterDeclaration> counters = {};
     // The module's own check of its checked table; may be empty. What it throws is a finding, too.
-    std::function<void(const ImageNode& options, Complaints& complaints)> check;
+    std::function<void(const ImageNode& options, Complaints& complaints)> check = {};
 };
 
 struct CheckedConfiguration {
@@ -31,7 +31,8 @@ struct CheckedConfiguration {
     Difference difference;              // from `running`; Change::fresh without one
 };
 
-// `running` may be null (first start, `drover check`). A key declared Apply::restart that differs from it is a finding.
+// `running` may be null (first start, `drover check`). A key declared Apply::restart that differs from it is
+// a finding.
 CheckedConfiguration check_document(const Document& document, std::span<const ModuleDeclaration> modules,
                                     const Image* running);
 

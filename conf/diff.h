@@ -1,11 +1,11 @@
 // The difference between two images: what changed, and what it takes to apply it. Runs in: the config reader.
 #pragma once
 
+#include "conf/image.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "conf/image.h"
 
 namespace drover {
 

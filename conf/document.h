@@ -1,5 +1,5 @@
-// Document is a parsed configuration file as a plain tree, each value with its place: what toml++ said, free of toml++.
-// Runs in: the config reader only (the master never parses configuration).
+// Document is a parsed configuration file as a plain tree, each value with its place: what toml++ said, free
+// of toml++. Runs in: the config reader only (the master never parses configuration).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ const char* to_text(DocumentKind kind) noexcept;  // "a boolean", "an integer", 
 struct DocumentValue {
     std::string name;  // key in its table; empty in a list
     DocumentKind kind = DocumentKind::table;
-    SourcePlace place;
+    SourcePlace place;      // of the value
+    SourcePlace key_place;  // of its key, where it has one
     bool boolean = false;
     std::int64_t integer = 0;
     double number = 0;
@@ -30,7 +31,8 @@ struct DocumentValue {
     const DocumentValue* find(std::string_view child) const noexcept;
 };
 
-// A configuration that cannot be used: one line a finding, each "FILE:LINE:COLUMN: what is wrong; what would be right".
+// A configuration that cannot be used: one line a finding, each "FILE:LINE:COLUMN: what is wrong; what would
+// be right".
 struct ConfigError {
     std::vector<std::string> findings;
 };

@@ -1,8 +1,11 @@
-// Image is one configuration as flat bytes: a header and a tree of nodes that describe themselves (name, type, how a
-// change is applied), offsets instead of pointers. It lies in a sealed memfd; every process maps it read-only and checks it
-// before use. Image trusts nothing that it maps: header, checksum, and each node's bounds are verified once, in open(); after
-// that reading cannot fail. Runs in: config reader (ImageBuilder), master and worker (Image).
+// Image is one configuration as flat bytes: a header and a tree of nodes that describe themselves (name,
+// type, how a change is applied), offsets instead of pointers. It lies in a sealed memfd; every process maps
+// it read-only and checks it before use. Image trusts nothing that it maps: header, checksum, and each node's
+// bounds are verified once, in open(); after that reading cannot fail. Runs in: config reader (ImageBuilder),
+// master and worker (Image).
 #pragma once
+
+#include "core/shared_memory.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -10,8 +13,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "core/shared_memory.h"
 
 namespace drover {
 
@@ -40,7 +41,7 @@ struct ImageHeader {
     std::uint32_t version = expected_version;
     std::uint32_t header_size = sizeof(std::uint64_t) * 7;
     std::uint64_t total_size = 0;
-    std::uint64_t checksum = 0;  // over everything behind the header
+    std::uint64_t checksum = 0;  // over the whole image, this field taken as 0
     std::uint32_t node_count = 0;
     std::uint32_t node_stride = 0;
     std::uint64_t nodes_offset = 0;
@@ -48,7 +49,8 @@ struct ImageHeader {
 };
 static_assert(sizeof(ImageHeader) == 56);
 
-// Node 0 is the root table. Children are contiguous and come after their parent.
+// Node 0 is the root table. The nodes stand breadth first: the children of node 0 follow it, then those of
+// node 1, and so on, without a gap. So each node has exactly one parent, and there are no cycles.
 struct ImageRecord {
     std::uint32_t name_offset = 0;  // in the strings
     std::uint32_t name_size = 0;
@@ -58,7 +60,8 @@ struct ImageRecord {
     std::uint8_t reserved = 0;
     std::uint32_t first_child = 0;  // node index; of a table or list
     std::uint32_t child_count = 0;
-    std::uint32_t text_offset = 0;  // in the strings; of a text, or the word that an integer stands for ("auto", "off")
+    std::uint32_t text_offset =
+        0;  // in the strings; of a text, or the word that an integer stands for ("auto", "off")
     std::uint32_t text_size = 0;
     std::uint32_t reserved2 = 0;
     std::int64_t integer = 0;  // also boolean, duration, size
@@ -66,7 +69,9 @@ struct ImageRecord {
 static_assert(sizeof(ImageRecord) == 40);
 
 inline constexpr std::size_t max_image_bytes = 16 * 1024 * 1024;
+inline constexpr std::uint32_t max_image_depth = 64;  // levels below the root
 
+// One value of an image. "No node" reads as empty: no name, no children, 0.
 class ImageNode {
   public:
     ImageNode() noexcept = default;  // no node
@@ -80,8 +85,8 @@ class ImageNode {
     std::int64_t integer() const noexcept;
     std::string_view text() const noexcept;  // valid as long as the image
 
-    std::uint32_t size() const noexcept;  // number of children
-    ImageNode child(std::uint32_t index) const noexcept;
+    std::uint32_t size() const noexcept;                         // number of children
+    ImageNode child(std::uint32_t index) const noexcept;         // no node beyond size()
     ImageNode find(std::string_view child_name) const noexcept;  // no node when there is none
 
   private:
@@ -93,7 +98,8 @@ class ImageNode {
 
 class Image {
   public:
-    // Checks seals and size, maps MAP_PRIVATE read-only and verifies. Throws std::runtime_error that says what is wrong.
+    // Checks seals and size, maps MAP_PRIVATE read-only and verifies. Throws std::runtime_error that says
+    // what is wrong.
     static Image open(int fd);
     // Verifies bytes that somebody else holds for as long as the image is used.
     static Image view(std::span<const std::byte> bytes);
@@ -112,16 +118,19 @@ class Image {
 
 // What a configuration check produces before it is flattened.
 struct ImageValue {
-    std::string name;
+    std::string name = {};
     ValueType type = ValueType::table;
     Apply apply = Apply::fresh;
     bool is_default = false;
     std::int64_t integer = 0;
-    std::string text;
-    std::vector<ImageValue> children;
+    std::string text = {};
+    std::vector<ImageValue> children = {};
 };
 
-// The flat bytes of `root`. Throws std::length_error when they would exceed max_image_bytes.
+// The checksum that the header of `image` should carry.
+std::uint64_t image_checksum(std::span<const std::byte> image) noexcept;
+// The flat bytes of `root`. Throws std::length_error when they would exceed max_image_bytes or
+// max_image_depth.
 std::vector<std::byte> build_image(const ImageValue& root);
 // Copies them into a new memfd and seals it.
 UniqueFd publish_image(std::span<const std::byte> image);

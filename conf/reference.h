@@ -1,12 +1,12 @@
-// What people read of the declarations and of an image: `drover help config`, the JSON schema for editors, and
-// `drover config`. Runs in: the command line and the master's control socket.
+// What people read of the declarations and of an image: `drover help config`, the JSON schema for editors,
+// and `drover config`. Runs in: the command line and the master's control socket.
 #pragma once
-
-#include <span>
-#include <string>
 
 #include "conf/checker.h"
 #include "conf/image.h"
+
+#include <span>
+#include <string>
 
 namespace drover {
 

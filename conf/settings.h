@@ -1,11 +1,6 @@
-// Settings are the options that Drover itself has: the master's, each pool's, each listener's. Loaded from an image
-// once per generation. Runs in: master and worker; declared for the config reader.
+// Settings are the options that Drover itself has: the master's, each pool's, each listener's. Loaded from an
+// image once per generation. Runs in: master and worker; declared for the config reader.
 #pragma once
-
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "conf/image.h"
 #include "conf/options.h"
@@ -14,16 +9,24 @@
 #include "core/listener.h"
 #include "core/log.h"
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace drover {
+
+inline constexpr std::size_t max_pools = 64;
 
 struct MasterSettings {
     enum class Reload { automatic, fresh };
 
-    std::string_view runtime_dir;  // "run"; Apply::restart
-    std::string_view log_file;     // "stderr"
-    LogLevel log_level = LogLevel::info;    // debug info warning error critical
+    std::string_view runtime_dir;         // "run"; Apply::restart
+    std::string_view log_file;            // "stderr"
+    LogLevel log_level = LogLevel::info;  // debug info warning error critical
     LogFormat log_format = LogFormat::text;
-    std::string_view user;         // "": stay; Apply::fresh
+    std::string_view user;              // "": stay; Apply::fresh
     Reload reload = Reload::automatic;  // "auto", "fresh"
 
     static const Options<MasterSettings>& options();
@@ -32,31 +35,33 @@ struct MasterSettings {
 struct ListenSettings {
     std::string_view address_text;  // key "address", required
     std::string_view module;        // key "module", required; one of the pool's modules
-    ListenerOptions listener;       // filled by PoolSettings loading from the keys below
+    Address address;                // what address_text means; filled by Settings::load
+    ListenerOptions listener;       // the keys below put together; filled by Settings::load
     Balance balance = Balance::reuseport;
-    int backlog = 0;                     // 4096, 1 to 65535
+    int backlog = 0;  // 4096, 1 to 65535
     bool nodelay = true;
-    std::int64_t defer_accept_ms = 0;    // "off" = 0; whole seconds, up to 60s
+    std::int64_t defer_accept_ms = 0;  // "off" = 0; whole seconds, up to 60s
     bool keepalive = false;
     std::int64_t keepalive_idle_ms = 0;      // word "system" = 0
     std::int64_t keepalive_interval_ms = 0;  // word "system" = 0
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
-    std::string_view unix_mode;          // "0666", octal text
+    std::string_view unix_mode;  // "0666", octal text
 
     static const Options<ListenSettings>& options();
 };
 
 struct PoolSettings {
     std::string name;
-    unsigned workers = 0;  // after loading never 0: "auto" is the number of processors we may run on; 1 to 1024
+    unsigned workers =
+        0;  // after loading never 0: "auto" is the number of processors we may run on; 1 to 1024
     std::vector<std::string_view> modules;
-    std::uint64_t max_connections = 0;     // per worker, 16384; 1 to 1048576
-    std::int64_t drain_timeout_ms = 0;     // 30s, 0 to 1d
-    std::int64_t start_timeout_ms = 0;     // 10s
-    std::int64_t report_interval_ms = 0;   // 1s, 10ms to 60s
-    std::int64_t respawn_delay_ms = 0;     // 100ms, 0 to 60s: wait before a worker that died young is replaced
-    std::vector<ListenSettings> listen;    // listener options and address already put together
+    std::uint64_t max_connections = 0;    // per worker, 16384; 1 to 1048576
+    std::int64_t drain_timeout_ms = 0;    // 30s, 0 to 1d
+    std::int64_t start_timeout_ms = 0;    // 10s
+    std::int64_t report_interval_ms = 0;  // 1s, 10ms to 60s
+    std::int64_t respawn_delay_ms = 0;    // 100ms, 0 to 60s: wait before a worker that died young is replaced
+    std::vector<ListenSettings> listen;   // addresses and listener options already put together
 
     static const Options<PoolSettings>& options();
 };
@@ -67,7 +72,8 @@ struct Settings {
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
 
-    // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or of another type).
+    // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or
+    // of another type).
     static Settings load(const Image& image);
 
     const PoolSettings* find_pool(std::string_view name) const noexcept;
@@ -75,9 +81,15 @@ struct Settings {
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 
-// The declared counters of an image (core's, then each module's), in order.
-
+// The declared counters of an image (core's, then each module's), in order. Throws std::runtime_error like
+// load().
 std::vector<CounterDeclaration> declared_counters(const Image& image);
+// [a-z0-9_-]{1,63}
+bool valid_pool_name(std::string_view name) noexcept;
+// "0660" to its mode; none when it is not three or four octal digits.
+std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;
+// What is wrong with a declaration (core/counter.h gives the rules); empty: nothing.
+std::string counter_fault(const CounterDeclaration& counter);
 // Core's own: drover_connections_accepted_total, drover_connections_active, drover_connections_refused_total.
 const std::vector<CounterDeclaration>& core_counters();
 

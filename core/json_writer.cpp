@@ -1,32 +1,13 @@
 #include "core/json_writer.h"
 
+#include "core/check.h"
+#include "core/utf8.h"
+
 #include <charconv>
 #include <cmath>
 #include <utility>
 
-#include "core/check.h"
-
 namespace drover {
-
-namespace {
-
-// The length of the UTF-8 sequence that `text` begins with, 0 when it begins with none (RFC 3629: no overlong forms,
-// no surrogates, nothing above U+10FFFF).
-std::size_t utf8_sequence(std::string_view text) noexcept {
-    const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
-    const unsigned char first = byte(0);
-    if (first < 0x80) return 1;
-    const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-    for (std::size_t index = 1; index < length; ++index)
-        if ((byte(index) & 0xc0) != 0x80) return 0;
-    const unsigned char second = byte(1);
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
-    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
-    return length;
-}
-
-}  // namespace
 
 void JsonWriter::new_line() {
     if (indent_ == 0) return;
@@ -114,7 +95,7 @@ void JsonWriter::write_text(std::string_view text) {
     while (!text.empty()) {
         const char first = text.front();
         const auto code = static_cast<unsigned char>(first);
-        const std::size_t length = utf8_sequence(text);
+        const std::size_t length = utf8_length(text);
         if (length == 0) {
             out_.append("\xef\xbf\xbd");
         } else if (first == '"' || first == '\\') {

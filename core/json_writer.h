@@ -1,6 +1,7 @@
-// JsonWriter writes one JSON document (RFC 8259) into a string, in order, with the commas and quotes where they belong. Bytes
-// that are no UTF-8 become U+FFFD, so that what comes out is always valid. A misuse (a value without a key in an object,
-// an end without its begin) is a bug of the caller and aborts. Runs in: every process.
+// JsonWriter writes one JSON document (RFC 8259) into a string, in order, with the commas and quotes where
+// they belong. Bytes that are no UTF-8 become U+FFFD, so that what comes out is always valid. A misuse (a
+// value without a key in an object, an end without its begin) is a bug of the caller and aborts. Runs in:
+// every process.
 #pragma once
 
 #include <concepts>

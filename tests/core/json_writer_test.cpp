@@ -1,9 +1,9 @@
 #include "core/json_writer.h"
 
-#include <doctest/doctest.h>
-
 #include <cstdint>
 #include <limits>
+
+#include <doctest/doctest.h>
 
 using drover::JsonWriter;
 
@@ -63,10 +63,10 @@ TEST_CASE("JsonWriter replaces what is no UTF-8") {
     const std::string bad = "\xef\xbf\xbd";
     CHECK(text_of("\xff") == "\"" + bad + "\"");
     CHECK(text_of("a\x80z") == "\"a" + bad + "z\"");
-    CHECK(text_of("\xc0\xaf") == "\"" + bad + bad + "\"");              // overlong
-    CHECK(text_of("\xed\xa0\x80") == "\"" + bad + bad + bad + "\"");    // surrogate
+    CHECK(text_of("\xc0\xaf") == "\"" + bad + bad + "\"");                 // overlong
+    CHECK(text_of("\xed\xa0\x80") == "\"" + bad + bad + bad + "\"");       // surrogate
     CHECK(text_of("\xf4\x90\x80\x80").find('\x90') == std::string::npos);  // above U+10FFFF
-    CHECK(text_of("\xe2\x82") == "\"" + bad + bad + "\"");              // cut off
+    CHECK(text_of("\xe2\x82") == "\"" + bad + bad + "\"");                 // cut off
 }
 
 TEST_CASE("JsonWriter indents when asked") {

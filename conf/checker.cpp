@@ -1,0 +1,267 @@
+#include "conf/checker.h"
+
+#include "conf/findings.h"
+#include "conf/option_checker.h"
+#include "conf/pool_checker.h"
+#include "conf/settings.h"
+#include "conf/value_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+namespace drover {
+
+namespace {
+
+// The place of "route[2].path" below `value`, or of the nearest thing around it that the file mentions.
+SourcePlace find_place(const DocumentValue* value, std::string_view path) {
+    SourcePlace place;
+    while (value != nullptr) {
+        place = value->place;
+        if (path.empty()) break;
+        if (path.front() == '[') {
+            std::size_t index = value->children.size();
+            std::from_chars(path.data() + 1, path.data() + path.size(), index);
+            path.remove_prefix(std::min(path.find(']'), path.size() - 1) + 1);
+            const bool there = value->kind == DocumentKind::list && index < value->children.size();
+            value = there ? &value->children[index] : nullptr;
+        } else {
+            const std::size_t end = std::min(path.find_first_of(".["), path.size());
+            value = value->find(path.substr(0, end));
+            path.remove_prefix(end);
+        }
+        if (path.starts_with('.')) path.remove_prefix(1);
+    }
+    return place;
+}
+
+class ModuleComplaints : public Complaints {
+  public:
+    ModuleComplaints(const DocumentValue& table, std::string path, Findings& findings)
+        : table_(table), path_(std::move(path)), findings_(findings) {}
+
+    void add(std::string_view path, std::string message) override {
+        const std::string_view separator = path.empty() || path.front() == '[' ? "" : ".";
+        findings_.add(find_place(&table_, path), path_ + std::string(separator) + std::string(path), message);
+    }
+
+  private:
+    const DocumentValue& table_;
+    std::string path_;
+    Findings& findings_;
+};
+
+ImageValue text_value(std::string name, std::string text) {
+    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
+}
+
+class Check {
+  public:
+    Check(const Document& document, std::span<const ModuleDeclaration> modules)
+        : document_(document), modules_(modules), findings_(document), pools_(module_names(), findings_) {}
+
+    CheckedConfiguration run(const Image* running);
+
+  private:
+    std::vector<std::string> module_names() const;
+    const DocumentValue* section(const char* name);
+    void check_root_keys();
+    ImageValue check_master();
+    ImageValue check_pools();
+    ImageValue check_modules();
+    ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
+    void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
+    ImageValue collect_counters();
+    void add_counters(const std::string& owner, const std::vector<CounterDeclaration>& declarations,
+                      std::vector<CounterDeclaration>& all);
+    void compare_with(const Image& running, CheckedConfiguration& result);
+
+    const Document& document_;
+    std::span<const ModuleDeclaration> modules_;
+    Findings findings_;
+    PoolChecker pools_;
+};
+
+std::vector<std::string> Check::module_names() const {
+    std::vector<std::string> names;
+    for (const ModuleDeclaration& module : modules_)
+        names.push_back(module.name);
+    return names;
+}
+
+const DocumentValue* Check::section(const char* name) {
+    const DocumentValue* value = document_.root.find(name);
+    if (value == nullptr || !expect_kind(*value, DocumentKind::table, name, findings_)) return nullptr;
+    return value;
+}
+
+void Check::check_root_keys() {
+    static const std::vector<std::string> known{"master", "pool", "module"};
+    for (const DocumentValue& value : document_.root.children)
+        if (std::ranges::find(known, value.name) == known.end())
+            findings_.add_unknown(value.key_place, "", "key", value.name, known);
+}
+
+ImageValue Check::check_master() {
+    const DocumentValue* table = section("master");
+    ImageValue master = table == nullptr
+                            ? default_table(MasterSettings::options())
+                            : check_table(MasterSettings::options(), *table, "master", findings_);
+    master.name = "master";
+    return master;
+}
+
+ImageValue Check::check_pools() {
+    ImageValue pools{.name = "pool"};
+    const DocumentValue* table = section("pool");
+    if (table == nullptr || table->children.empty()) {
+        if (document_.root.find("pool") == nullptr || table != nullptr)
+            findings_.add(table == nullptr ? SourcePlace{1, 1} : table->place, "",
+                          "no pool is configured; at least one is needed, such as [pool.main]");
+        return pools;
+    }
+    if (table->children.size() > max_pools) {
+        findings_.add(table->place, "pool",
+                      std::to_string(table->children.size()) + " pools are too many; at most " +
+                          std::to_string(max_pools) + " are allowed");
+        return pools;
+    }
+    for (const DocumentValue& pool : table->children)
+        pools.children.push_back(pools_.check(pool));
+    return pools;
+}
+
+void Check::run_module_check(const ModuleDeclaration& module, const DocumentValue& table,
+                             ImageValue& checked) {
+    if (!module.check) return;
+    const std::string path = "module." + module.name;
+    ModuleComplaints complaints(table, path, findings_);
+    try {
+        const std::vector<std::byte> bytes = build_image(checked);
+        module.check(Image::view(bytes).root(), complaints);
+    } catch (const std::exception& error) {
+        findings_.add(table.place, path, error.what());
+    } catch (...) {
+        findings_.add(table.place, path, "the module's check ended with an unknown exception");
+    }
+}
+
+ImageValue Check::check_module(const ModuleDeclaration& module, const DocumentValue* table,
+                               SourcePlace user) {
+    static const OptionTable no_options{""};
+    const OptionTable& options = module.options == nullptr ? no_options : *module.options;
+    DocumentValue absent;
+    absent.place = user;  // what is missing is missed where a pool asks for the module
+    const DocumentValue& source = table == nullptr ? absent : *table;
+    const std::size_t before = findings_.count();
+    ImageValue checked = check_table(options, source, "module." + module.name, findings_);
+    checked.name = module.name;
+    checked.is_default = table == nullptr;
+    if (findings_.count() == before) run_module_check(module, source, checked);
+    return checked;
+}
+
+ImageValue Check::check_modules() {
+    ImageValue result{.name = "module"};
+    const DocumentValue empty;
+    const DocumentValue* found = section("module");
+    const DocumentValue& tables = found == nullptr ? empty : *found;
+    const std::vector<std::string> names = module_names();
+    for (const DocumentValue& table : tables.children)
+        if (std::ranges::find(names, table.name) == names.end())
+            findings_.add_unknown(table.key_place, "module", "module", table.name, names);
+    for (const ModuleDeclaration& module : modules_) {
+        const DocumentValue* table = tables.find(module.name);
+        const auto user = pools_.used_modules().find(module.name);
+        const bool used = user != pools_.used_modules().end();
+        if (table != nullptr && !expect_kind(*table, DocumentKind::table, "module." + module.name, findings_))
+            continue;
+        if (table == nullptr && !used) continue;
+        ImageValue checked = check_module(module, table, used ? user->second : SourcePlace{});
+        if (used) result.children.push_back(std::move(checked));
+    }
+    return result;
+}
+
+void Check::add_counters(const std::string& owner, const std::vector<CounterDeclaration>& declarations,
+                         std::vector<CounterDeclaration>& all) {
+    for (const CounterDeclaration& counter : declarations) {
+        const std::string name = toml_string(cut_text(counter.name, 100));
+        if (const std::string fault = counter_fault(counter); !fault.empty())
+            findings_.add({}, owner, "counter " + name + ": " + fault);
+        const auto other = std::ranges::find(all, counter.name, &CounterDeclaration::name);
+        if (other == all.end())
+            all.push_back(counter);
+        else if (!(*other == counter))
+            findings_.add({}, owner,
+                          "counter " + name + " is declared elsewhere with another kind, unit or help");
+    }
+}
+
+ImageValue Check::collect_counters() {
+    std::vector<CounterDeclaration> all;
+    add_counters("core", core_counters(), all);
+    for (const ModuleDeclaration& module : modules_)
+        if (pools_.used_modules().contains(module.name))
+            add_counters("module." + module.name, module.counters, all);
+    ImageValue list{.name = "counters", .type = ValueType::list};
+    for (const CounterDeclaration& counter : all) {
+        ImageValue& entry = list.children.emplace_back();
+        const char* kind = counter.kind == CounterKind::counter ? "counter" : "gauge";
+        entry.children = {text_value("name", counter.name), text_value("kind", kind),
+                          text_value("unit", counter.unit), text_value("help", counter.help)};
+    }
+    return list;
+}
+
+void Check::compare_with(const Image& running, CheckedConfiguration& result) {
+    result.difference = compare(running, Image::view(result.image));
+    for (const std::string& key : result.difference.restart_keys) {
+        std::string change;
+        for (const std::string& line : result.difference.lines)
+            if (line.starts_with(key + ": ")) change = " (" + line.substr(key.size() + 2) + ")";
+        findings_.add(
+            find_place(&document_.root, key), key,
+            "a reload cannot change it" + change + "; set it back, or stop the master and start it again");
+    }
+}
+
+CheckedConfiguration Check::run(const Image* running) {
+    CheckedConfiguration result;
+    result.difference.change = Change::fresh;
+    check_root_keys();
+    ImageValue root;
+    root.children.push_back(text_value("source", document_.path));
+    root.children.push_back(text_value("directory", document_.directory));
+    root.children.push_back(check_master());
+    root.children.push_back(check_pools());
+    root.children.push_back(check_modules());
+    root.children.push_back(collect_counters());
+    if (findings_.count() == 0) {
+        try {
+            result.image = build_image(root);
+            if (running != nullptr) compare_with(*running, result);
+        } catch (const std::length_error& error) {
+            findings_.add({}, "", error.what());
+        }
+    }
+    result.findings = findings_.take();
+    if (!result.findings.empty()) result.image.clear();
+    return result;
+}
+
+}  // namespace
+
+CheckedConfiguration check_document(const Document& document, std::span<const ModuleDeclaration> modules,
+                                    const Image* running) {
+    return Check(document, modules).run(running);
+}
+
+std::string configured_user(const Document& document) {
+    const DocumentValue* master = document.root.find("master");
+    const DocumentValue* user = master == nullptr ? nullptr : master->find("user");
+    return user == nullptr || user->kind != DocumentKind::text ? "" : user->text;
+}
+
+}  // namespace drover

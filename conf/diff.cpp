@@ -1,0 +1,165 @@
+#include "conf/diff.h"
+
+#include "conf/value_text.h"
+
+#include <algorithm>
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t max_lines = 100;
+constexpr std::size_t longest_value = 60;
+
+Change change_of(const ImageNode& node) noexcept {
+    switch (node.apply()) {
+        case Apply::hot:
+            return Change::hot;
+        case Apply::fresh:
+            return Change::fresh;
+        case Apply::restart:
+            return Change::restart;
+    }
+    return Change::restart;
+}
+
+bool same_value(const ImageNode& left, const ImageNode& right) {
+    if (left.type() != right.type()) return false;
+    if (left.type() == ValueType::text) return left.text() == right.text();
+    if (left.type() != ValueType::list && left.type() != ValueType::table)
+        return left.integer() == right.integer();
+    if (left.size() != right.size()) return false;
+    for (std::uint32_t index = 0; index < left.size(); ++index) {
+        const ImageNode child = left.child(index);
+        const ImageNode other =
+            left.type() == ValueType::list ? right.child(index) : right.find(child.name());
+        if (!other || !same_value(child, other)) return false;
+    }
+    return true;
+}
+
+class Comparison {
+  public:
+    Difference take() {
+        if (left_out_ > 0) result_.lines.push_back("and " + std::to_string(left_out_) + " more");
+        return std::move(result_);
+    }
+
+    void tables(const std::string& path, const ImageNode& running, const ImageNode& next) {
+        for (std::uint32_t index = 0; index < running.size(); ++index) {
+            const ImageNode old_child = running.child(index);
+            if (!next.find(old_child.name())) vanished(join(path, old_child), old_child);
+        }
+        for (std::uint32_t index = 0; index < next.size(); ++index) {
+            const ImageNode new_child = next.child(index);
+            const ImageNode old_child = running.find(new_child.name());
+            if (path.empty() && is_apart(new_child.name())) continue;
+            if (!old_child)
+                appeared(join(path, new_child), new_child);
+            else
+                values(join(path, new_child), old_child, new_child);
+        }
+    }
+
+    void counters(const ImageNode& running, const ImageNode& next) {
+        if (running && next && !same_value(running, next)) add(Change::fresh, "counters", "declared anew");
+    }
+
+  private:
+    // Where the file lies is no setting of it; counters are compared on their own.
+    static bool is_apart(std::string_view name) noexcept {
+        return name == "source" || name == "directory" || name == "counters";
+    }
+
+    static std::string join(const std::string& path, const ImageNode& node) {
+        return path.empty() ? std::string(node.name()) : path + "." + std::string(node.name());
+    }
+
+    void add(Change change, const std::string& key, const std::string& what) {
+        result_.change = std::max(result_.change, change);
+        if (change == Change::restart) result_.restart_keys.push_back(key);
+        if (result_.lines.size() < max_lines)
+            result_.lines.push_back(key + ": " + what + " (" + to_text(change) + ")");
+        else
+            ++left_out_;
+    }
+
+    static std::string shown(const ImageNode& node) {
+        return cut_text(value_text(node, false), longest_value);
+    }
+    static bool is_whole(const ImageNode& node) noexcept { return node.type() == ValueType::table; }
+
+    void vanished(const std::string& key, const ImageNode& node) {
+        add(change_of(node), key, is_whole(node) ? "removed" : shown(node) + " -> nothing");
+    }
+    void appeared(const std::string& key, const ImageNode& node) {
+        add(change_of(node), key, is_whole(node) ? "added" : "nothing -> " + shown(node));
+    }
+
+    void values(const std::string& key, const ImageNode& running, const ImageNode& next) {
+        if (running.type() == ValueType::table && next.type() == ValueType::table)
+            return tables(key, running, next);
+        if (same_value(running, next)) return;
+        const Change change = std::max(change_of(running), change_of(next));
+        if (is_list_of_tables(running) || is_list_of_tables(next)) return lists(change, key, running, next);
+        add(change, key, shown(running) + " -> " + shown(next));
+    }
+
+    // A list of tables is one value; its lines say what differs in which element.
+    void lists(Change change, const std::string& key, const ImageNode& running, const ImageNode& next) {
+        for (std::uint32_t index = 0; index < std::max(running.size(), next.size()); ++index) {
+            const ImageNode old_element = running.child(index);
+            const ImageNode new_element = next.child(index);
+            const std::string element = key + "[" + std::to_string(index) + "]";
+            if (!old_element)
+                add(change, element, "added " + shown(new_element));
+            else if (!new_element)
+                add(change, element, "removed " + shown(old_element));
+            else
+                elements(change, element, old_element, new_element);
+        }
+    }
+
+    void elements(Change change, const std::string& key, const ImageNode& running, const ImageNode& next) {
+        if (same_value(running, next)) return;
+        if (running.type() != ValueType::table || next.type() != ValueType::table)
+            return add(change, key, shown(running) + " -> " + shown(next));
+        for (std::uint32_t index = 0; index < next.size(); ++index) {
+            const ImageNode new_child = next.child(index);
+            const ImageNode old_child = running.find(new_child.name());
+            if (!old_child || !same_value(old_child, new_child))
+                add(change, join(key, new_child), shown(old_child) + " -> " + shown(new_child));
+        }
+        for (std::uint32_t index = 0; index < running.size(); ++index)
+            if (const ImageNode old_child = running.child(index); !next.find(old_child.name()))
+                add(change, join(key, old_child), shown(old_child) + " -> nothing");
+    }
+
+    Difference result_;
+    std::size_t left_out_ = 0;
+};
+
+}  // namespace
+
+const char* to_text(Change change) noexcept {
+    switch (change) {
+        case Change::none:
+            return "none";
+        case Change::hot:
+            return "hot";
+        case Change::fresh:
+            return "fresh";
+        case Change::restart:
+            return "restart";
+    }
+    return "restart";
+}
+
+Difference compare(const Image& running, const Image& next) {
+    Comparison comparison;
+    comparison.tables("", running.root(), next.root());
+    comparison.counters(running.root().find("counters"), next.root().find("counters"));
+    return comparison.take();
+}
+
+}  // namespace drover

@@ -1,0 +1,256 @@
+#include "conf/option_checker.h"
+
+#include "conf/value_text.h"
+
+#include <optional>
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t quoted_limit = 60;  // of a value of the file in a message
+
+std::string quoted(const std::string& text) {
+    return toml_string(cut_text(text, quoted_limit));
+}
+
+const char* expected_kind(const OptionKey& key) noexcept {
+    if (key.list) return key.type == ValueType::table ? "a list of tables" : "a list of texts";
+    switch (key.type) {
+        case ValueType::boolean:
+            return "a boolean";
+        case ValueType::integer:
+            return "an integer";
+        case ValueType::duration:
+            return "a duration such as \"30s\"";
+        case ValueType::size:
+            return "a size such as 4096 or \"64K\"";
+        case ValueType::text:
+            return "a text";
+        case ValueType::list:
+            return "a list";
+        case ValueType::table:
+            return "a table";
+    }
+    return "a value";
+}
+
+// The value of one key, being checked.
+struct KeyCheck {
+    const OptionKey& key;
+    const DocumentValue& value;
+    const std::string& path;
+    Findings& findings;
+
+    void add(const std::string& message) const { findings.add(value.place, path, message); }
+    void wrong_type() const {
+        std::string expected = expected_kind(key);
+        if (!key.integer.word.empty()) expected += " or " + toml_string(key.integer.word);
+        add("expected " + expected + ", not " + to_text(value.kind));
+    }
+};
+
+std::optional<std::int64_t> read_integer(const KeyCheck& check) {
+    const DocumentValue& value = check.value;
+    const ValueType type = check.key.type;
+    if (type == ValueType::boolean) {
+        if (value.kind == DocumentKind::boolean) return value.boolean ? 1 : 0;
+        check.wrong_type();
+        return {};
+    }
+    if (value.kind == DocumentKind::integer) {
+        if (type != ValueType::duration || value.integer == 0) return value.integer;
+        check.add(std::to_string(value.integer) + " has no unit; a duration is written like \"" +
+                  std::to_string(std::max<std::int64_t>(value.integer, 1)) + "s\" (units ms, s, m, h, d)");
+        return {};
+    }
+    if (value.kind != DocumentKind::text || type == ValueType::integer) {
+        const bool word_expected = value.kind == DocumentKind::text && !check.key.integer.word.empty();
+        if (word_expected)
+            check.add("expected an integer or " + toml_string(check.key.integer.word) + ", not " +
+                      quoted(value.text));
+        else
+            check.wrong_type();
+        return {};
+    }
+    const auto number = type == ValueType::duration ? parse_duration(value.text) : parse_size(value.text);
+    if (!number) {
+        const char* rule =
+            type == ValueType::duration
+                ? " is not a duration; write an integer and one of ms, s, m, h, d, such as \"30s\""
+                : " is not a size; write an integer, or one with K, M or G, such as \"64K\"";
+        const std::string& word = check.key.integer.word;
+        check.add(quoted(value.text) + rule + (word.empty() ? "" : ", or " + toml_string(word)));
+    }
+    return number;
+}
+
+void check_integer(const KeyCheck& check, ImageValue& result) {
+    const IntegerRule& rule = check.key.integer;
+    if (!rule.word.empty() && check.value.kind == DocumentKind::text && check.value.text == rule.word) {
+        result.integer = 0;
+        result.text = rule.word;
+        return;
+    }
+    const auto number = read_integer(check);
+    if (!number) return;
+    if (*number < rule.min || *number > rule.max) {
+        check.add(integer_text(check.key.type, *number, false) +
+                  " is out of bounds; allowed: " + bounds_text(check.key));
+        return;
+    }
+    result.integer = *number;
+    result.text.clear();
+}
+
+void check_text(const KeyCheck& check, ImageValue& result) {
+    const OptionKey& key = check.key;
+    const std::string& text = check.value.text;
+    if (check.value.kind != DocumentKind::text) {
+        check.wrong_type();
+    } else if (!key.choices.empty()) {
+        if (std::ranges::find(key.choices, text) == key.choices.end()) {
+            const std::string_view nearest = nearest_word(text, key.choices);
+            check.add(quoted(text) + " is not among its choices: " + quoted_list(key.choices) +
+                      (nearest.empty() ? "" : "; did you mean " + toml_string(nearest) + "?"));
+            return;
+        }
+        result.text = text;
+    } else if (text.empty() && !key.text.allow_empty) {
+        check.add("must not be empty");
+    } else if (text.find('\0') != std::string::npos) {
+        check.add("must not contain a NUL character");
+    } else if (text.size() > key.text.max_size) {
+        check.add("has " + std::to_string(text.size()) + " bytes; at most " +
+                  std::to_string(key.text.max_size) + " are allowed");
+    } else {
+        result.text = text;
+    }
+}
+
+ImageValue check_one(const KeyCheck& check) {
+    if (check.key.type == ValueType::table) {
+        if (check.value.kind == DocumentKind::table)
+            return check_table(*check.key.table, check.value, check.path, check.findings);
+        check.wrong_type();
+        return default_table(*check.key.table);
+    }
+    ImageValue result = check.key.list ? ImageValue{} : default_value(check.key);
+    result.type = check.key.type;
+    result.is_default = false;
+    if (check.key.type == ValueType::text)
+        check_text(check, result);
+    else
+        check_integer(check, result);
+    return result;
+}
+
+void check_list(const KeyCheck& check, ImageValue& result) {
+    if (check.value.kind != DocumentKind::list) return check.wrong_type();
+    if (check.value.children.size() > check.key.max_items)
+        return check.add("has " + std::to_string(check.value.children.size()) + " elements; at most " +
+                         std::to_string(check.key.max_items) + " are allowed");
+    OptionKey element = check.key;
+    element.list = false;
+    result.children.clear();
+    for (const DocumentValue& child : check.value.children) {
+        const std::string path = check.path + "[" + std::to_string(result.children.size()) + "]";
+        ImageValue value = check_one({element, child, path, check.findings});
+        value.name.clear();
+        value.apply = check.key.apply;
+        result.children.push_back(std::move(value));
+    }
+}
+
+}  // namespace
+
+bool is_required(const OptionKey& key) noexcept {
+    if (key.list || key.type == ValueType::table) return false;
+    return key.type == ValueType::text ? key.text.required : key.integer.required;
+}
+
+ImageValue default_value(const OptionKey& key) {
+    ImageValue value{.name = key.name, .type = key.list ? ValueType::list : key.type, .apply = key.apply};
+    value.is_default = true;
+    if (key.list) {
+        for (const std::string& item : key.default_items)
+            value.children.push_back(
+                ImageValue{.type = key.type, .apply = key.apply, .is_default = true, .text = item});
+    } else if (key.type == ValueType::table) {
+        value.children = default_table(*key.table).children;
+    } else if (key.type == ValueType::text) {
+        value.text = key.text.fallback;
+    } else if (key.integer.fallback_is_word) {
+        value.text = key.integer.word;
+    } else {
+        value.integer = key.integer.fallback;
+    }
+    return value;
+}
+
+std::string bounds_text(const OptionKey& key) {
+    const IntegerRule& rule = key.integer;
+    const auto bound = [&](std::int64_t value) { return integer_text(key.type, value, false); };
+    constexpr auto lowest = std::numeric_limits<std::int64_t>::min();
+    constexpr auto highest = std::numeric_limits<std::int64_t>::max();
+    std::string result;
+    if (rule.max < highest)
+        result = bound(rule.min) + " to " + bound(rule.max);
+    else if (rule.min != lowest)
+        result = "at least " + bound(rule.min);
+    if (!rule.word.empty()) result += (result.empty() ? "or " : ", or ") + toml_string(rule.word);
+    return result;
+}
+
+std::vector<std::string> key_names(const OptionTable& options) {
+    std::vector<std::string> names;
+    for (const OptionKey& key : options.keys())
+        names.push_back(key.name);
+    return names;
+}
+
+bool expect_kind(const DocumentValue& value, DocumentKind kind, const std::string& path, Findings& findings) {
+    if (value.kind == kind) return true;
+    findings.add(value.place, path,
+                 std::string("expected ") + to_text(kind) + ", not " + to_text(value.kind));
+    return false;
+}
+
+ImageValue default_table(const OptionTable& options) {
+    ImageValue table{.type = ValueType::table, .is_default = true};
+    for (const OptionKey& key : options.keys())
+        table.children.push_back(default_value(key));
+    return table;
+}
+
+ImageValue check_table(const OptionTable& options, const DocumentValue& table, const std::string& path,
+                       Findings& findings) {
+    ImageValue result{.type = ValueType::table};
+    const std::vector<std::string> known = key_names(options);
+    for (const DocumentValue& value : table.children)
+        if (options.find(value.name) == nullptr)
+            findings.add_unknown(value.key_place, path, "key", value.name, known);
+    for (const OptionKey& key : options.keys()) {
+        const DocumentValue* value = table.find(key.name);
+        ImageValue checked = default_value(key);
+        if (value != nullptr) {
+            const std::string key_path = path + "." + key.name;
+            const KeyCheck check{key, *value, key_path, findings};
+            if (key.list)
+                check_list(check, checked);
+            else
+                checked = check_one(check);
+            checked.name = key.name;
+            checked.apply = key.apply;
+            checked.is_default = false;
+        } else if (is_required(key)) {
+            findings.add(
+                table.place, path,
+                "the key " + toml_string(key.name) + " is missing; " + expected_kind(key) + " is required");
+        }
+        result.children.push_back(std::move(checked));
+    }
+    return result;
+}
+
+}  // namespace drover

@@ -1,0 +1,114 @@
+#include "conf/pool_checker.h"
+
+#include "conf/option_checker.h"
+#include "conf/settings.h"
+#include "conf/value_text.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace drover {
+
+namespace {
+
+const ImageValue* find_child(const ImageValue& table, std::string_view name) noexcept {
+    const auto child = std::ranges::find(table.children, name, &ImageValue::name);
+    return child == table.children.end() ? nullptr : &*child;
+}
+
+std::vector<std::string> listed_texts(const ImageValue& pool, std::string_view name) {
+    std::vector<std::string> texts;
+    for (const ImageValue& child : find_child(pool, name)->children)
+        texts.push_back(child.text);
+    return texts;
+}
+
+}  // namespace
+
+ImageValue PoolChecker::check(const DocumentValue& pool) {
+    std::string path = "pool." + pool.name;
+    if (!valid_pool_name(pool.name)) {
+        path = "pool." + toml_string(cut_text(pool.name, 70));
+        findings_.add(pool.key_place, path,
+                      "not a pool's name; one has 1 to 63 of the characters a to z, 0 to 9, '_' and '-'");
+    }
+    if (!expect_kind(pool, DocumentKind::table, path, findings_)) return {};
+    ImageValue checked = check_table(PoolSettings::options(), pool, path, findings_);
+    checked.name = pool.name;
+    const std::vector<std::string> modules = listed_texts(checked, "modules");
+    const DocumentValue* named = pool.find("modules");
+    if (named != nullptr && named->children.size() == modules.size())
+        check_modules(*named, path + ".modules");
+
+    const DocumentValue* listen = pool.find("listen");
+    const ImageValue& listeners = *find_child(checked, "listen");
+    if (listen == nullptr || listen->kind != DocumentKind::list) return checked;
+    if (listen->children.size() != listeners.children.size()) return checked;
+    for (std::size_t index = 0; index < listeners.children.size(); ++index)
+        check_listener(listen->children[index], listeners.children[index], modules,
+                       path + ".listen[" + std::to_string(index) + "]");
+    return checked;
+}
+
+void PoolChecker::check_modules(const DocumentValue& modules, const std::string& path) {
+    std::vector<std::string> seen;
+    for (std::size_t index = 0; index < modules.children.size(); ++index) {
+        const DocumentValue& name = modules.children[index];
+        if (name.kind != DocumentKind::text) continue;
+        const std::string element = path + "[" + std::to_string(index) + "]";
+        const std::string shown = toml_string(cut_text(name.text, 60));
+        if (std::ranges::find(known_modules_, name.text) == known_modules_.end())
+            findings_.add_unknown(name.place, element, "module", name.text, known_modules_);
+        else
+            used_modules_.try_emplace(name.text, name.place);
+        if (std::ranges::find(seen, name.text) != seen.end())
+            findings_.add(name.place, element, "the module " + shown + " is named twice; once is enough");
+        seen.push_back(name.text);
+    }
+}
+
+void PoolChecker::check_address(const DocumentValue& address, const std::string& path) {
+    try {
+        const Address parsed = Address::parse(address.text, findings_.document().directory);
+        const bool chosen_by_kernel = !parsed.is_unix() && parsed.port() == 0;
+        if (chosen_by_kernel) return;
+        const auto [other, added] = addresses_.try_emplace(parsed.text(), address.place);
+        if (!added)
+            findings_.add(address.place, path,
+                          "a listener on " + parsed.text() + " stands already at " +
+                              findings_.document().place_text(other->second) +
+                              "; an address is listened on once");
+    } catch (const std::invalid_argument& error) {
+        findings_.add(address.place, path, error.what());
+    }
+}
+
+void PoolChecker::check_listener(const DocumentValue& listener, const ImageValue& checked,
+                                 const std::vector<std::string>& modules, const std::string& path) {
+    const auto text_of = [&](std::string_view name) -> const DocumentValue* {
+        const DocumentValue* value = listener.find(name);
+        return value != nullptr && value->kind == DocumentKind::text ? value : nullptr;
+    };
+    if (const DocumentValue* address = text_of("address"); address != nullptr && !address->text.empty())
+        check_address(*address, path + ".address");
+
+    if (const DocumentValue* module = text_of("module"); module != nullptr && !module->text.empty())
+        if (std::ranges::find(modules, module->text) == modules.end())
+            findings_.add(
+                module->place, path + ".module",
+                "the pool does not have the module " + toml_string(cut_text(module->text, 60)) +
+                    (modules.empty() ? "; its list of modules is empty" : suggestion(module->text, modules)));
+
+    if (const DocumentValue* mode = text_of("unix_mode"); mode != nullptr && !parse_unix_mode(mode->text))
+        findings_.add(
+            mode->place, path + ".unix_mode",
+            toml_string(cut_text(mode->text, 60)) + " is not a mode; write octal digits, such as \"0660\"");
+
+    for (const ImageValue& value : checked.children)
+        if (value.type == ValueType::duration && value.integer % 1000 != 0)
+            findings_.add(listener.find(value.name)->place, path + "." + value.name,
+                          duration_text(value.integer) +
+                              " is not a whole number of seconds; the kernel counts in them");
+}
+
+}  // namespace drover

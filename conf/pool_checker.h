@@ -1,0 +1,38 @@
+// What a declaration of keys cannot say about pools: their names, which modules they may name, and that no
+// two listeners want one address. Runs in: the config reader.
+#pragma once
+
+#include "conf/findings.h"
+#include "conf/image.h"
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class PoolChecker {
+  public:
+    PoolChecker(std::vector<std::string> known_modules, Findings& findings)
+        : known_modules_(std::move(known_modules)), findings_(findings) {}
+
+    // The checked [pool.NAME], named.
+    ImageValue check(const DocumentValue& pool);
+
+    // Every known module that a pool names, with the first place that does.
+    const std::map<std::string, SourcePlace>& used_modules() const noexcept { return used_modules_; }
+
+  private:
+    void check_modules(const DocumentValue& modules, const std::string& path);
+    void check_listener(const DocumentValue& listener, const ImageValue& checked,
+                        const std::vector<std::string>& modules, const std::string& path);
+    void check_address(const DocumentValue& address, const std::string& path);
+
+    std::vector<std::string> known_modules_;
+    Findings& findings_;
+    std::map<std::string, SourcePlace> used_modules_;
+    std::map<std::string, SourcePlace> addresses_;  // of every listener, as Address::text() writes them
+};
+
+}  // namespace drover

@@ -1,0 +1,164 @@
+#include "conf/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <stdexcept>
+
+#include <sched.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) {
+    throw std::runtime_error("configuration image: " + what);
+}
+
+ImageNode require(const ImageNode& table, std::string_view name, ValueType type) {
+    const ImageNode node = table.find(name);
+    if (!node) refuse(std::string(name) + " is missing");
+    if (node.type() != type) refuse(std::string(name) + " is of another type");
+    return node;
+}
+
+unsigned allowed_processors() noexcept {
+    constexpr unsigned most = 1024;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    long count = 0;
+    if (::sched_getaffinity(0, sizeof set, &set) == 0)
+        count = CPU_COUNT(&set);
+    else
+        count = ::sysconf(_SC_NPROCESSORS_ONLN);  // more processors than cpu_set_t has room for
+    return static_cast<unsigned>(std::clamp<long>(count, 1, most));
+}
+
+int whole_seconds(std::int64_t milliseconds) noexcept {
+    return static_cast<int>(milliseconds / 1000);
+}
+
+void put_together(ListenSettings& listen, const PoolSettings& pool, const std::string& directory) {
+    const auto mode = parse_unix_mode(listen.unix_mode);
+    if (!mode) refuse("unix_mode is not an octal mode");
+    if (std::ranges::find(pool.modules, listen.module) == pool.modules.end())
+        refuse("a listener's module is not one of its pool's");
+    try {
+        listen.address = Address::parse(listen.address_text, directory);
+    } catch (const std::invalid_argument& error) {
+        refuse(error.what());
+    }
+    listen.listener = {.balance = listen.address.is_unix() ? Balance::shared : listen.balance,
+                       .backlog = listen.backlog,
+                       .nodelay = listen.nodelay,
+                       .defer_accept_s = whole_seconds(listen.defer_accept_ms),
+                       .keepalive = listen.keepalive,
+                       .keepalive_idle_s = whole_seconds(listen.keepalive_idle_ms),
+                       .keepalive_interval_s = whole_seconds(listen.keepalive_interval_ms),
+                       .keepalive_count = listen.keepalive_count,
+                       .ipv6_only = listen.ipv6_only,
+                       .unix_mode = *mode};
+}
+
+PoolSettings load_pool(const ImageNode& node, const std::string& directory) {
+    if (!valid_pool_name(node.name())) refuse("a pool's name is not one");
+    verify_options(PoolSettings::options(), node, true);
+    PoolSettings pool = PoolSettings::options().load(node);
+    pool.name = node.name();
+    if (pool.workers == 0) pool.workers = allowed_processors();
+    for (ListenSettings& listen : pool.listen)
+        put_together(listen, pool, directory);
+    return pool;
+}
+
+}  // namespace
+
+Settings Settings::load(const Image& image) {
+    const ImageNode root = image.root();
+    Settings settings;
+    settings.config_path = require(root, "source", ValueType::text).text();
+    settings.directory = require(root, "directory", ValueType::text).text();
+    if (!settings.config_path.starts_with('/') || !settings.directory.starts_with('/'))
+        refuse("the path of its source is not absolute");
+    const ImageNode master = require(root, "master", ValueType::table);
+    verify_options(MasterSettings::options(), master, true);
+    settings.master = MasterSettings::options().load(master);
+
+    const ImageNode pools = require(root, "pool", ValueType::table);
+    if (pools.size() == 0 || pools.size() > max_pools) refuse("it has no pool, or too many");
+    for (std::uint32_t index = 0; index < pools.size(); ++index)
+        settings.pools.push_back(load_pool(pools.child(index), settings.directory));
+    require(root, "module", ValueType::table);
+    static_cast<void>(declared_counters(image));
+    return settings;
+}
+
+const PoolSettings* Settings::find_pool(std::string_view name) const noexcept {
+    const auto pool = std::ranges::find(pools, name, &PoolSettings::name);
+    return pool == pools.end() ? nullptr : &*pool;
+}
+
+std::string Settings::absolute_path(std::string_view path) const {
+    if (path == "stderr") return std::string(path);
+    return (std::filesystem::path(directory) / path).lexically_normal().string();
+}
+
+std::vector<CounterDeclaration> declared_counters(const Image& image) {
+    const ImageNode list = require(image.root(), "counters", ValueType::list);
+    std::vector<CounterDeclaration> counters;
+    for (std::uint32_t index = 0; index < list.size(); ++index) {
+        const ImageNode entry = list.child(index);
+        CounterDeclaration counter;
+        counter.name = require(entry, "name", ValueType::text).text();
+        counter.unit = require(entry, "unit", ValueType::text).text();
+        counter.help = require(entry, "help", ValueType::text).text();
+        const std::string_view kind = require(entry, "kind", ValueType::text).text();
+        if (kind != "counter" && kind != "gauge") refuse("a counter is of no known kind");
+        counter.kind = kind == "counter" ? CounterKind::counter : CounterKind::gauge;
+        if (const std::string wrong = counter_fault(counter); !wrong.empty()) refuse("counter: " + wrong);
+        counters.push_back(std::move(counter));
+    }
+    return counters;
+}
+
+std::string counter_fault(const CounterDeclaration& counter) {
+    constexpr std::size_t longest_name = 95, longest_unit = 15, longest_help = 143;
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    const std::string& name = counter.name;
+    const bool valid_name = !name.empty() && name.size() <= longest_name && !digit(name.front()) &&
+                            std::ranges::all_of(name, [&](char c) { return letter(c) || digit(c); });
+    if (!valid_name) return "its name is not 1 to 95 letters, digits and '_', beginning with no digit";
+    if (counter.unit.size() > longest_unit) return "its unit has more than 15 bytes";
+    if (counter.help.size() > longest_help || counter.help.find('\n') != std::string::npos)
+        return "its help is not one line of at most 143 bytes";
+    return {};
+}
+
+const std::vector<CounterDeclaration>& core_counters() {
+    static const std::vector<CounterDeclaration> counters{
+        {"drover_connections_accepted_total", CounterKind::counter, "connections", "Connections accepted."},
+        {"drover_connections_active", CounterKind::gauge, "connections", "Connections open now."},
+        {"drover_connections_refused_total", CounterKind::counter, "connections",
+         "Connections closed at once because the worker could not take them."}};
+    return counters;
+}
+
+bool valid_pool_name(std::string_view name) noexcept {
+    const auto allowed = [](char letter) {
+        return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '_' ||
+               letter == '-';
+    };
+    return !name.empty() && name.size() <= 63 && std::ranges::all_of(name, allowed);
+}
+
+std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept {
+    unsigned mode = 0;
+    if (text.size() < 3 || text.size() > 4) return {};
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+    if (error != std::errc() || rest != text.data() + text.size() || mode > 0777) return {};
+    return mode;
+}
+
+}  // namespace drover

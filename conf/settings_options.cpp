@@ -1,0 +1,145 @@
+// The declarations of Drover's own keys. Their order is that of the reference and of the schema.
+#include "conf/settings.h"
+
+namespace drover {
+
+namespace {
+
+constexpr std::int64_t second = 1000;
+constexpr std::int64_t minute = 60 * second;
+constexpr std::int64_t day = 24 * 60 * minute;
+
+// What the kernel takes: tcp(7), MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT.
+constexpr std::int64_t longest_keepalive = 32767 * second;
+constexpr std::int64_t most_keepalive_probes = 127;
+
+IntegerRule keepalive_rule(std::int64_t min, std::int64_t max) {
+    return {.min = min, .max = max, .word = "system", .fallback_is_word = true};
+}
+
+Options<MasterSettings> master_options() {
+    using Reload = MasterSettings::Reload;
+    Options<MasterSettings> options("What concerns the master and every process.");
+    options
+        .text("runtime_dir", &MasterSettings::runtime_dir, {.fallback = "run", .allow_empty = false},
+              Apply::restart,
+              "Directory of the pid file and the control socket; made when it is missing. A relative path "
+              "starts at "
+              "the directory of this file. The command line finds the master by it.")
+        .text("log_file", &MasterSettings::log_file, {.fallback = "stderr", .allow_empty = false}, Apply::hot,
+              "Where all processes write their log: \"stderr\", or a file. SIGUSR1 and `drover reopen` open "
+              "it anew.")
+        .choice("log_level", &MasterSettings::log_level,
+                {{"debug", LogLevel::debug},
+                 {"info", LogLevel::info},
+                 {"warning", LogLevel::warning},
+                 {"error", LogLevel::error},
+                 {"critical", LogLevel::critical}},
+                LogLevel::info, Apply::hot, "The least level that is logged.")
+        .choice("log_format", &MasterSettings::log_format,
+                {{"text", LogFormat::text}, {"json", LogFormat::json}}, LogFormat::text, Apply::hot,
+                "Lines for people, or one JSON object a line for machines.")
+        .text("user", &MasterSettings::user, {.fallback = "", .max_size = 256}, Apply::fresh,
+              "User that workers and module checks run as when the master was started as root; empty: they "
+              "stay as "
+              "they are.")
+        .choice("reload", &MasterSettings::reload, {{"auto", Reload::automatic}, {"fresh", Reload::fresh}},
+                Reload::automatic, Apply::hot,
+                "With \"auto\", workers keep running when a change allows it; with \"fresh\", every reload "
+                "starts new "
+                "ones.");
+    return options;
+}
+
+Options<ListenSettings> listen_options() {
+    Options<ListenSettings> options("One listening address of the pool.");
+    options
+        .text("address", &ListenSettings::address_text,
+              {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
+              "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
+              "\"unix:@name\". "
+              "Port 0 lets the kernel choose.")
+        .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},
+              Apply::hot, "The module that is given the connections; one of the pool's modules.")
+        .choice(
+            "balance", &ListenSettings::balance,
+            {{"reuseport", Balance::reuseport}, {"shared", Balance::shared}}, Balance::reuseport, Apply::hot,
+            "With \"reuseport\" each worker has a socket of its own and the kernel spreads connections; with "
+            "\"shared\" all accept from one. Unix sockets are always shared.")
+        .integer("backlog", &ListenSettings::backlog, {.fallback = 4096, .min = 1, .max = 65535}, Apply::hot,
+                 "Connections that may wait to be accepted; the system's net.core.somaxconn caps it.")
+        .boolean("nodelay", &ListenSettings::nodelay, true, Apply::hot,
+                 "Send small pieces at once (TCP_NODELAY).")
+        .duration(
+            "defer_accept", &ListenSettings::defer_accept_ms,
+            {.min = 0, .max = minute, .word = "off", .fallback_is_word = true}, Apply::hot,
+            "Hold a connection in the kernel until it has sent something, for this long; whole seconds.")
+        .boolean("keepalive", &ListenSettings::keepalive, false, Apply::hot,
+                 "Let the kernel probe silent connections (SO_KEEPALIVE).")
+        .duration("keepalive_idle", &ListenSettings::keepalive_idle_ms,
+                  keepalive_rule(second, longest_keepalive), Apply::hot,
+                  "Silence before the first probe; whole seconds.")
+        .duration("keepalive_interval", &ListenSettings::keepalive_interval_ms,
+                  keepalive_rule(second, longest_keepalive), Apply::hot,
+                  "Time between two probes; whole seconds.")
+        .integer("keepalive_count", &ListenSettings::keepalive_count,
+                 keepalive_rule(1, most_keepalive_probes), Apply::hot,
+                 "Unanswered probes after which a connection is dead.")
+        .boolean("ipv6_only", &ListenSettings::ipv6_only, true, Apply::hot,
+                 "An IPv6 address takes no IPv4 connections (IPV6_V6ONLY).")
+        .text("unix_mode", &ListenSettings::unix_mode,
+              {.fallback = "0666", .max_size = 4, .allow_empty = false}, Apply::hot,
+              "Permissions of a unix socket's path, in octal.");
+    return options;
+}
+
+Options<PoolSettings> pool_options() {
+    constexpr std::int64_t most_workers = 1024;
+    constexpr std::int64_t most_connections = 1048576;
+    constexpr std::size_t most_listeners = 128;
+    Options<PoolSettings> options(
+        "A named set of like workers. NAME is made of a to z, 0 to 9, '_' and '-'.");
+    options
+        .integer(
+            "workers", &PoolSettings::workers,
+            {.min = 1, .max = most_workers, .word = "auto", .fallback_is_word = true}, Apply::hot,
+            "Number of worker processes; \"auto\" is the number of processors that the master may run on.")
+        .texts("modules", &PoolSettings::modules, {}, Apply::fresh, "The modules that each worker runs.")
+        .integer("max_connections", &PoolSettings::max_connections,
+                 {.fallback = 16384, .min = 1, .max = most_connections}, Apply::hot,
+                 "Connections that one worker holds at a time; beyond it new ones wait in the kernel.")
+        .duration("drain_timeout", &PoolSettings::drain_timeout_ms,
+                  {.fallback = 30 * second, .min = 0, .max = day}, Apply::hot,
+                  "How long a worker that leaves may finish its connections before they are closed.")
+        .duration("start_timeout", &PoolSettings::start_timeout_ms,
+                  {.fallback = 10 * second, .min = 10, .max = 60 * minute}, Apply::hot,
+                  "How long a new worker may take to be ready; a reload fails when one takes longer.")
+        .duration("report_interval", &PoolSettings::report_interval_ms,
+                  {.fallback = second, .min = 10, .max = minute}, Apply::hot,
+                  "How often a worker reports its heartbeat and load to the master.")
+        .duration("respawn_delay", &PoolSettings::respawn_delay_ms,
+                  {.fallback = 100, .min = 0, .max = minute}, Apply::hot,
+                  "Wait before a worker that died young is replaced.")
+        .tables("listen", &PoolSettings::listen, ListenSettings::options(), most_listeners, Apply::hot,
+                "The addresses that the pool's workers accept connections on.");
+    return options;
+}
+
+}  // namespace
+
+const Options<MasterSettings>& MasterSettings::options() {
+    static const Options<MasterSettings> table = master_options();
+    return table;
+}
+
+const Options<ListenSettings>& ListenSettings::options() {
+    static const Options<ListenSettings> table = listen_options();
+    return table;
+}
+
+const Options<PoolSettings>& PoolSettings::options() {
+    static const Options<PoolSettings> table = pool_options();
+    return table;
+}
+
+}  // namespace drover
