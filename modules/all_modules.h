@@ -1,9 +1,9 @@
 // The modules that ship with Drover: an explicit list, in the order a reference shows them.
 #pragma once
 
-#include <span>
-
 #include "worker/module.h"
+
+#include <span>
 
 namespace drover {
 

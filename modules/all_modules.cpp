@@ -1,0 +1,13 @@
+#include "modules/all_modules.h"
+
+#include "modules/echo/echo.h"
+#include "modules/http/http_module.h"
+
+namespace drover {
+
+std::span<const ModuleFactory> all_modules() noexcept {
+    static constexpr ModuleFactory modules[] = {make_module<http::HttpModule>, make_module<EchoModule>};
+    return modules;
+}
+
+}  // namespace drover

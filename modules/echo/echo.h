@@ -1,0 +1,28 @@
+// echo sends back what it receives: the smallest module, to start one's own from. Runs in: worker.
+#pragma once
+
+#include "worker/module.h"
+
+namespace drover {
+
+struct EchoOptions {
+    std::int64_t idle_timeout_ms = 0;
+
+    static const Options<EchoOptions>& options();
+};
+
+class EchoModule final : public Module {
+  public:
+    std::string_view name() const noexcept override { return "echo"; }
+    const OptionTable& options() const override { return EchoOptions::options(); }
+    std::vector<CounterDeclaration> counters() const override;
+    void start(Services& services, const ImageNode& options) override;
+    void connection(Accepted accepted) override;
+
+  private:
+    Services* services_ = nullptr;
+    EchoOptions options_;
+    Counter bytes_;
+};
+
+}  // namespace drover

@@ -1,0 +1,21 @@
+#include "modules/http/http_module.h"
+
+namespace drover::http {
+
+std::vector<CounterDeclaration> HttpModule::counters() const {
+    return HttpCounters::declarations();
+}
+
+void HttpModule::check(const ImageNode& options, Complaints& complaints) const {
+    check_http_options(options, complaints);
+}
+
+void HttpModule::start(Services& services, const ImageNode& options) {
+    server_ = std::make_unique<HttpServer>(services, HttpOptions::options().load(options));
+}
+
+void HttpModule::connection(Accepted accepted) {
+    open_connection<HttpConnection>(server_->services, std::move(accepted), *server_);
+}
+
+}  // namespace drover::http

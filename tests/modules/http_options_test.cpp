@@ -1,0 +1,115 @@
+#include "modules/http/http_options.h"
+
+#include "conf/checker.h"
+#include "conf/toml_reader.h"
+#include "modules/all_modules.h"
+#include "worker/module_declarations.h"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+using namespace drover::http;
+
+namespace {
+
+const std::string pool = R"(
+[pool.main]
+modules = ["http"]
+[[pool.main.listen]]
+address = "127.0.0.1:0"
+module = "http"
+)";
+
+// A route, its body given.
+std::string route(const std::string& body) {
+    return "[[module.http.route]]\n" + body + "\n";
+}
+std::string fixed(const std::string& path) {
+    return route("path = \"" + path + "\"\nreturn = { body = \"x\" }");
+}
+
+CheckedConfiguration check(const std::string& text) {
+    const auto modules = declare_modules(all_modules());
+    return check_document(parse_toml(pool + text, "/test.toml"), modules, nullptr);
+}
+
+std::string only_finding(const std::string& text) {
+    const std::vector<std::string> findings = check(text).findings;
+    CAPTURE(text);
+    REQUIRE(findings.size() == 1);
+    return findings.front();
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    CAPTURE(text);
+    return text.find(part) != std::string::npos;
+}
+
+HttpOptions load(const CheckedConfiguration& checked) {
+    REQUIRE(checked.findings.empty());
+    return HttpOptions::options().load(Image::view(checked.image).root().find("module").find("http"));
+}
+
+}  // namespace
+
+TEST_CASE("without a table there are defaults and no routes") {
+    const auto checked = check("");
+    const HttpOptions options = load(checked);
+    CHECK(options.max_head == 16 * 1024);
+    CHECK(options.max_target == 8 * 1024);
+    CHECK(options.max_headers == 100);
+    CHECK(options.max_body == 1024 * 1024);
+    CHECK(options.header_timeout_ms == 30'000);
+    CHECK(options.routes.empty());
+}
+
+TEST_CASE("routes are loaded as they are written") {
+    const auto checked = check(fixed("/") + route("path = \"/s\"\nhandler = \"status\"") +
+                               route("path = \"/e\"\nreturn = { status = 404, type = \"a/b\" }"));
+    const HttpOptions options = load(checked);
+    REQUIRE(options.routes.size() == 3);
+    CHECK(options.routes[0].path == "/");
+    CHECK(options.routes[0].fixed.status == 200);
+    CHECK(options.routes[0].fixed.type == "text/plain");
+    CHECK(options.routes[0].fixed.body == "x");
+    CHECK(options.routes[0].handler == RouteOptions::Handler::none);
+    CHECK(options.routes[1].handler == RouteOptions::Handler::status);
+    CHECK(options.routes[2].fixed.status == 404);
+    CHECK(options.routes[2].fixed.type == "a/b");
+}
+
+TEST_CASE("a route answers in exactly one way") {
+    CHECK(contains(only_finding(route("path = \"/\"\nhandler = \"status\"\nreturn = { status = 200 }")),
+                   "has both \"return\" and \"handler\""));
+    CHECK(contains(only_finding(fixed("/") + route("path = \"/a\"")),
+                   "needs either \"return\" or \"handler\""));
+    CHECK(contains(only_finding(route("path = \"/\"\nhandler = \"stats\"")), "status"));
+}
+
+TEST_CASE("a path stands once, starts with a slash and can be sent") {
+    CHECK(contains(only_finding(fixed("/a") + fixed("/") + fixed("/a")),
+                   "\"/a\" is the path of route[0] already"));
+    CHECK(contains(only_finding(fixed("a")), "must start with \"/\""));
+    for (const char* path : {"/a b", "/\xc3\xa9", "/a?b", "/a#b", "/\\r\\n"})
+        CHECK(contains(only_finding(fixed(path)), "has a character that a path is never sent with"));
+}
+
+TEST_CASE("a reply is one that can be sent") {
+    CHECK(contains(only_finding(route("path = \"/\"\nreturn = { type = \"text/plain\\r\\nX: y\" }")),
+                   "has a control character"));
+    for (const std::string status : {"204", "205", "304"}) {
+        const std::string start = "path = \"/\"\nreturn = { status = " + status;
+        CHECK(
+            contains(only_finding(route(start + ", body = \"x\" }")), "a reply " + status + " has no body"));
+        CHECK(check(route(start + " }")).findings.empty());
+    }
+    CHECK(contains(only_finding(route("path = \"/\"\nreturn = { status = 100 }")), "200 to 599"));
+}
+
+TEST_CASE("the target is a part of the head") {
+    CHECK(contains(only_finding("[module.http]\nmax_head = 1024\nmax_target = 1024\n"),
+                   "must be less than max_head"));
+}

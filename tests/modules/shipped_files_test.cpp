@@ -1,0 +1,89 @@
+// The shipped configurations, with the modules that they are written for.
+#include "conf/checker.h"
+#include "conf/reference.h"
+#include "conf/toml_reader.h"
+#include "modules/all_modules.h"
+#include "worker/module_declarations.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+
+namespace {
+
+std::string path_of(const char* name) {
+    return std::string(DROVER_SOURCE_DIR) + "/conf/" + name;
+}
+
+std::string text_of(const char* name) {
+    std::ostringstream text;
+    text << std::ifstream(path_of(name)).rdbuf();
+    return text.str();
+}
+
+CheckedConfiguration check(const std::string& text) {
+    const auto modules = declare_modules(all_modules());
+    return check_document(parse_toml(text, path_of("drover.toml")), modules, nullptr);
+}
+
+// From "[module.NAME]" on to the next module's.
+std::string section_of(const std::string& text, const std::string& module) {
+    const std::size_t begin = text.find("\n[module." + module + "]");
+    REQUIRE(begin != std::string::npos);
+    return text.substr(begin, text.find("\n[module.", begin + 1) - begin);
+}
+
+void check_named(const OptionTable& options, const std::string& section) {
+    for (const OptionKey& key : options.keys()) {
+        const bool is_named = key.list || section.find(key.name + " = ") != std::string::npos;
+        CHECK_MESSAGE(is_named, key.name);
+        if (key.table != nullptr) check_named(*key.table, section);
+    }
+}
+
+// Lines such as `# max_headers = 100` without their mark.
+std::string with_defaults_set(const std::string& text) {
+    std::string result;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", 2);
+        const bool is_default =
+            line.starts_with("# ") && end != std::string::npos && line.substr(end).starts_with(" = ");
+        result += (is_default ? line.substr(2) : line) + "\n";
+    }
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("the shipped configurations are valid") {
+    for (const char* name : {"drover.toml", "minimal.toml", "demo.toml"}) {
+        for (const std::string& finding : check(text_of(name)).findings)
+            FAIL_CHECK(name << ": " << finding);
+    }
+}
+
+TEST_CASE("drover.toml names every key of every module, and shows its true default") {
+    const std::string text = text_of("drover.toml");
+    for (const ModuleDeclaration& module : declare_modules(all_modules()))
+        check_named(*module.options, section_of(text, module.name));
+
+    const CheckedConfiguration as_shipped = check(text);
+    const CheckedConfiguration spelled_out = check(with_defaults_set(text));
+    for (const std::string& finding : spelled_out.findings)
+        FAIL_CHECK(finding);
+    REQUIRE(spelled_out.findings.empty());
+    for (const std::string& line :
+         compare(Image::view(as_shipped.image), Image::view(spelled_out.image)).lines)
+        FAIL_CHECK(line);
+}
+
+TEST_CASE("drover.schema.json is what `drover help schema` prints") {
+    const bool is_current =
+        text_of("drover.schema.json") == configuration_schema(declare_modules(all_modules()));
+    CHECK(is_current);
+}

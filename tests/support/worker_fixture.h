@@ -1,0 +1,202 @@
+// WorkerFixture is a worker's inside without a master: a loop, services, started modules, and clients that
+// are connected to them by real TCP sockets. Everything happens in the test's own thread: whatever waits,
+// runs the loop. Runs in: tests.
+#pragma once
+
+#include "conf/checker.h"
+#include "conf/image.h"
+#include "conf/settings.h"
+#include "conf/toml_reader.h"
+#include "core/counter_table.h"
+#include "core/system_error.h"
+#include "tests/support/deadline.h"
+#include "worker/connection.h"
+#include "worker/module.h"
+#include "worker/module_declarations.h"
+#include "worker/module_host.h"
+#include "worker/services.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace drover::test {
+
+// The two ends of one TCP connection over loopback: first the client's, then the worker's; both non-blocking.
+inline std::array<UniqueFd, 2> make_tcp_pair() {
+    UniqueFd listener(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    check_call(::bind(listener.get(), generic, size), "bind");
+    check_call(::listen(listener.get(), 1), "listen");
+    check_call(::getsockname(listener.get(), generic, &size), "getsockname");
+    UniqueFd client(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    check_call(::connect(client.get(), generic, size), "connect");
+    UniqueFd accepted(
+        check_call(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
+    check_call(::fcntl(client.get(), F_SETFL, O_NONBLOCK), "fcntl");
+    return {std::move(client), std::move(accepted)};
+}
+
+class WorkerFixture {
+  public:
+    // `toml` says what stands beside the pool: the tables of the modules.
+    WorkerFixture(std::span<const ModuleFactory> factories, const std::string& module,
+                  const std::string& toml)
+        : module_name_(module),
+          declarations_(declare_modules(factories)),
+          image_bytes_(make_image(declarations_, module, toml)),
+          image_(Image::view(image_bytes_)),
+          settings_(Settings::load(image_)),
+          counters_(make_row()),
+          connections_(loop_),
+          services_{loop_, log_, deadlines_, connections_, counters_, settings_, settings_.pools.front()},
+          modules_(factories, settings_.pools.front().modules) {
+        modules_.start(services_, image_.root().find("module"));
+    }
+    ~WorkerFixture() {
+        connections_.abort_all();
+        modules_.stop();
+    }
+    WorkerFixture(const WorkerFixture&) = delete;
+    WorkerFixture& operator=(const WorkerFixture&) = delete;
+
+    // A new client of the module.
+    UniqueFd connect() {
+        auto [client, accepted] = make_tcp_pair();
+        modules_.find(module_name_)->connection({std::move(accepted), 0});
+        return std::move(client);
+    }
+
+    void drain() {
+        modules_.drain();
+        connections_.drain();
+    }
+    // As if that much time had passed, as far as time limits go.
+    void pass(std::chrono::milliseconds time) {
+        deadlines_.advance(static_cast<std::uint32_t>(time / DeadlineWheel::tick));
+    }
+
+    // Runs the loop until `done`; false when it is not done in time.
+    template <class Predicate>
+    bool run_until(Predicate done) {
+        const Deadline deadline;
+        while (!done()) {
+            if (deadline.passed()) return false;
+            loop_.run_once(std::chrono::milliseconds(10));
+        }
+        return true;
+    }
+    // Handles all that has arrived.
+    void settle() {
+        for (int round = 0; round < 3; ++round)
+            loop_.run_once(std::chrono::milliseconds(1));
+    }
+
+    Services& services() { return services_; }
+    std::size_t connection_count() const { return connections_.size(); }
+    std::uint64_t count(std::string_view counter) const { return counters_.counter(counter).value(); }
+
+  private:
+    static std::vector<std::byte> make_image(const std::vector<ModuleDeclaration>& declarations,
+                                             const std::string& module, const std::string& toml) {
+        const std::string pool = "[pool.main]\nworkers = 1\nmodules = [\"" + module +
+                                 "\"]\n[[pool.main.listen]]\naddress = \"127.0.0.1:0\"\nmodule = \"" +
+                                 module + "\"\n";
+        CheckedConfiguration checked =
+            check_document(parse_toml(pool + toml, "/test.toml"), declarations, nullptr);
+        if (!checked.findings.empty()) throw std::runtime_error(checked.findings.front());
+        return std::move(checked.image);
+    }
+    CounterRow make_row() {
+        table_.declare(1, declared_counters(image_));
+        const std::optional<std::uint32_t> row =
+            table_.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
+        return CounterRow(table_.read_only_fd(), table_.fd(), row.value(), 1);
+    }
+
+    std::string module_name_;
+    std::vector<ModuleDeclaration> declarations_;
+    std::vector<std::byte> image_bytes_;
+    Image image_;
+    Settings settings_;
+    CounterTable table_;
+    CounterRow counters_;
+    EventLoop loop_;
+    Log log_{LogIdentity{.role = "worker", .pool = "main", .slot = 0}};
+    DeadlineWheel deadlines_{loop_};
+    ConnectionList connections_;
+    Services services_;
+    ModuleHost modules_;
+};
+
+// A client's end: what it has received, and how the connection ended.
+class FixtureClient {
+  public:
+    explicit FixtureClient(WorkerFixture& worker) : worker_(worker), socket_(worker.connect()) {}
+
+    int fd() const { return socket_.get(); }
+    const std::string& received() const { return received_; }
+    bool ended() const { return ended_; }  // by the peer, in order
+    bool reset() const { return reset_; }
+    void close() { socket_.reset(); }
+    void shut_down_sending() { ::shutdown(socket_.get(), SHUT_WR); }
+
+    // All of it; the loop runs while the socket takes no more. False when that lasts too long.
+    bool send(std::string_view bytes) {
+        return worker_.run_until([&] { return send_some(bytes) && bytes.empty(); });
+    }
+    // What the socket takes now.
+    bool send_some(std::string_view& bytes) {
+        const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (sent >= 0) bytes.remove_prefix(static_cast<std::size_t>(sent));
+        return sent >= 0 || errno == EAGAIN;
+    }
+    void read() {
+        std::array<char, 65536> buffer{};
+        for (;;) {
+            const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+            if (size > 0) {
+                received_.append(buffer.data(), static_cast<std::size_t>(size));
+                continue;
+            }
+            ended_ = ended_ || size == 0;
+            reset_ = reset_ || (size < 0 && errno == ECONNRESET);
+            return;
+        }
+    }
+    template <class Predicate>
+    bool read_until(Predicate done) {
+        return worker_.run_until([&] {
+            read();
+            return done();
+        });
+    }
+    bool read_bytes(std::size_t size) {
+        return read_until([&] { return received_.size() >= size; });
+    }
+    bool read_to_end() {
+        return read_until([&] { return ended_ || reset_; });
+    }
+    std::string take_received() { return std::exchange(received_, {}); }
+
+  private:
+    WorkerFixture& worker_;
+    UniqueFd socket_;
+    std::string received_;
+    bool ended_ = false;
+    bool reset_ = false;
+};
+
+}  // namespace drover::test
