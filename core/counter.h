@@ -1,6 +1,6 @@
-// Counter and Gauge are what a module holds: one cell of its worker's own row, which no one else writes. Adding is a
-// relaxed load and a relaxed store. Only the worker's event-loop thread may count; debug builds assert it.
-// Special state: default-constructed ones count into a cell of their own that nobody reads.
+// Counter and Gauge are what a module holds: one cell of its worker's own row, which no one else writes.
+// Adding is a relaxed load and a relaxed store. Only the worker's event-loop thread may count; debug builds
+// assert it. Special state: default-constructed ones count, on any thread, into a cell that nobody reads.
 // Runs in: worker.
 #pragma once
 
@@ -24,46 +24,54 @@ struct CounterDeclaration {
 };
 
 namespace detail {
-// True on the thread that may count; set by CounterRow when it maps the worker's row.
-extern thread_local bool counting_thread;
-extern thread_local std::uint64_t unread_cell;
+// True on the thread that may count; set by CounterRow when it maps the worker's row. constinit spares each
+// use the call that would initialise it.
+extern constinit thread_local bool counting_thread;
+// Where default-constructed ones count, so that a count needs no branch. Only ever accessed atomically.
+extern std::uint64_t unread_cell;
+
+inline std::atomic_ref<std::uint64_t> counted(std::uint64_t* cell) noexcept {
+    assert(cell == &unread_cell || counting_thread);
+    return std::atomic_ref(*cell);
+}
+inline std::uint64_t read(std::uint64_t* cell) noexcept {
+    return cell == &unread_cell ? 0 : std::atomic_ref(*cell).load(std::memory_order_relaxed);
+}
 }  // namespace detail
 
 class Counter {
   public:
     Counter() noexcept = default;
-    explicit Counter(std::uint64_t* cell) noexcept : cell_(cell) {}
+    explicit Counter(std::uint64_t* cell) noexcept : cell_(cell) {}  // not null
 
     void add(std::uint64_t amount = 1) noexcept {
-        assert(cell_ == nullptr || detail::counting_thread);
-        std::atomic_ref<std::uint64_t> cell(cell_ != nullptr ? *cell_ : detail::unread_cell);
+        const auto cell = detail::counted(cell_);
         cell.store(cell.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
     }
-    std::uint64_t value() const noexcept {
-        return cell_ == nullptr ? 0 : std::atomic_ref(*cell_).load(std::memory_order_relaxed);
-    }
+    std::uint64_t value() const noexcept { return detail::read(cell_); }
 
   private:
-    std::uint64_t* cell_ = nullptr;
+    std::uint64_t* cell_ = &detail::unread_cell;
 };
 
 // The same cell read as a signed number; vanishes with its worker.
 class Gauge {
   public:
     Gauge() noexcept = default;
-    explicit Gauge(std::uint64_t* cell) noexcept : counter_(cell), cell_(cell) {}
+    explicit Gauge(std::uint64_t* cell) noexcept : cell_(cell) {}  // not null
 
-    void add(std::int64_t amount) noexcept { counter_.add(static_cast<std::uint64_t>(amount)); }
-    void set(std::int64_t value) noexcept {
-        assert(cell_ == nullptr || detail::counting_thread);
-        std::atomic_ref<std::uint64_t> cell(cell_ != nullptr ? *cell_ : detail::unread_cell);
-        cell.store(static_cast<std::uint64_t>(value), std::memory_order_relaxed);
+    void add(std::int64_t amount) noexcept {
+        const auto cell = detail::counted(cell_);
+        cell.store(cell.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(amount),
+                   std::memory_order_relaxed);
     }
-    std::int64_t value() const noexcept { return static_cast<std::int64_t>(counter_.value()); }
+    void set(std::int64_t value) noexcept {
+        detail::counted(cell_).store(static_cast<std::uint64_t>(value), std::memory_order_relaxed);
+    }
+    std::int64_t value() const noexcept { return static_cast<std::int64_t>(detail::read(cell_)); }
 
   private:
-    Counter counter_;
-    std::uint64_t* cell_ = nullptr;
+    std::uint64_t* cell_ = &detail::unread_cell;
 };
 
 }  // namespace drover

@@ -1,25 +1,28 @@
-// How the counter table lies in its memfd. One writer a byte: the master writes the header, the columns, the row
-// directory, the totals and the status page; a worker writes the cells of its own row and nothing else.
+// How the counter table lies in its memfd. One writer a byte: the master writes the header, the columns, the
+// row directory, the totals and the status page; a worker writes the cells of its own row and nothing else.
 //
-//   TableHeader | Column[columns] | RowEntry[rows] | totals[2][columns] | StatusPage | (page) row 0 | row 1 | ...
+//   TableHeader | Column[columns] | RowEntry[rows] | totals[2][columns] | StatusPage | (page) row 0 | row 1 |
+//   ...
 //
-// Readers go by the offsets and strides in the header, not by this program's constants. Every word that changes while
-// readers look is a lock-free atomic. Runs in: every process.
+// Readers go by the offsets and strides in the header, not by this program's constants. Every word that
+// changes while readers look is a lock-free atomic. Runs in: every process.
 #pragma once
 
+#include "core/counter.h"
+
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <type_traits>
 
 namespace drover {
 
-struct TableHeader {
-    static constexpr std::uint64_t expected_magic = 0x31544e5543565244;  // "DRVCUNT1"
-    static constexpr std::uint32_t expected_version = 1;
-
-    std::uint64_t magic = expected_magic;
-    std::uint32_t version = expected_version;
-    std::uint32_t header_size = sizeof(TableHeader);
+// Where everything lies. Fixed when the table is made; each process works with its own checked copy.
+struct TableLayout {
     std::uint64_t total_size = 0;
     std::uint32_t column_count = 0;  // capacity
     std::uint32_t column_stride = 0;
@@ -29,9 +32,19 @@ struct TableHeader {
     std::uint64_t row_entries_offset = 0;
     std::uint64_t totals_offset[2] = {0, 0};
     std::uint64_t status_offset = 0;
-    std::uint64_t status_size = 0;
+    std::uint64_t status_size = 0;  // at least StatusPage::size_for(row_count)
     std::uint64_t rows_offset = 0;  // page-aligned
     std::uint64_t row_stride = 0;   // a multiple of the page size
+};
+
+struct TableHeader {
+    static constexpr std::uint64_t expected_magic = 0x31544e5543565244;  // "DRVCUNT1"
+    static constexpr std::uint32_t expected_version = 1;
+
+    std::uint64_t magic = expected_magic;
+    std::uint32_t version = expected_version;
+    std::uint32_t header_size = sizeof(TableHeader);
+    TableLayout layout;
     // Number of the last complete fold; totals[fold % 2] hold the totals. Storing it is the one flip.
     std::atomic<std::uint64_t> fold{0};
     // Even: columns are stable. Odd: the master is changing them.
@@ -40,15 +53,22 @@ struct TableHeader {
 
 enum class ColumnState : std::uint32_t { free = 0, live = 1, retired = 2 };
 
-struct Column {
-    std::atomic<std::uint32_t> state{0};  // ColumnState
-    std::uint32_t kind = 0;               // CounterKind
+// Each ends in a zero byte.
+struct ColumnText {
     char name[96] = {};
     char unit[16] = {};
     char help[144] = {};
 };
 
-// Who fills a row. A row counts for a reader that saw fold number F when `instance` is not 0 and (`folded` is 0 or above F).
+// Zeroed memory is a free column. What a free column and its totals hold means nothing.
+struct Column {
+    std::atomic<std::uint32_t> state{0};  // ColumnState
+    std::atomic<std::uint32_t> kind{0};   // CounterKind
+    ColumnText text;
+};
+
+// Who fills a row. A row counts for a reader that saw fold number F when `instance` is not 0 and (`folded` is
+// 0 or above F). Zeroed memory is a free row.
 struct RowEntry {
     std::atomic<std::uint64_t> instance{0};  // 0: the row is free
     std::atomic<std::uint64_t> folded{0};    // the number of the fold that took it into the totals, or 0
@@ -57,5 +77,80 @@ struct RowEntry {
     std::atomic<std::uint32_t> slot{0};
     char pool[64] = {};
 };
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(ColumnText) % 8 == 0 && offsetof(Column, text) % 8 == 0 &&
+              offsetof(RowEntry, pool) % 8 == 0);
+
+// For this machine's page size. Throws std::length_error for no column, no row, or more than 65536 of either.
+TableLayout plan_layout(std::uint32_t columns, std::uint32_t rows);
+
+// The layout that `table` (a whole table, mapped) claims, checked so that every access by it stays inside and
+// a row shares no page with anything else. Throws std::runtime_error that says what is wrong.
+TableLayout checked_layout(std::span<const std::byte> table);
+
+// Access by a checked layout. Byte: std::byte, or const std::byte for a read-only mapping.
+template <class Byte>
+class TableView {
+    template <class T>
+    using Like = std::conditional_t<std::is_const_v<Byte>, const T, T>;
+
+  public:
+    TableView(void* table, const TableLayout& layout) noexcept
+        : base_(static_cast<Byte*>(table)), layout_(layout) {}
+
+    const TableLayout& layout() const noexcept { return layout_; }
+    Like<TableHeader>& header() const noexcept { return *at<TableHeader>(0); }
+    Like<Column>& column(std::uint32_t index) const noexcept {
+        return *at<Column>(layout_.columns_offset + std::uint64_t{index} * layout_.column_stride);
+    }
+    Like<RowEntry>& row_entry(std::uint32_t row) const noexcept {
+        return *at<RowEntry>(layout_.row_entries_offset + std::uint64_t{row} * layout_.row_entry_stride);
+    }
+    Like<std::uint64_t>* totals(std::uint64_t fold) const noexcept {
+        return at<std::uint64_t>(layout_.totals_offset[fold % 2]);
+    }
+    std::uint64_t row_offset(std::uint32_t row) const noexcept {
+        return layout_.rows_offset + row * layout_.row_stride;
+    }
+    Like<std::uint64_t>* cells(std::uint32_t row) const noexcept {
+        return at<std::uint64_t>(row_offset(row));
+    }
+    template <class T>
+    Like<T>* at(std::uint64_t offset) const noexcept {
+        return reinterpret_cast<Like<T>*>(base_ + offset);
+    }
+
+  private:
+    Byte* base_;
+    TableLayout layout_;
+};
+
+// Up to the zero byte, or all of it.
+template <std::size_t Size>
+std::string_view bounded_text(const char (&text)[Size]) noexcept {
+    return {text, ::strnlen(text, Size)};
+}
+
+// Copies what fits before the zero byte at the end of `to`, which is all zero.
+template <std::size_t Size>
+void copy_text(char (&to)[Size], std::string_view from) noexcept {
+    std::memcpy(to, from.data(), std::min(from.size(), Size - 1));
+}
+
+inline ColumnState column_state(const Column& column) noexcept {
+    return static_cast<ColumnState>(column.state.load(std::memory_order_relaxed));
+}
+inline CounterKind column_kind(const Column& column) noexcept {
+    return static_cast<CounterKind>(column.kind.load(std::memory_order_relaxed));
+}
+
+inline std::uint64_t load_cell(const std::uint64_t& cell) noexcept {
+    return __atomic_load_n(&cell, __ATOMIC_RELAXED);
+}
+inline void store_cell(std::uint64_t& cell, std::uint64_t value) noexcept {
+    __atomic_store_n(&cell, value, __ATOMIC_RELAXED);
+}
 
 }  // namespace drover

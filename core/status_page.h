@@ -1,7 +1,7 @@
-// The status page: what the master says of itself and its workers, in the counter table's memory, so that whoever may
-// read the table can show status without asking the master. One writer (the master), any number of readers: a sequence
-// lock over plain words. A reader retries a bounded number of times (a master may die in mid-write) and then says so.
-// Runs in: master (writes), every process (reads).
+// The status page: what the master says of itself and its workers, in the counter table's memory, so that
+// whoever may read the table can show status without asking the master. One writer (the master), any number
+// of readers: a sequence lock over plain words. A reader retries a bounded number of times (a master may die
+// in mid-write) and then says so. Runs in: master (writes), every process (reads).
 #pragma once
 
 #include <atomic>
@@ -39,11 +39,11 @@ struct WorkerStatus {
     std::uint64_t instance = 0;  // finds its row in the table; 0 while there is no process
     std::uint64_t generation = 0;
     WorkerState state = WorkerState::none;
-    std::uint32_t restarts = 0;      // of the slot, since the master started
-    std::int64_t started_ms = 0;     // of the process
-    std::int64_t heartbeat_ms = 0;   // when the last report arrived; 0: none yet
+    std::uint32_t restarts = 0;        // of the slot, since the master started
+    std::int64_t started_ms = 0;       // of the process
+    std::int64_t heartbeat_ms = 0;     // when the last report arrived; 0: none yet
     std::int64_t next_attempt_ms = 0;  // while backing off
-    std::uint64_t connections = 0;   // as last reported
+    std::uint64_t connections = 0;     // as last reported
     std::uint64_t accepted = 0;
     std::uint64_t loop_lag_us = 0;
     std::uint64_t cpu_us = 0;
@@ -65,10 +65,12 @@ class StatusPage {
     static StatusPage& create(void* memory, std::uint32_t lines) noexcept;
 
     // The master's side.
-    void write(const MasterStatus& master, const std::vector<WorkerStatus>& workers) noexcept;  // whole, cut at capacity
+    void write(const MasterStatus& master,
+               const std::vector<WorkerStatus>& workers) noexcept;  // whole, cut at capacity
     void write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept;
 
-    // Throws std::runtime_error when the page stayed torn for the bounded number of tries. `size` bounds every access.
+    // Throws std::runtime_error when the page stayed torn for the bounded number of tries. `size` bounds
+    // every access.
     StatusSnapshot read(std::size_t size) const;
 
   private:

@@ -1,0 +1,123 @@
+#include "core/counter_layout.h"
+
+#include "core/status_page.h"
+
+#include <stdexcept>
+#include <string>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+constexpr std::uint32_t most_columns = 65536;
+constexpr std::uint32_t most_rows = 65536;
+constexpr std::uint64_t cell_size = sizeof(std::uint64_t);
+
+std::uint64_t page_size() {
+    return static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+[[noreturn]] void refuse(const std::string& why) {
+    throw std::runtime_error("counter table: " + why);
+}
+
+// `count` elements of `stride` bytes lie between the header and the first row, each large enough and aligned.
+void check_section(const TableLayout& layout, const char* what, std::uint64_t offset, std::uint64_t count,
+                   std::uint64_t stride, std::uint64_t element_size) {
+    if (offset % 8 != 0 || stride % 8 != 0) refuse(fmt::format("{} are not aligned", what));
+    if (stride < element_size) {
+        refuse(fmt::format("{} are {} bytes each, expected at least {}", what, stride, element_size));
+    }
+    if (offset < sizeof(TableHeader)) refuse(fmt::format("{} overlap the header", what));
+    // Counts and strides stay below 2^32 here, so that the product cannot overflow.
+    if (offset > layout.rows_offset || count * stride > layout.rows_offset - offset) {
+        refuse(fmt::format("{} reach into the rows", what));
+    }
+}
+
+void check_rows(const TableLayout& layout) {
+    const std::uint64_t page = page_size();
+    if (layout.rows_offset % page != 0 || layout.row_stride % page != 0) refuse("rows are not page-aligned");
+    if (layout.row_stride < layout.column_count * cell_size) {
+        refuse(
+            fmt::format("rows of {} bytes cannot hold {} columns", layout.row_stride, layout.column_count));
+    }
+    if (layout.rows_offset > layout.total_size ||
+        layout.row_count > (layout.total_size - layout.rows_offset) / layout.row_stride) {
+        refuse(fmt::format("{} rows reach beyond the end", layout.row_count));
+    }
+}
+
+}  // namespace
+
+TableLayout plan_layout(std::uint32_t columns, std::uint32_t rows) {
+    if (columns == 0 || columns > most_columns || rows == 0 || rows > most_rows) {
+        throw std::length_error(
+            fmt::format("a counter table cannot have {} columns and {} rows", columns, rows));
+    }
+    constexpr std::uint64_t cache_line = 64;
+    TableLayout layout;
+    layout.column_count = columns;
+    layout.column_stride = sizeof(Column);
+    layout.row_count = rows;
+    layout.row_entry_stride = sizeof(RowEntry);
+    std::uint64_t end = sizeof(TableHeader);
+    const auto place = [&end](std::uint64_t size) {
+        const std::uint64_t offset = round_up(end, cache_line);
+        end = offset + size;
+        return offset;
+    };
+    layout.columns_offset = place(std::uint64_t{columns} * sizeof(Column));
+    layout.row_entries_offset = place(std::uint64_t{rows} * sizeof(RowEntry));
+    layout.totals_offset[0] = place(columns * cell_size);
+    layout.totals_offset[1] = place(columns * cell_size);
+    layout.status_size = StatusPage::size_for(rows);
+    layout.status_offset = place(layout.status_size);
+    layout.rows_offset = round_up(end, page_size());
+    layout.row_stride = round_up(columns * cell_size, page_size());
+    layout.total_size = layout.rows_offset + rows * layout.row_stride;
+    return layout;
+}
+
+TableLayout checked_layout(std::span<const std::byte> table) {
+    if (table.size() < sizeof(TableHeader)) refuse(fmt::format("{} bytes are too few", table.size()));
+    const auto& header = *reinterpret_cast<const TableHeader*>(table.data());
+    if (header.magic != TableHeader::expected_magic) refuse("this is none (wrong magic number)");
+    if (header.version != TableHeader::expected_version) {
+        refuse(fmt::format("version {} is not known here, expected {}", header.version,
+                           TableHeader::expected_version));
+    }
+    if (header.header_size < sizeof(TableHeader)) {
+        refuse(fmt::format("the header has {} bytes, expected at least {}", header.header_size,
+                           sizeof(TableHeader)));
+    }
+    const TableLayout layout = header.layout;
+    if (layout.total_size != table.size()) {
+        refuse(fmt::format("it claims {} bytes and has {}", layout.total_size, table.size()));
+    }
+    if (layout.column_count == 0 || layout.column_count > most_columns || layout.row_count == 0 ||
+        layout.row_count > most_rows) {
+        refuse(
+            fmt::format("{} columns and {} rows are out of bounds", layout.column_count, layout.row_count));
+    }
+    check_rows(layout);
+    check_section(layout, "columns", layout.columns_offset, layout.column_count, layout.column_stride,
+                  sizeof(Column));
+    check_section(layout, "row entries", layout.row_entries_offset, layout.row_count, layout.row_entry_stride,
+                  sizeof(RowEntry));
+    for (const std::uint64_t offset : layout.totals_offset) {
+        check_section(layout, "totals", offset, layout.column_count, cell_size, cell_size);
+    }
+    check_section(layout, "status pages", layout.status_offset, 1, layout.status_size,
+                  StatusPage::size_for(layout.row_count));
+    return layout;
+}
+
+}  // namespace drover

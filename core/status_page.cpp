@@ -1,0 +1,134 @@
+#include "core/status_page.h"
+
+#include "core/sequence_lock.h"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <type_traits>
+
+namespace drover {
+
+// Padding would carry whatever the stack held into shared memory.
+static_assert(std::has_unique_object_representations_v<MasterStatus> && sizeof(MasterStatus) % 8 == 0);
+static_assert(std::has_unique_object_representations_v<WorkerStatus> && sizeof(WorkerStatus) % 8 == 0);
+static_assert(sizeof(StatusPage) % 8 == 0);
+
+namespace {
+
+template <std::size_t Size>
+void end_text(char (&text)[Size]) {
+    text[Size - 1] = '\0';
+}
+
+}  // namespace
+
+const char* to_text(MasterState state) noexcept {
+    switch (state) {
+        case MasterState::starting:
+            return "starting";
+        case MasterState::running:
+            return "running";
+        case MasterState::reloading:
+            return "reloading";
+        case MasterState::degraded:
+            return "degraded";
+        case MasterState::stopping:
+            return "stopping";
+    }
+    return "unknown";
+}
+
+const char* to_text(WorkerState state) noexcept {
+    switch (state) {
+        case WorkerState::none:
+            return "none";
+        case WorkerState::starting:
+            return "starting";
+        case WorkerState::serving:
+            return "serving";
+        case WorkerState::draining:
+            return "draining";
+        case WorkerState::backing_off:
+            return "backing_off";
+    }
+    return "unknown";
+}
+
+const char* to_text(ReloadResult result) noexcept {
+    switch (result) {
+        case ReloadResult::none:
+            return "none";
+        case ReloadResult::ok:
+            return "ok";
+        case ReloadResult::refused:
+            return "refused";
+        case ReloadResult::rolled_back:
+            return "rolled_back";
+    }
+    return "unknown";
+}
+
+std::size_t StatusPage::size_for(std::uint32_t lines) noexcept {
+    return sizeof(StatusPage) + sizeof(MasterStatus) + std::size_t{lines} * sizeof(WorkerStatus);
+}
+
+StatusPage& StatusPage::create(void* memory, std::uint32_t lines) noexcept {
+    auto* page = new (memory) StatusPage;
+    page->capacity_ = lines;
+    page->worker_stride_ = sizeof(WorkerStatus);
+    page->workers_offset_ = sizeof(StatusPage) + sizeof(MasterStatus);
+    page->master_size_ = sizeof(MasterStatus);
+    return *page;
+}
+
+void StatusPage::write(const MasterStatus& master, const std::vector<WorkerStatus>& workers) noexcept {
+    MasterStatus cut = master;
+    cut.worker_count = static_cast<std::uint32_t>(std::min<std::size_t>(workers.size(), capacity_));
+    auto* bytes = reinterpret_cast<std::byte*>(this);
+    const SequenceWrite change(sequence_);
+    store_words(bytes + sizeof(StatusPage), &cut, sizeof cut);
+    store_words(bytes + workers_offset_, workers.data(), cut.worker_count * sizeof(WorkerStatus));
+}
+
+void StatusPage::write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept {
+    if (line >= capacity_) return;
+    auto* bytes = reinterpret_cast<std::byte*>(this);
+    const SequenceWrite change(sequence_);
+    store_words(bytes + workers_offset_ + line * sizeof worker, &worker, sizeof worker);
+}
+
+StatusSnapshot StatusPage::read(std::size_t size) const {
+    if (size < size_for(0) || master_size_ < sizeof(MasterStatus) || worker_stride_ < sizeof(WorkerStatus) ||
+        worker_stride_ % 8 != 0 || workers_offset_ < size_for(0) || workers_offset_ % 8 != 0 ||
+        workers_offset_ > size) {
+        throw std::runtime_error("status page: its layout is damaged");
+    }
+    const std::size_t lines = std::min<std::size_t>(capacity_, (size - workers_offset_) / worker_stride_);
+    const auto* bytes = reinterpret_cast<const std::byte*>(this);
+    StatusSnapshot snapshot;
+    for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
+        const std::uint64_t before = sequence_.load(std::memory_order_acquire);
+        if (before % 2 != 0) continue;
+        load_words(&snapshot.master, bytes + sizeof(StatusPage), sizeof snapshot.master);
+        const std::size_t count = std::min<std::size_t>(snapshot.master.worker_count, lines);
+        snapshot.workers.resize(count);
+        for (std::size_t line = 0; line < count; ++line) {
+            load_words(&snapshot.workers[line], bytes + workers_offset_ + line * worker_stride_,
+                       sizeof(WorkerStatus));
+        }
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (sequence_.load(std::memory_order_relaxed) != before) continue;
+
+        snapshot.master.worker_count = static_cast<std::uint32_t>(count);
+        end_text(snapshot.master.last_reload_error);
+        end_text(snapshot.master.version);
+        for (WorkerStatus& worker : snapshot.workers)
+            end_text(worker.pool);
+        return snapshot;
+    }
+    throw std::runtime_error(
+        "status page: no consistent copy (its master died in mid-write, or never stops)");
+}
+
+}  // namespace drover

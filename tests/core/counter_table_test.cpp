@@ -1,0 +1,284 @@
+#include "core/counter_table.h"
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+using namespace drover;
+
+namespace {
+
+const CounterDeclaration requests{"requests_total", CounterKind::counter, "requests", "Requests answered."};
+const CounterDeclaration bytes{"bytes_total", CounterKind::counter, "bytes", "Bytes sent."};
+const CounterDeclaration active{"connections", CounterKind::gauge, "connections", "Open connections."};
+
+CounterDeclaration named(const std::string& name) {
+    return {name, CounterKind::counter, "", ""};
+}
+
+void declare(CounterTable& table, std::uint64_t generation, std::vector<CounterDeclaration> declarations) {
+    table.declare(generation, declarations);
+}
+
+std::uint32_t take(CounterTable& table, std::uint64_t instance, std::uint64_t generation = 1) {
+    const auto row = table.take_row({instance, generation, "main", 0});
+    REQUIRE(row.has_value());
+    return *row;
+}
+
+CounterRow map(const CounterTable& table, std::uint32_t row, std::uint64_t instance) {
+    return {table.read_only_fd(), table.fd(), row, instance};
+}
+
+// What a worker does from start to death.
+void count_and_fold(CounterTable& table, std::uint64_t instance, std::uint64_t generation, const char* name,
+                    std::uint64_t amount) {
+    const std::uint32_t row = take(table, instance, generation);
+    map(table, row, instance).counter(name).add(amount);
+    table.fold(row);
+}
+
+std::string length_error_of(CounterTable& table, std::uint64_t generation,
+                            std::vector<CounterDeclaration> declarations) {
+    try {
+        table.declare(generation, declarations);
+    } catch (const std::length_error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("counter_table: counts of live and dead workers are added up, gauges of the dead are dropped") {
+    CounterTable table({.columns = 8, .rows = 4});
+    declare(table, 1, {requests, active});
+    const CounterReader reader(table.read_only_fd());
+    const std::uint32_t first = take(table, 101);
+    const std::uint32_t second = take(table, 102);
+    CHECK(first != second);
+    const CounterRow one = map(table, first, 101);
+    const CounterRow two = map(table, second, 102);
+    one.counter("requests_total").add(5);
+    two.counter("requests_total").add(7);
+    one.gauge("connections").set(3);
+    two.gauge("connections").add(-1);
+
+    CHECK(reader.sum("requests_total") == 12);
+    CHECK(reader.sum("connections") == 2);
+    CHECK(reader.value_of(101, "requests_total") == 5);
+    CHECK(reader.value_of(102, "connections") == ~std::uint64_t{0});
+
+    table.fold(first);
+    CHECK(reader.sum("requests_total") == 12);
+    CHECK(static_cast<std::int64_t>(reader.sum("connections")) == -1);
+    CHECK_FALSE(reader.value_of(101, "requests_total").has_value());
+    CHECK(reader.value_of(102, "requests_total") == 7);
+
+    table.fold(first);
+    CHECK(reader.sum("requests_total") == 12);
+    table.fold(second);
+    CHECK(reader.sum("requests_total") == 12);
+    CHECK(reader.sum("connections") == 0);
+
+    const std::vector<CounterReader::Sum> sums = reader.sums();
+    REQUIRE(sums.size() == 2);
+    CHECK(sums[0].name == "requests_total");
+    CHECK(sums[0].kind == CounterKind::counter);
+    CHECK(sums[0].unit == "requests");
+    CHECK(sums[0].help == "Requests answered.");
+    CHECK(sums[0].value == 12);
+    CHECK(sums[1].kind == CounterKind::gauge);
+}
+
+TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") {
+    CounterTable table({.columns = 8, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    CHECK(reader.sums().empty());
+    CHECK(reader.sum("requests_total") == 0);
+    CHECK_FALSE(reader.find_column("requests_total", CounterKind::counter).has_value());
+    declare(table, 1, {requests});
+    CHECK(reader.find_column("requests_total", CounterKind::counter) == 0);
+    CHECK_FALSE(reader.find_column("requests_total", CounterKind::gauge).has_value());
+    CHECK_FALSE(reader.value_of(9, "requests_total").has_value());
+    CHECK_FALSE(reader.value_of(0, "requests_total").has_value());
+    take(table, 9);
+    CHECK(reader.value_of(9, "requests_total") == 0);
+    CHECK_FALSE(reader.value_of(9, "bytes_total").has_value());
+    CHECK(reader.row_count() == 4);
+}
+
+TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
+    CounterTable table({.columns = 600, .rows = 3});
+    declare(table, 1, {requests, active});
+    std::vector<std::uint32_t> rows;
+    for (std::uint64_t instance = 1; instance <= 3; ++instance)
+        rows.push_back(take(table, instance));
+    CHECK_FALSE(table.take_row({4, 1, "main", 0}).has_value());
+    {
+        const CounterRow row = map(table, rows[1], 2);
+        row.counter("requests_total").add(40);
+        row.gauge("connections").set(40);
+    }
+    table.set_row_pid(rows[1], 4711);
+    table.fold(rows[1]);
+    const std::uint32_t again = take(table, 5);
+    CHECK(again == rows[1]);
+    const CounterRow row = map(table, again, 5);
+    CHECK(row.counter("requests_total").value() == 0);
+    CHECK(row.gauge("connections").value() == 0);
+    CHECK(row.reader().sum("requests_total") == 40);
+}
+
+TEST_CASE("counter_table: a row gets memory when it is first taken, and only then") {
+    CounterTable table({.columns = 8, .rows = 64});
+    const auto blocks = [&table] {
+        struct stat status {};
+        REQUIRE(::fstat(table.fd(), &status) == 0);
+        return status.st_blocks * 512 / 4096;
+    };
+    const auto before = blocks();
+    declare(table, 1, {requests});
+    const CounterReader reader(table.read_only_fd());
+    (void)reader.sums();
+    table.fold(7);
+    CHECK(blocks() == before);
+    const std::uint32_t row = take(table, 1);
+    (void)reader.sums();
+    CHECK(blocks() == before + 1);
+    table.fold(row);
+    take(table, 2);
+    CHECK(blocks() == before + 1);
+}
+
+TEST_CASE("counter_table: a name keeps its column while any generation declares it") {
+    CounterTable table({.columns = 8, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    const auto index = [&](const char* name) { return reader.find_column(name, CounterKind::counter); };
+    declare(table, 1, {requests, bytes});
+    declare(table, 2, {bytes, active, requests, bytes});
+    CHECK(index("requests_total") == 0);
+    CHECK(index("bytes_total") == 1);
+    CHECK(reader.sums().size() == 3);
+    table.forget(1);
+    CHECK(index("requests_total") == 0);
+    CHECK(index("bytes_total") == 1);
+    // A second call adds to the first.
+    declare(table, 2, {named("more_total")});
+    table.forget(1);
+    CHECK(reader.sums().size() == 4);
+    // The newest declaration has the say on the text.
+    declare(table, 3, {{"requests_total", CounterKind::counter, "replies", "Other words."}});
+    CHECK(reader.sums()[0].help == "Other words.");
+    CHECK(reader.sums()[0].unit == "replies");
+    table.forget(2);
+    CHECK(reader.sums().size() == 1);
+    // Another kind is another column.
+    declare(table, 4, {{"requests_total", CounterKind::gauge, "", ""}});
+    CHECK(reader.find_column("requests_total", CounterKind::gauge) != index("requests_total"));
+}
+
+TEST_CASE("counter_table: a retired name that comes back continues from its total") {
+    CounterTable table({.columns = 2, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    declare(table, 1, {requests});
+    count_and_fold(table, 1, 1, "requests_total", 10);
+    table.forget(1);
+    CHECK(reader.sums().empty());
+    CHECK(reader.sum("requests_total") == 0);
+    declare(table, 2, {named("x_total")});
+    count_and_fold(table, 2, 2, "x_total", 1);
+    // A new name does not take the column of one that comes back with it.
+    CHECK(length_error_of(table, 3, {named("y_total"), requests}) ==
+          "no room for counter y_total: all 2 columns are in use");
+    declare(table, 3, {requests});
+    CHECK(reader.sum("requests_total") == 10);
+    CHECK(reader.sum("x_total") == 1);
+}
+
+TEST_CASE("counter_table: a reused column starts from nothing, on both sides of the flip") {
+    CounterTable table({.columns = 1, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    std::uint64_t instance = 0;
+    for (std::uint64_t generation = 1; generation <= 6; ++generation) {
+        const std::string name = "n" + std::to_string(generation) + "_total";
+        declare(table, generation, {named(name)});
+        CHECK(reader.sum(name) == 0);
+        // An odd and an even number of folds.
+        for (std::uint64_t i = 0; i < 1 + generation % 3; ++i) {
+            count_and_fold(table, ++instance, generation, name.c_str(), 100);
+        }
+        CHECK(reader.sum(name) == 100 * (1 + generation % 3));
+        table.forget(generation);
+    }
+}
+
+TEST_CASE("counter_table: a retired column is not reused while a row may count in it") {
+    CounterTable table({.columns = 1, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    declare(table, 1, {requests});
+    SUBCASE("a row of its generation") {
+        const std::uint32_t row = take(table, 1, 1);
+        table.forget(1);
+        CHECK(length_error_of(table, 2, {bytes}) ==
+              "no room for counter bytes_total: all 1 columns are in use");
+        table.set_row_generation(row, 2);
+    }
+    SUBCASE("a row that counted what its generation did not declare") {
+        declare(table, 2, {});
+        const std::uint32_t row = take(table, 1, 2);
+        map(table, row, 1).counter("requests_total").add(3);
+        table.forget(1);
+        CHECK_FALSE(length_error_of(table, 3, {bytes}).empty());
+        table.fold(row);
+    }
+    SUBCASE("a row of an unknown generation") {
+        const std::uint32_t row = take(table, 1, 77);
+        table.forget(1);
+        CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
+        table.fold(row);
+    }
+    declare(table, 2, {});
+    declare(table, 2, {bytes});
+    CHECK(reader.find_column("bytes_total", CounterKind::counter) == 0);
+    CHECK(reader.sum("bytes_total") == 0);
+}
+
+TEST_CASE("counter_table: a refused declaration changes nothing and names the first without room") {
+    CounterTable table({.columns = 3, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    declare(table, 1, {requests});
+    count_and_fold(table, 1, 1, "requests_total", 10);
+    CHECK(
+        length_error_of(table, 2, {named("a_total"), named("b_total"), named("c_total"), named("d_total")}) ==
+        "no room for counter c_total: all 3 columns are in use");
+    CHECK(reader.sums().size() == 1);
+    CHECK(length_error_of(table, 2,
+                          {named("a_total"), {std::string(96, 'n'), CounterKind::counter, "", ""}}) != "");
+    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, std::string(16, 'u'), ""}}) != "");
+    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, "", std::string(144, 'h')}}) != "");
+    for (const char* name : {"", "9lives", "with space", "dash-ed", "new\nline"}) {
+        CHECK_THROWS_AS(declare(table, 2, {named("a_total"), named(name)}), std::invalid_argument);
+    }
+    CHECK(reader.sums().size() == 1);
+    CHECK(reader.sum("requests_total") == 10);
+    declare(table, 2,
+            {{std::string(95, 'n'), CounterKind::counter, std::string(15, 'u'), std::string(143, 'h')}});
+    CHECK(reader.sums()[1].name == std::string(95, 'n'));
+    CHECK(reader.sums()[1].unit == std::string(15, 'u'));
+    CHECK(reader.sums()[1].help == std::string(143, 'h'));
+}
+
+TEST_CASE("counter_table: the status page lies beside the counters") {
+    CounterTable table({.columns = 8, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    MasterStatus master;
+    master.generation = 5;
+    table.status().write(master, std::vector<WorkerStatus>(5));
+    CHECK(reader.status_snapshot().master.generation == 5);
+    CHECK(reader.status_snapshot().workers.size() == 4);
+    CHECK(reader.status().read(StatusPage::size_for(reader.row_count())).workers.size() == 4);
+}
