@@ -139,6 +139,33 @@ TEST_CASE("of masters that start together exactly one gets it, again and again")
     }
 }
 
+// Masters that come and go meet each other between opening the file and locking it.
+TEST_CASE("two never hold it at one time, however fast they come and go") {
+    test::ScratchFolder folder;
+    const std::string path = folder.file("drover.pid");
+    const std::string marker = folder.file("marker");
+    constexpr int masters = 3;
+    for (int i = 0; i < masters; ++i) {
+        if (::fork() != 0) continue;
+        for (int round = 0; round < 3000; ++round) {
+            try {
+                const PidFile pid_file(path);
+                if (!UniqueFd(::open(marker.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)))
+                    ::_exit(1);
+                if (::unlink(marker.c_str()) != 0) ::_exit(2);
+            } catch (const std::runtime_error&) {
+            }
+        }
+        ::_exit(0);
+    }
+    for (int i = 0; i < masters; ++i) {
+        int status = -1;
+        REQUIRE(::wait(&status) > 0);
+        CHECK(WIFEXITED(status));
+        CHECK(WEXITSTATUS(status) == 0);
+    }
+}
+
 TEST_CASE("what is no regular file is refused and left alone") {
     test::ScratchFolder folder;
     const std::string path = folder.file("drover.pid");
