@@ -184,8 +184,7 @@ std::string load_config_text(const std::string& path) {
         if (got == 0) break;
         size += static_cast<std::size_t>(got);
     }
-    const struct stat after = status_of(fd.get(), path);
-    if (size != static_cast<std::size_t>(status.st_size) || after.st_size != status.st_size)
+    if (size != static_cast<std::size_t>(status.st_size))
         refuse(path, "changed while it was read; try again when it is written");
     text.resize(size);
     return text;

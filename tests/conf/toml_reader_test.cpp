@@ -114,7 +114,8 @@ TEST_CASE("a text that is not TOML is refused with its place") {
 }
 
 TEST_CASE("NUL bytes and what is not UTF-8 are refused before they are parsed") {
-    CHECK(parse_error(std::string_view("a = 1\n# é\0", 11)) == "/f:2:4: a NUL byte; a configuration is text");
+    const std::string_view with_nul("a = 1\n# é\0", 11);
+    CHECK(parse_error(with_nul) == "/f:2:4: a NUL byte; a configuration is text");
     for (const char* bad : {"\xff", "\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"})
         CHECK(parse_error(std::string("# ä\n#") + bad) ==
               "/f:2:2: not UTF-8; save the file in that encoding");
