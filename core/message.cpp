@@ -19,7 +19,6 @@ constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
 constexpr MessageRule text_rule = text(0, 0);
 constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
-constexpr MessageRule read_config_rule = text(0, 1);
 
 }  // namespace
 
@@ -47,8 +46,6 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &text_rule;
         case MessageType::config_image:
             return &config_image_rule;
-        case MessageType::read_config:
-            return &read_config_rule;
     }
     return nullptr;
 }

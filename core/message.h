@@ -34,9 +34,6 @@ enum class MessageType : std::uint16_t {
     config_error,   // text: one finding, "file:line:column: message"; any number
     config_change,  // text: one line of the difference from the running image; any number
     config_image,   // ConfigImageMessage, [sealed memfd]: success, the last message
-
-    // master to config reader
-    read_config,  // text: the path; [running image] or none
 };
 
 struct MessageHeader {

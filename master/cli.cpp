@@ -5,6 +5,7 @@
 #include "conf/reference.h"
 #include "conf/toml_reader.h"
 #include "core/exit_code.h"
+#include "core/process.h"
 #include "core/version.h"
 #include "master/control_client.h"
 #include "master/run.h"
@@ -182,9 +183,10 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
 
 int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules) {
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-    std::string_view program = argc > 0 ? argv[0] : "";
-    program.remove_prefix(program.rfind('/') + 1);
+    std::string program = argc > 0 ? argv[0] : "";
+    program.erase(0, program.rfind('/') + 1);
     if (program.empty()) program = "drover";
+    init_process_title(argc, argv);  // argv is no longer to be read
     const ParsedCommandLine parsed = parse_command_line(arguments);
     const Invocation invocation{program, parsed.line, modules};
     if (!parsed.error.empty()) {

@@ -116,10 +116,15 @@ void Connection::read_input() {
 
 void Connection::deliver(std::string_view fresh) {
     if (input_ != nullptr) input_->append(fresh);
-    run_hook([this, fresh] {
-        const std::string_view input = input_ != nullptr ? std::string_view(*input_) : fresh;
-        keep_input(input, on_input(input));
-    });
+    bool stopped_at_mark = false;
+    do {
+        run_hook([&] {
+            const std::string_view input = input_ != nullptr ? std::string_view(*input_) : fresh;
+            keep_input(input, on_input(input));
+            stopped_at_mark = services_.connections.outbox_.size() >= output_high_mark;
+        });
+        // When the socket took all of it at once no event will say that it is time to go on.
+    } while (stopped_at_mark && state_ == State::open && output_ == nullptr && input_ != nullptr);
 }
 
 void Connection::keep_input(std::string_view input, std::size_t consumed) {
@@ -213,8 +218,9 @@ void Connection::close(Linger linger) {
     state_ = State::flushing;
     linger_ = linger;
     if (!has_deadline()) set_time_limit(flush_time);
-    if (input_ != nullptr && linger == Linger::if_unread) linger_ = Linger::always;
-    if (services_.connections.in_hook_ != this) settle();
+    if (services_.connections.in_hook_ == this) return;
+    if (input_ != nullptr) linger_ = Linger::always;
+    settle();
 }
 
 void Connection::abort() noexcept {

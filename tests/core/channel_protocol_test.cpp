@@ -46,7 +46,7 @@ TEST_CASE("channel: every type travels with its payload and descriptors") {
                 sent.push_back({MessageType{number}, payload, fds.size()});
             }
         }
-        CHECK(sent.size() == 2 * (static_cast<std::size_t>(MessageType::read_config) - 1));
+        CHECK(sent.size() == 2 * (static_cast<std::size_t>(MessageType::config_image) - 1));
         REQUIRE(run_until(loop, [&] { return right.messages.size() == sent.size(); }));
         for (std::size_t i = 0; i < sent.size(); ++i) {
             CHECK(right.messages[i].type == sent[i].type);
@@ -117,7 +117,7 @@ TEST_CASE("channel: what breaks the protocol closes with a reason and leaks noth
     refused([&](const RawPeer& peer) { peer.send(MessageType::ready, "12345678", three); }, "3 descriptors");
     refused(
         [&](const RawPeer& peer) {
-            peer.send(header(MessageType::read_config, 0, 0), "", std::span(three).first(1));
+            peer.send(header(MessageType::log_file, 0, 0), "", std::span(three).first(1));
         },
         "(header: 0)");
     refused([](const RawPeer& peer) { peer.send(MessageType{0}, ""); }, "unknown type 0");
