@@ -34,6 +34,12 @@ Child::Child(pid_t pid) : pid_(pid), pidfd_(open_pidfd(pid)) {
     if (!pidfd_) throw_errno("pidfd_open");
 }
 
+Child& Child::operator=(Child&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    std::swap(pidfd_, other.pidfd_);
+    return *this;
+}
+
 Child::~Child() {
     if (!pidfd_) return;
     ::kill(pid_, SIGKILL);

@@ -37,7 +37,7 @@ class Child {
     Child() = default;
     explicit Child(pid_t pid);
     Child(Child&&) noexcept = default;
-    Child& operator=(Child&&) noexcept = default;
+    Child& operator=(Child&& other) noexcept;
     Child(const Child&) = delete;
     Child& operator=(const Child&) = delete;
     ~Child();

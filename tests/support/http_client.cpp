@@ -66,8 +66,7 @@ bool StreamClient::receive(const Deadline& deadline) {
     return size > 0;
 }
 
-std::string StreamClient::read_until(std::string_view end) {
-    const Deadline deadline;
+std::string StreamClient::read_until(std::string_view end, const Deadline& deadline) {
     std::size_t found = 0;
     while ((found = unread_.find(end)) == std::string::npos) {
         if (!receive(deadline)) throw std::runtime_error("connection ended after \"" + unread_ + "\"");

@@ -22,7 +22,7 @@ class StreamClient {
     void send(std::string_view bytes);
     void finish_sending();
     // Up to and including `end`.
-    std::string read_until(std::string_view end);
+    std::string read_until(std::string_view end, const Deadline& deadline = Deadline());
     std::string read_exactly(std::size_t size);
     std::string read_to_end();
     // True once the peer has ended the connection in order with nothing left to read; throws on a reset.

@@ -23,7 +23,7 @@ namespace drover::test {
 
 std::string TestConfig::text(const std::string& http_address, const std::string& echo_address) const {
     std::string text = "[master]\nruntime_dir = \"run\"\nlog_file = \"" + log_file + "\"\n" + master;
-    text += "\n[pool.main]\nworkers = " + std::to_string(workers) + "\nmodules = [\"http\", \"echo\"]\n";
+    text += "\n[pool.main]\nworkers = " + std::to_string(workers) + "\nmodules = [" + modules + "]\n";
     text += "drain_timeout = \"" + drain_timeout + "\"\n" + pool;
     text += "\n[[pool.main.listen]]\naddress = \"" + http_address + "\"\nmodule = \"http\"\n";
     text += "\n[[pool.main.listen]]\naddress = \"" + echo_address + "\"\nmodule = \"echo\"\n";
@@ -55,9 +55,7 @@ void MasterUnderTest::start(const Start& options) {
                "inotify_add_watch");
 
     std::vector<std::string> arguments = options.wrapper;
-    for (const char* word : {DROVER_PROGRAM, "run", "-c"})
-        arguments.emplace_back(word);
-    arguments.push_back(config_path());
+    arguments.insert(arguments.end(), {options.program, "run", "-c", config_path()});
     ChildOptions child_options;
     child_options.environment = options.environment;
     child_options.environment.push_back(notify_.environment());
@@ -118,11 +116,7 @@ Exit MasterUnderTest::wait_exit(const Deadline& deadline) {
 }
 
 ControlReply MasterUnderTest::control(const std::string& command, const std::string& format) const {
-    StreamClient client = StreamClient::connect_unix(control_path());
-    client.send(control_request(command, format));
-    for (;;) {
-        if (const auto reply = parse_control_reply(client.read_until("\n"))) return *reply;
-    }
+    return ControlCall(control_path(), command, format).wait();
 }
 
 StatusView MasterUnderTest::status() const {

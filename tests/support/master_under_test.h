@@ -5,6 +5,7 @@
 #pragma once
 
 #include "tests/support/child.h"
+#include "tests/support/control_call.h"
 #include "tests/support/deadline.h"
 #include "tests/support/http_client.h"
 #include "tests/support/notify_socket.h"
@@ -25,6 +26,7 @@ struct TestConfig {
     unsigned workers = 2;
     std::string log_file = "stderr";
     std::string drain_timeout = "30s";
+    std::string modules = "\"http\", \"echo\"";
     std::string master = {};  // more lines of [master]
     std::string pool = {};    // more lines of [pool.main]
     std::string rest = {};    // more tables
@@ -36,6 +38,7 @@ class MasterUnderTest {
   public:
     struct Start {
         bool wait_ready = true;
+        std::string program = DROVER_PROGRAM;
         std::vector<std::string> wrapper = {};      // goes before the program: {"unshare", "-pf"}
         std::vector<std::string> environment = {};  // "NAME=value"
         std::function<void()> before_exec = {};     // in the child; async-signal-safe calls only
@@ -70,6 +73,7 @@ class MasterUnderTest {
 
     // Over the control socket.
     ControlReply control(const std::string& command, const std::string& format = "") const;
+    ControlCall start_control(const std::string& command) const { return {control_path(), command}; }
     StatusView status() const;
     std::vector<pid_t> worker_pids() const { return status().pids(); }
     // The program's command line with "-c FILE" after the command.

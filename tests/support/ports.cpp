@@ -28,15 +28,16 @@ UniqueFd claim_name(unsigned port) {
     return socket;
 }
 
-bool can_be_bound(unsigned port) {
+UniqueFd bind_port(unsigned port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const UniqueFd socket(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    UniqueFd socket(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     const int on = 1;
     setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    return bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+    return socket;
 }
 
 }  // namespace
@@ -46,11 +47,17 @@ ReservedPort::ReservedPort() {
     for (unsigned i = 0; i < port_count; ++i) {
         const unsigned port = first_port + (start + i) % port_count;
         claim_ = claim_name(port);
-        if (!claim_ || !can_be_bound(port)) continue;
+        if (!claim_ || !bind_port(port)) continue;
         number_ = static_cast<std::uint16_t>(port);
         return;
     }
     throw std::runtime_error("no free port");
+}
+
+UniqueFd occupy_port(std::uint16_t port) {
+    UniqueFd socket = bind_port(port);
+    check_call(listen(socket.get(), 1), "listen");
+    return socket;
 }
 
 }  // namespace drover::test

@@ -21,4 +21,7 @@ class ReservedPort {
     UniqueFd claim_;  // an abstract unix socket named after the port: gone with the test, however it ends
 };
 
+// A socket of somebody else's that listens there.
+UniqueFd occupy_port(std::uint16_t port);
+
 }  // namespace drover::test

@@ -63,17 +63,4 @@ std::vector<pid_t> StatusView::pids() const {
     return result;
 }
 
-std::optional<ControlReply> parse_control_reply(const std::string& line) {
-    const json reply = json::parse(line);
-    if (reply.contains("progress")) return std::nullopt;
-    const bool ok = reply.at("ok").get<bool>();
-    return ControlReply{ok, reply.value(ok ? "text" : "error", std::string())};
-}
-
-std::string control_request(const std::string& command, const std::string& format) {
-    json request{{"command", command}};
-    if (!format.empty()) request["format"] = format;
-    return request.dump() + "\n";
-}
-
 }  // namespace drover::test

@@ -45,12 +45,4 @@ struct StatusView {
     std::vector<pid_t> pids() const;  // of workers that have a process
 };
 
-// What the control socket answers to a command: the last line, progress lines skipped.
-struct ControlReply {
-    bool ok = false;
-    std::string text;  // or the error
-};
-std::optional<ControlReply> parse_control_reply(const std::string& line);  // none: a progress line
-std::string control_request(const std::string& command, const std::string& format = "");
-
 }  // namespace drover::test

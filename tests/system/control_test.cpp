@@ -158,10 +158,7 @@ TEST_CASE("descriptors sent along are closed") {
 TEST_CASE("a caller who leaves in mid-reload misses its answer and nothing else happens") {
     MasterUnderTest master;
     master.write_config({.body = "second"});
-    {
-        StreamClient client = StreamClient::connect_unix(master.control_path());
-        client.send(control_request("reload"));
-    }
+    { ControlCall client = master.start_control("reload"); }
     master.wait_until("the reload", [&] { return master.get() == "second"; });
     master.wait_serving(2);
     master.finish();
@@ -170,12 +167,11 @@ TEST_CASE("a caller who leaves in mid-reload misses its answer and nothing else 
 TEST_CASE("status answers while a reload is under way") {
     MasterUnderTest master({.workers = 4});
     master.write_config({.body = "second", .workers = 8});
-    StreamClient client = StreamClient::connect_unix(master.control_path());
-    client.send(control_request("reload"));
+    ControlCall client = master.start_control("reload");
     do {
         const StatusView view = master.status();
         CHECK_MESSAGE((view.state == "running" || view.state == "reloading"), view.state);
-    } while (client.quiet());
+    } while (client.unanswered());
     master.wait_serving(8);
     master.finish();
 }

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -90,15 +89,8 @@ TEST_CASE("a missing configuration at start ends with code 78") {
 }
 
 TEST_CASE("a port that is taken at start is one clear line and code 1") {
-    UniqueFd occupier(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto occupy = [&](MasterUnderTest& self) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(self.echo_port());
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        REQUIRE(bind(occupier.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-        REQUIRE(listen(occupier.get(), 1) == 0);
-    };
+    UniqueFd occupier;
+    const auto occupy = [&](MasterUnderTest& self) { occupier = occupy_port(self.echo_port()); };
     MasterUnderTest master({}, {.wait_ready = false, .prepare = occupy});
     check_failed_start(master, 1, std::to_string(master.echo_port()));
 }

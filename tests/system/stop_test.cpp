@@ -130,7 +130,6 @@ TEST_CASE("TERM after QUIT brings the deadline") {
 
 TEST_CASE("a stop under load answers every connection that it accepted") {
     MasterUnderTest master;
-    HttpClient first(master.http_port());
     std::vector<HttpClient> clients;
     for (int i = 0; i < 100; ++i) {
         clients.emplace_back(master.http_port());

@@ -58,11 +58,10 @@ TEST_CASE("TERM in the middle of a start or a reload ends cleanly") {
     for (int round = 0; round < 8; ++round) {
         MasterUnderTest master({.workers = 4});
         master.write_config({.body = "second", .workers = 8});
-        StreamClient caller = StreamClient::connect_unix(master.control_path());
-        caller.send(control_request("reload"));
+        ControlCall caller = master.start_control("reload");
         const std::size_t before = children_of(master.pid()).size();
         const Deadline search;
-        while (round % 2 == 1 && caller.quiet() && children_of(master.pid()).size() <= before &&
+        while (round % 2 == 1 && caller.unanswered() && children_of(master.pid()).size() <= before &&
                !search.passed()) {
         }
         master.finish(round % 4 < 2 ? SIGTERM : SIGINT);

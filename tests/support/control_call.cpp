@@ -1,0 +1,29 @@
+#include "tests/support/control_call.h"
+
+#include <nlohmann/json.hpp>
+
+namespace drover::test {
+
+using nlohmann::json;
+
+std::string control_request(const std::string& command, const std::string& format) {
+    json request{{"command", command}};
+    if (!format.empty()) request["format"] = format;
+    return request.dump() + "\n";
+}
+
+ControlCall::ControlCall(const std::string& socket_path, const std::string& command,
+                         const std::string& format)
+    : stream_(StreamClient::connect_unix(socket_path)) {
+    stream_.send(control_request(command, format));
+}
+
+ControlReply ControlCall::wait() {
+    const json reply = json::parse(stream_.read_until("\n", Deadline(std::chrono::seconds(30))));
+    const bool ok = reply.at("ok").get<bool>();
+    stream_.finish_sending();
+    stream_.ended();
+    return {ok, reply.value(ok ? "text" : "error", std::string())};
+}
+
+}  // namespace drover::test

@@ -1,0 +1,33 @@
+// ControlCall is one command on a master's control socket, whose answer may be waited for later. Runs in:
+// tests.
+#pragma once
+
+#include "tests/support/http_client.h"
+
+#include <optional>
+#include <string>
+
+namespace drover::test {
+
+struct ControlReply {
+    bool ok = false;
+    std::string text;  // or the error
+};
+
+std::string control_request(const std::string& command, const std::string& format = "");
+
+class ControlCall {
+  public:
+    ControlCall(const std::string& socket_path, const std::string& command, const std::string& format = "");
+
+    bool unanswered(std::chrono::milliseconds time = std::chrono::milliseconds(0)) {
+        return stream_.quiet(time);
+    }
+    // The answer; the master has closed its end by then, so that it holds nothing of this call.
+    ControlReply wait();
+
+  private:
+    StreamClient stream_;
+};
+
+}  // namespace drover::test

@@ -1,0 +1,124 @@
+// drover_trouble is the server with one module more, which does on request what no module should: tests need
+// workers and config readers that crash, hang, lie and talk. It is also what embedding looks like: a list of
+// modules and one call.
+#include "master/cli.h"
+#include "modules/all_modules.h"
+#include "worker/connection.h"
+#include "worker/module.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace drover {
+namespace {
+
+struct TroubleOptions {
+    std::string_view in_check;
+    std::string_view in_start;
+
+    static const Options<TroubleOptions>& options();
+};
+
+const Options<TroubleOptions>& TroubleOptions::options() {
+    static const auto table =
+        Options<TroubleOptions>("Does what no module should.")
+            .text("in_check", &TroubleOptions::in_check, {}, Apply::fresh, "What to do in the config reader.")
+            .text("in_start", &TroubleOptions::in_start, {}, Apply::fresh,
+                  "What to do in a worker that starts.");
+    return table;
+}
+
+// Writes into every channel and report pipe that this process holds.
+void send_garbage() {
+    const std::string garbage(300, '\xA5');
+    for (int fd = 3; fd < 1024; ++fd) {
+        int type = 0;
+        socklen_t size = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
+            if (type == SOCK_SEQPACKET)
+                ::send(fd, garbage.data(), garbage.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+    }
+}
+
+void act(std::string_view what) {
+    if (what == "throw") throw std::runtime_error("trouble was asked for");
+    if (what == "crash") std::raise(SIGKILL);
+    if (what == "abort") std::abort();
+    if (what == "exit") _exit(0);
+    if (what == "garbage") send_garbage();
+    if (what == "memory") {
+        std::vector<std::string> hoard;
+        for (;;)
+            hoard.emplace_back(std::size_t{16} << 20, 'x');
+    }
+    if (what == "hang") {
+        for (;;)
+            pause();
+    }
+}
+
+// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, anything else is acted upon.
+class TroubleConnection final : public Connection {
+  public:
+    TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
+
+  private:
+    std::size_t on_input(std::string_view input) override {
+        std::size_t consumed = 0;
+        for (std::size_t end = input.find('\n'); end != std::string_view::npos;
+             end = input.find('\n', consumed)) {
+            obey(input.substr(consumed, end - consumed));
+            consumed = end + 1;
+        }
+        return consumed;
+    }
+
+    void on_drain() override { close(); }
+
+    void obey(std::string_view line) {
+        if (line.starts_with("log ")) {
+            services().log.info(line.substr(4));
+        } else if (line.starts_with("env ")) {
+            const char* value = std::getenv(std::string(line.substr(4)).c_str());
+            write(value == nullptr ? "unset" : value);
+        } else {
+            act(line);
+        }
+        write("ok\n");
+    }
+};
+
+class TroubleModule final : public Module {
+  public:
+    std::string_view name() const noexcept override { return "trouble"; }
+    const OptionTable& options() const override { return TroubleOptions::options(); }
+    void check(const ImageNode& options, Complaints&) const override {
+        act(TroubleOptions::options().load(options).in_check);
+    }
+    void start(Services& services, const ImageNode& options) override {
+        services_ = &services;
+        act(TroubleOptions::options().load(options).in_start);
+    }
+    void connection(Accepted accepted) override {
+        open_connection<TroubleConnection>(*services_, std::move(accepted));
+    }
+
+  private:
+    Services* services_ = nullptr;
+};
+
+}  // namespace
+}  // namespace drover
+
+int main(int argc, char** argv) {
+    std::vector<drover::ModuleFactory> modules(drover::all_modules().begin(), drover::all_modules().end());
+    modules.push_back(drover::make_module<drover::TroubleModule>);
+    return drover::run_command_line(argc, argv, modules);
+}

@@ -1,0 +1,172 @@
+// The log through USR1: rename and reopen under load, every line once and none torn.
+#include "tests/support/master_under_test.h"
+
+#include <filesystem>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+namespace {
+
+constexpr int writers = 4;
+
+struct TalkingMaster {
+    ReservedPort port;
+    MasterUnderTest master;
+
+    explicit TalkingMaster(const std::string& log_file)
+        : master(TestConfig{.workers = 3,
+                            .log_file = log_file,
+                            .modules = "\"http\", \"echo\", \"trouble\"",
+                            .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() +
+                                    "\"\nmodule = \"trouble\"\n"},
+                 {.program = DROVER_TROUBLE_PROGRAM, .prepare = [](MasterUnderTest& self) {
+                      std::filesystem::create_directory(self.folder().file("logs"));
+                  }}) {}
+};
+
+// A client makes its worker log numbered lines, one after the other, until it is told to stop.
+struct Writer {
+    std::atomic<int> lines = 0;
+    std::string failure;
+    std::thread thread;
+
+    void start(int number, std::uint16_t port, const std::atomic<bool>& stopping) {
+        thread = std::thread([this, number, port, &stopping] {
+            try {
+                StreamClient client = StreamClient::connect_tcp(port);
+                while (!stopping) {
+                    client.send("log writer " + std::to_string(number) + " line " + std::to_string(lines) +
+                                " end\n");
+                    client.read_until("ok\n");
+                    ++lines;
+                }
+            } catch (const std::exception& error) {
+                failure = error.what();
+            }
+        });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the log is moved away and reopened under load: every line once, none torn") {
+    TalkingMaster talking("drover.log");
+    MasterUnderTest& master = talking.master;
+    const std::string log = master.folder().file("drover.log");
+    std::atomic<bool> stopping = false;
+    std::array<Writer, writers> all;
+    for (int i = 0; i < writers; ++i)
+        all[static_cast<std::size_t>(i)].start(i, talking.port.number(), stopping);
+
+    constexpr int moves = 20;
+    for (int move = 0; move < moves; ++move) {
+        std::filesystem::rename(log, log + "." + std::to_string(move));
+        if (move % 2 == 0) {
+            master.signal(SIGUSR1);
+        } else {
+            CHECK(master.control("reopen").ok);
+        }
+        const int seen = all[0].lines;
+        master.wait_until("a new log file with lines of workers", [&] {
+            return all[0].lines > seen + 20 && read_file(log).find("writer 0") != std::string::npos;
+        });
+    }
+    stopping = true;
+    for (Writer& writer : all)
+        writer.thread.join();
+    for (const Writer& writer : all)
+        CHECK_MESSAGE(writer.failure.empty(), writer.failure);
+    master.finish();
+
+    std::map<std::string, int> found;
+    static const std::regex whole(R"(writer (\d+) line (\d+) end$)");
+    for (int move = 0; move <= moves; ++move) {
+        const std::string path = move < moves ? log + "." + std::to_string(move) : log;
+        std::istringstream lines(read_file(path));
+        for (std::string line; std::getline(lines, line);) {
+            if (line.find("writer") == std::string::npos) continue;
+            std::smatch match;
+            REQUIRE_MESSAGE(std::regex_search(line, match, whole), "torn: " << line);
+            CHECK_MESSAGE(line.find("main/") != std::string::npos, "no pool and slot: " << line);
+            ++found[match.str(1) + "/" + match.str(2)];
+        }
+    }
+    for (int i = 0; i < writers; ++i) {
+        const int lines = all[static_cast<std::size_t>(i)].lines;
+        CHECK(lines > 0);
+        int once = 0;
+        for (int line = 0; line < lines; ++line)
+            once += found[std::to_string(i) + "/" + std::to_string(line)] == 1;
+        CHECK_MESSAGE(once == lines,
+                      "writer " << i << ": " << once << " of " << lines << " lines stand there once");
+    }
+}
+
+TEST_CASE("a log that cannot be opened on USR1 keeps the old one, and the service goes on") {
+    TalkingMaster talking("logs/drover.log");
+    MasterUnderTest& master = talking.master;
+    std::filesystem::remove_all(master.folder().file("logs"));
+    CHECK(master.get() == "first");
+    const ControlReply reply = master.control("reopen");
+    CHECK_FALSE(reply.ok);
+    master.signal(SIGUSR1);
+    CHECK(master.status().serving(3));
+    StreamClient client = StreamClient::connect_tcp(talking.port.number());
+    client.send("log still here\n");
+    CHECK(client.read_until("ok\n") == "ok\n");
+    std::filesystem::create_directory(master.folder().file("logs"));
+    CHECK(master.control("reopen").ok);
+    client.send("log and back\n");
+    CHECK(client.read_until("ok\n") == "ok\n");
+    master.wait_until("a line in the new file", [&] {
+        return read_file(master.folder().file("logs/drover.log")).find("and back") != std::string::npos;
+    });
+    master.finish();
+}
+
+TEST_CASE("a full disk does not stop the service") {
+    if (!std::filesystem::exists("/dev/full")) return;
+    const TemporaryFolder mount;
+    if (run_command({"mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount.path()}).code() != 0) return;
+    {
+        TalkingMaster talking(mount.file("drover.log"));
+        MasterUnderTest& master = talking.master;
+        write_file(mount.file("ballast"), "");
+        StreamClient client = StreamClient::connect_tcp(talking.port.number());
+        const std::string text(1000, 'x');
+        for (int i = 0; i < 200; ++i) {
+            client.send("log " + text + "\n");
+            CHECK(client.read_until("ok\n") == "ok\n");
+        }
+        CHECK(master.get() == "first");
+        master.write_config({.body = "second", .workers = 3, .log_file = mount.file("drover.log")});
+        std::filesystem::rename(mount.file("drover.log"), mount.file("old.log"));
+        std::filesystem::remove(mount.file("old.log"));
+        CHECK(master.control("reopen").ok);
+        client.send("log room again\n");
+        CHECK(client.read_until("ok\n") == "ok\n");
+        const std::string log = read_file(mount.file("drover.log"));
+        CHECK(log.find("room again") != std::string::npos);
+        CHECK_MESSAGE(log.find("lost") != std::string::npos, log);
+        master.finish();
+    }
+    CHECK(run_command({"umount", mount.path()}).code() == 0);
+}
+
+TEST_CASE("JSON lines") {
+    MasterUnderTest master({.log_file = "drover.log", .master = "log_format = \"json\"\n"});
+    master.finish();
+    std::istringstream lines(read_file(master.folder().file("drover.log")));
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
+        CHECK_MESSAGE((line.starts_with("{") && line.ends_with("}")), line);
+    }
+    CHECK(count > 0);
+}
+
+}  // namespace drover::test

@@ -1,0 +1,144 @@
+// Modules that crash, hang and lie: what one process does stays in it.
+#include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
+
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+namespace {
+
+const std::string modules = "\"http\", \"echo\", \"trouble\"";
+const std::string pool = "start_timeout = \"500ms\"\nrespawn_delay = \"10ms\"\n";
+
+struct TroubledMaster {
+    ReservedPort port;
+    MasterUnderTest master;
+
+    TroubledMaster() : master(config(""), {.program = DROVER_TROUBLE_PROGRAM}) {}
+
+    TestConfig config(const std::string& trouble, const std::string& body = "first") const {
+        return {.body = body,
+                .modules = modules,
+                .pool = pool,
+                .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() +
+                        "\"\nmodule = \"trouble\"\n" + "\n[module.trouble]\n" + trouble};
+    }
+};
+
+// A reload to a configuration with this trouble in it changes nothing.
+void check_refused(const std::string& trouble, const std::string& reason) {
+    TroubledMaster troubled;
+    MasterUnderTest& master = troubled.master;
+    const std::vector<pid_t> before = master.worker_pids();
+    const std::size_t fds = count_fds_of(master.pid());
+    master.write_config(troubled.config(trouble, "second"));
+    ControlCall caller = master.start_control("reload");
+    const Deadline deadline(std::chrono::seconds(20));
+    while (caller.unanswered(std::chrono::milliseconds(50)) && !deadline.passed())
+        REQUIRE(master.get() == "first");
+    const ControlReply reply = caller.wait();
+    CHECK_FALSE(reply.ok);
+    CHECK_MESSAGE(reply.text.find(reason) != std::string::npos, reply.text);
+    const StatusView view = master.status();
+    CHECK(view.generation == 1);
+    REQUIRE(view.last_reload);
+    CHECK(view.last_reload->result != "ok");
+    const std::vector<pid_t> now = view.pids();
+    for (const pid_t pid : before)
+        CHECK(std::find(now.begin(), now.end(), pid) != now.end());
+    master.wait_until("no process of the refused generation",
+                      [&] { return children_of(master.pid()) == before; });
+    CHECK(count_fds_of(master.pid()) == fds);
+
+    master.write_config(troubled.config("", "third"));
+    CHECK(master.control("reload").ok);
+    CHECK(master.get() == "third");
+    master.finish();
+}
+
+}  // namespace
+
+TEST_CASE("a module whose check throws: its text is the finding") {
+    check_refused("in_check = \"throw\"\n", "trouble was asked for");
+}
+TEST_CASE("a config reader that is killed") {
+    check_refused("in_check = \"crash\"\n", "SIGKILL");
+}
+TEST_CASE("a config reader that exits without a word") {
+    check_refused("in_check = \"exit\"\n", "reader");
+}
+TEST_CASE("a config reader that hangs meets its deadline") {
+    check_refused("in_check = \"hang\"\n", "reader");
+}
+TEST_CASE("a config reader that sends garbage") {
+    check_refused("in_check = \"garbage\"\n", "reader");
+}
+TEST_CASE("a config reader that eats memory") {
+    if (!sanitizers) check_refused("in_check = \"memory\"\n", "");
+}
+TEST_CASE("a worker whose start throws: the reload says so") {
+    check_refused("in_start = \"throw\"\n", "trouble was asked for");
+}
+TEST_CASE("a worker that crashes at start") {
+    check_refused("in_start = \"crash\"\n", "SIGKILL");
+}
+TEST_CASE("a worker that exits at start") {
+    check_refused("in_start = \"exit\"\n", "main/");
+}
+TEST_CASE("a worker that hangs at start meets start_timeout") {
+    check_refused("in_start = \"hang\"\n", "main/");
+}
+TEST_CASE("a worker that sends garbage at start") {
+    check_refused("in_start = \"garbage\"\n", "main/");
+}
+
+TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {
+    TroubledMaster troubled;
+    MasterUnderTest& master = troubled.master;
+    const std::vector<pid_t> before = master.worker_pids();
+    StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+    client.send("garbage\n");
+    master.wait_until("a worker replaced",
+                      [&] { return master.status().serving(2) && master.worker_pids() != before; });
+    CHECK(master.get() == "first");
+    CHECK(master.status().generation == 1);
+    master.finish();
+}
+
+TEST_CASE("a worker that hangs while it serves is forced at a stop") {
+    TroubledMaster troubled;
+    MasterUnderTest& master = troubled.master;
+    StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+    client.send("hang\n");
+    master.finish(SIGINT);
+}
+
+TEST_CASE("a start with a module that fails ends with one clear line and leaves nothing") {
+    for (const char* trouble :
+         {"in_start = \"throw\"\n", "in_start = \"crash\"\n", "in_start = \"hang\"\n"}) {
+        const TestConfig config{
+            .modules = modules, .pool = pool, .rest = "\n[module.trouble]\n" + std::string(trouble)};
+        MasterUnderTest master(config, {.wait_ready = false, .program = DROVER_TROUBLE_PROGRAM});
+        CHECK(master.wait_exit() == Exit{1, 0});
+        CHECK(master.output().find("main/") != std::string::npos);
+        master.verify_clean({1, 0});
+    }
+    const TestConfig config{
+        .modules = modules, .pool = pool, .rest = "\n[module.trouble]\nin_check = \"throw\"\n"};
+    MasterUnderTest master(config, {.wait_ready = false, .program = DROVER_TROUBLE_PROGRAM});
+    master.wait_exit();
+    CHECK(master.output().find("trouble was asked for") != std::string::npos);
+    master.verify_clean({78, 0});
+}
+
+TEST_CASE("what the service manager gave the master does not reach its workers") {
+    TroubledMaster troubled;
+    StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+    client.send("env NOTIFY_SOCKET\n");
+    CHECK(client.read_until("ok\n") == "unsetok\n");
+    troubled.master.finish();
+}
+
+}  // namespace drover::test
