@@ -145,26 +145,31 @@ TEST_CASE("channel: a message never overtakes the queue, and a queue that drains
 }
 
 TEST_CASE("channel: too many descriptors in flight wait for the peer") {
-    // Only an unprivileged sender is limited (unix(7), ETOOMANYREFS).
+    // Only an unprivileged sender is limited, over all processes of its user (unix(7), ETOOMANYREFS): hence a
+    // user of our own where that can be had, and a limit that leaves room for what others have in flight.
     in_child([] {
-        if (::getuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setuid(65534) != 0)) return 1;
-        const rlimit limit{.rlim_cur = 64, .rlim_max = 64};
+        if (::getuid() == 0 &&
+            (::setgroups(0, nullptr) != 0 || ::setuid(static_cast<uid_t>(20'000 + ::getpid() % 40'000)) != 0))
+            return 1;
+        const rlimit limit{.rlim_cur = 200, .rlim_max = 200};
         if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+        constexpr std::size_t count = 215;
         EventLoop loop;
         auto [left_end, right_end] = Channel::make_pair();
         Side left(loop, std::move(left_end));
         const int fds[] = {2};
-        for (std::uint64_t i = 0; i < 100; ++i) {
+        const std::size_t before = count_open_fds();
+        for (std::uint64_t i = 0; i < count; ++i) {
             if (!left.channel->send(MessageType::image, GenerationMessage{.generation = i}, fds)) return 3;
         }
-        if (count_open_fds() < 20) return 4;  // nothing had to wait: the limit did not bite
+        if (count_open_fds() < before + 10) return 4;  // nothing had to wait: the limit did not bite
         if (left.channel->flush(30ms)) return 5;
         Side right(loop, std::move(right_end));
         std::vector<std::uint64_t> order;
         right.on_message = [&](Message& message) {
             order.push_back(message.as<GenerationMessage>().generation);
         };
-        if (!run_until(loop, [&] { return order.size() == 100; })) return 6;
+        if (!run_until(loop, [&] { return order.size() == count; })) return 6;
         if (!std::ranges::is_sorted(order)) return 7;
         return left.channel->open() ? 0 : 8;
     });
