@@ -38,6 +38,11 @@ void DeadlineWheel::link(DeadlineEntry& entry, std::uint32_t bucket_tick) noexce
     head = &entry;
 }
 
+std::chrono::milliseconds DeadlineWheel::remaining(const DeadlineEntry& entry) const noexcept {
+    return entry.deadline_tick_ <= now_tick_ ? std::chrono::milliseconds(0)
+                                             : tick * (entry.deadline_tick_ - now_tick_);
+}
+
 void DeadlineWheel::on_tick() {
     const auto present = static_cast<std::uint32_t>((loop_.now_ms() - started_ms_) / tick.count()) + 1;
     if (present > now_tick_) advance(present - now_tick_);

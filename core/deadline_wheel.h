@@ -47,6 +47,9 @@ class DeadlineWheel {
     // The entry stays in its bucket until the wheel comes by, so that setting it again costs nothing.
     void clear(DeadlineEntry& entry) noexcept { entry.deadline_tick_ = 0; }
 
+    // What is left of an entry's time; 0 when it has no deadline.
+    std::chrono::milliseconds remaining(const DeadlineEntry& entry) const noexcept;
+
     // For tests: as if `ticks` ticks had passed.
     void advance(std::uint32_t ticks);
 

@@ -17,6 +17,12 @@ constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2)
 constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
+constexpr MessageRule handover_peer_rule = fixed(sizeof(HandoverPeer), 1);
+constexpr MessageRule handover_ack_rule = fixed(sizeof(HandoverAck), 0);
+constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBatch),
+                                                   .max_size = max_message_payload,
+                                                   .min_fds = 1,
+                                                   .max_fds = max_message_fds};
 constexpr MessageRule text_rule = text(0, 0);
 constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
 
@@ -40,6 +46,15 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::ready:
         case MessageType::stopped_accepting:
             return &generation_rule;
+        case MessageType::handover_give:
+        case MessageType::handover_take:
+            return &handover_peer_rule;
+        case MessageType::handover_connections:
+            return &handover_connections_rule;
+        case MessageType::handover_ack:
+            return &handover_ack_rule;
+        case MessageType::handover_begin:
+        case MessageType::handover_part:
         case MessageType::failed:
         case MessageType::config_error:
         case MessageType::config_change:

@@ -25,6 +25,9 @@ enum class MessageType : std::uint16_t {
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
 
+    handover_give,  // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
+    handover_take,  // HandoverPeer, [socket]: take what the worker behind it gives
+
     // worker to master
     ready,              // GenerationMessage: modules have started
     failed,             // text: why it cannot start; the process then exits
@@ -34,6 +37,12 @@ enum class MessageType : std::uint16_t {
     config_error,   // text: one finding, "file:line:column: message"; any number
     config_change,  // text: one line of the difference from the running image; any number
     config_image,   // ConfigImageMessage, [sealed memfd]: success, the last message
+
+    // worker to worker, on a channel that the master made for the two
+    handover_begin,        // text: the giver's listeners, a line each
+    handover_part,         // bytes of a record that does not fit into one message
+    handover_connections,  // HandoverBatch and records, [sockets]
+    handover_ack,          // HandoverAck: the answer to each batch
 };
 
 struct MessageHeader {
@@ -70,6 +79,22 @@ struct ListenerMessage {
 struct ConfigImageMessage {
     std::uint32_t change = 0;  // conf/diff.h: Change
     std::uint32_t reserved = 0;
+};
+
+struct HandoverPeer {
+    std::uint64_t instance = 0;
+};
+
+// In front of the records of one handover_connections; worker/handover_format.h has the records.
+struct HandoverBatch {
+    std::uint64_t sequence = 0;  // from 1
+    std::uint32_t count = 0;     // records, each with one descriptor
+    std::uint32_t reserved = 0;
+};
+
+struct HandoverAck {
+    std::uint64_t sequence = 0;
+    std::uint8_t refused[32] = {};  // a bit for each record that was not taken
 };
 
 // What a receiver demands of a message before anything looks at it.

@@ -61,6 +61,22 @@ void Generation::retire(int signal) {
         pool->retire(signal);
 }
 
+void Generation::hand_over_to(const Generation& next) {
+    for (const auto& pool : pools_) {
+        if (const Pool* const successor = next.find_pool(pool->name())) pool->hand_over_to(*successor);
+    }
+}
+
+void Generation::hand_over_to(const Pool& successor, WorkerProcess& newcomer) {
+    if (Pool* const pool = find_pool(successor.name())) pool->hand_over_to(successor, newcomer);
+}
+
+Pool* Generation::find_pool(std::string_view name) const noexcept {
+    const auto found =
+        std::ranges::find_if(pools_, [name](const auto& pool) { return pool->name() == name; });
+    return found == pools_.end() ? nullptr : found->get();
+}
+
 bool Generation::any_accepting() const noexcept {
     return std::ranges::any_of(pools_, [](const auto& pool) { return pool->any_accepting(); });
 }

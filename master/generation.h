@@ -40,6 +40,11 @@ class Generation {
     // std::system_error before any gate is open.
     void serve();
     void retire(int signal);
+    // Its workers give their connections to those of the same pool in `next`.
+    void hand_over_to(const Generation& next);
+    // The same to one worker of it.
+    void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
+    Pool* find_pool(std::string_view name) const noexcept;
     bool any_accepting() const noexcept;
     bool empty() const noexcept;  // no process is left
     void kill_accepting();

@@ -136,8 +136,12 @@ std::vector<Generation*> Master::generations() const {
     return all;
 }
 
-void Master::on_worker_ready(Pool& pool, const WorkerProcess& worker) {
+void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
     log_.info(worker.name() + " is ready");
+    if (current_ != nullptr && current_->find_pool(pool.name()) == &pool) {
+        for (const auto& old : old_)
+            old->hand_over_to(pool, worker);
+    }
     if (next_ == nullptr) return;
     const auto& pools = next_->pools();
     const bool of_next = std::ranges::any_of(pools, [&](const auto& each) { return each.get() == &pool; });

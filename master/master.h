@@ -43,7 +43,7 @@ class Master : private PoolObserver {
     void on_quiet_deadline();
     void on_watchdog();
 
-    void on_worker_ready(Pool& pool, const WorkerProcess& worker) override;
+    void on_worker_ready(Pool& pool, WorkerProcess& worker) override;
     void on_start_failed(Pool& pool, const std::string& reason) override;
     void on_worker_quiet(Pool& pool) override;
     void on_status_changed() override;

@@ -194,6 +194,8 @@ void Master::switch_over() {
     log_.set_format(current_->settings().master.log_format);
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
+    for (const auto& old : old_)
+        old->hand_over_to(*current_);
     before->retire(SIGTERM);
     quiet_timer_.start_once(quiet_time);
     check_quiet();

@@ -105,6 +105,20 @@ void Pool::retire(int signal) {
     each_worker([signal](WorkerProcess& worker) { worker.drain(signal); });
 }
 
+void Pool::hand_over_to(const Pool& successor) {
+    for (const auto& slot : successor.slots_) {
+        if (slot->worker != nullptr && slot->worker->ready()) hand_over_to(successor, *slot->worker);
+    }
+}
+
+void Pool::hand_over_to(const Pool& successor, WorkerProcess& newcomer) {
+    each_worker([&](WorkerProcess& worker) {
+        if (worker.ready() && worker.identity().slot % successor.size() == newcomer.identity().slot) {
+            worker.hand_over_to(newcomer);
+        }
+    });
+}
+
 bool Pool::grow() {
     if (phase_ != Phase::serving || size() >= max_workers) return false;
     const unsigned number = size();

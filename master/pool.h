@@ -36,7 +36,7 @@ class Pool;
 class PoolObserver {
   public:
     virtual ~PoolObserver() = default;
-    virtual void on_worker_ready(Pool& pool, const WorkerProcess& worker) = 0;
+    virtual void on_worker_ready(Pool& pool, WorkerProcess& worker) = 0;
     // A gated pool lost a worker, or one was not ready in time.
     virtual void on_start_failed(Pool& pool, const std::string& reason) = 0;
     // A worker stopped accepting, or is gone.
@@ -71,6 +71,10 @@ class Pool : private WorkerObserver {
     void serve();
     // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
     void retire(int signal);
+    // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it has.
+    void hand_over_to(const Pool& successor);
+    // The same for those that `successor` is to take over from, after it took the place of one that died.
+    void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
     // One worker more, or one less (its socket goes with it). False at the bounds (1 and max_workers).
     bool grow();
     bool shrink();

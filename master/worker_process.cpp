@@ -78,6 +78,15 @@ void WorkerProcess::drain(int signal) {
     process_.signal(signal);
 }
 
+void WorkerProcess::hand_over_to(WorkerProcess& successor) {
+    if (channel_ == nullptr || successor.channel_ == nullptr) return;
+    const auto [give, take] = Channel::make_pair();
+    successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},
+                             std::array{take.get()});
+    channel_->send(MessageType::handover_give, HandoverPeer{successor.identity_.instance},
+                   std::array{give.get()});
+}
+
 void WorkerProcess::send_log_file(int fd) {
     if (channel_ != nullptr) channel_->send(MessageType::log_file, {}, std::array{fd});
 }

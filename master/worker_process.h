@@ -69,6 +69,8 @@ class WorkerProcess {
     // TERM or QUIT: the worker drains.
     void drain(int signal);
     void signal(int signal) const noexcept { process_.signal(signal); }
+    // Makes the two a channel on which this one gives its connections to `successor` when it drains.
+    void hand_over_to(WorkerProcess& successor);
     void send_log_file(int fd);
     // It has been reaped: hears what it said last.
     void on_exit();

@@ -1,6 +1,7 @@
 #include "worker/connection.h"
 
 #include "core/system_error.h"
+#include "worker/handover_giver.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -28,21 +29,17 @@ ssize_t send_some(int fd, std::string_view bytes) noexcept {
 
 }  // namespace
 
-struct Connection::Buffer {
-    std::string bytes;
-    std::size_t sent = 0;
-
-    std::string_view unsent() const noexcept { return std::string_view(bytes).substr(sent); }
-};
-
 Connection::Connection(Services& services, Accepted accepted)
     : services_(services),
       socket_(std::move(accepted.socket)),
-      listener_(static_cast<std::uint16_t>(accepted.listener)) {}
+      listener_(static_cast<std::uint16_t>(accepted.listener)) {
+    if (accepted.carried != nullptr) carry_on(*accepted.carried);
+}
 
 Connection::~Connection() = default;
 
 void Connection::start() {
+    if (adopted_) return services_.connections.add_adopted(*this);
     watch_.start(services_.loop, socket_.get(), Interest::read,
                  FdWatch::Handler::to<&Connection::on_ready>(this));
     services_.connections.add(*this);
@@ -62,6 +59,7 @@ void Connection::on_ready(Readiness readiness) {
         case State::lingering:
             discard_input();
             break;
+        case State::moving:
         case State::dead:
             break;
     }
@@ -99,6 +97,12 @@ void Connection::run_hook(Hook hook) noexcept {
     list.outbox_.clear();
     list.in_hook_ = outer;
     settle();
+}
+
+void Connection::drain() {
+    if (state_ != State::open || draining_) return;
+    draining_ = true;
+    run_hook([this] { on_drain(); });
 }
 
 void Connection::read_input() {
@@ -200,7 +204,8 @@ void Connection::send_waiting() {
 void Connection::settle() {
     if (state_ == State::flushing && output_ == nullptr && services_.connections.in_hook_ != this)
         finish_close();
-    if (state_ != State::dead) update_interest();
+    if (state_ != State::dead && state_ != State::moving) update_interest();
+    if (services_.connections.giver_ != nullptr) services_.connections.giver_->look_again();
 }
 
 void Connection::update_interest() {
@@ -249,66 +254,13 @@ void Connection::discard_input() {
 // Out of the loop first, then closed: a descriptor closed while another process holds it would haunt epoll.
 void Connection::retire() noexcept {
     if (state_ == State::dead) return;
+    HandoverGiver* const giver = services_.connections.giver_;
+    if (state_ == State::moving && giver != nullptr) giver->forget(*this);
     state_ = State::dead;
     watch_.stop();
     socket_.reset();
     clear_time_limit();
     services_.connections.bury(*this);
-}
-
-ConnectionList::ConnectionList(EventLoop& loop, ClosedHandler on_closed)
-    : on_closed_(on_closed),
-      delete_soon_(loop, Timer::Handler::to<&ConnectionList::delete_dead>(this)),
-      scratch_(new char[scratch_size]) {}
-
-ConnectionList::~ConnectionList() {
-    abort_all();
-}
-
-void ConnectionList::add(Connection& connection) noexcept {
-    connection.next_ = first_;
-    if (first_ != nullptr) first_->previous_ = &connection;
-    first_ = &connection;
-    ++size_;
-    active_.add(1);
-}
-
-void ConnectionList::remove(Connection& connection) noexcept {
-    if (walking_ == &connection) walking_ = connection.next_;
-    if (connection.next_ != nullptr) connection.next_->previous_ = connection.previous_;
-    (connection.previous_ != nullptr ? connection.previous_->next_ : first_) = connection.next_;
-    --size_;
-    active_.add(-1);
-}
-
-void ConnectionList::bury(Connection& connection) noexcept {
-    remove(connection);
-    connection.next_ = dead_;
-    dead_ = &connection;
-    if (!in_event_ && !delete_soon_.started()) delete_soon_.start_once(std::chrono::milliseconds(0));
-    if (on_closed_) on_closed_();
-}
-
-void ConnectionList::delete_dead() noexcept {
-    in_event_ = false;
-    while (dead_ != nullptr)
-        delete std::exchange(dead_, dead_->next_);
-}
-
-void ConnectionList::drain() {
-    draining_ = true;
-    walking_ = first_;
-    while (walking_ != nullptr) {
-        Connection& connection = *walking_;
-        walking_ = connection.next_;
-        if (connection.state_ == Connection::State::open) connection.run_hook([&] { connection.on_drain(); });
-    }
-}
-
-void ConnectionList::abort_all() noexcept {
-    while (first_ != nullptr)
-        first_->retire();
-    delete_dead();
 }
 
 }  // namespace drover

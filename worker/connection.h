@@ -1,16 +1,20 @@
-// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event
-// makes one read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no
-// buffer.
+// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event makes one
+// read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no buffer.
 //
-// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from
-// the loop, never inside one of its own hooks. It counts itself in drover_connections_active. It must not be
-// on the stack. Special states: closing (output is still leaving, or lingering for the peer's end; no hook is
-// called any more). Runs in: worker, on its one thread.
+// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from the loop,
+// never inside one of its own hooks. It counts itself in drover_connections_active. It must not be on the stack.
+//
+// Hand-over: a worker that leaves may give its connections to another. Each is asked by on_hand_over, outside of its other
+// hooks; one that answers `now` is not read or written any more and goes on over there with all that it had.
+//
+// Special states: closing (output is still leaving, or lingering for the peer's end; no hook is called any more), draining
+// (on_drain was called). Runs in: worker, on its one thread.
 #pragma once
 
 #include "core/deadline_wheel.h"
 #include "core/event_loop.h"
 #include "core/unique_fd.h"
+#include "worker/handover_format.h"
 #include "worker/module.h"
 #include "worker/services.h"
 
@@ -20,8 +24,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace drover {
+
+class HandoverGiver;
 
 class Connection : private DeadlineEntry {
   public:
@@ -51,12 +58,22 @@ class Connection : private DeadlineEntry {
                     // connection
         always,     // the peer may still be sending (an error reply in the middle of a request)
     };
+    // on_drain was called: this connection should end as soon as that loses nothing.
+    bool draining() const noexcept { return draining_; }
+
     // Sends what was written, then ends the connection without a reset: shuts down the sending side, discards
     // input until the peer's end or linger_time.
     void close(Linger linger = Linger::if_unread);
     // Ends it at once; unsent output and unread input are lost.
     void abort() noexcept;
     bool closing() const noexcept { return state_ != State::open; }
+
+    // What on_hand_over answers.
+    enum class Movable : std::uint8_t {
+        now,  // `state` says all that the module's adopt must know; nothing may be written until it stays after all
+        later,  // busy: asked again after its next event
+        never,  // drains
+    };
 
     // A time limit, from now; on_time_limit is called when it passes. One per connection: setting moves it.
     void set_time_limit(std::chrono::milliseconds limit) noexcept { services_.deadlines.set(*this, limit); }
@@ -83,6 +100,7 @@ class Connection : private DeadlineEntry {
     virtual void on_sent() {}
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
+    virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }
     // The worker drains: end as soon as that loses nothing. Default: nothing (the drain timeout ends it).
     virtual void on_drain() {}
 
@@ -91,10 +109,26 @@ class Connection : private DeadlineEntry {
     template <class T, class... Args>
     friend T& open_connection(Services& services, Accepted accepted, Args&&... args);
 
-    enum class State : std::uint8_t { open, flushing, lingering, dead };
-    struct Buffer;  // bytes that wait, with an offset
+    friend class HandoverGiver;
+    enum class State : std::uint8_t { open, flushing, lingering, moving, dead };
+    struct Buffer {
+        std::string bytes;
+        std::size_t sent = 0;
+
+        std::string_view unsent() const noexcept { return std::string_view(bytes).substr(sent); }
+    };
 
     void start();
+    // connection_handover.cpp. The giver's side: begin_moving stops reading and says what there is; undone by stay(), ended
+    // by moved().
+    bool begin_moving(CarriedConnection& carried);
+    void stay();
+    void moved() noexcept { retire(); }
+    // The receiver's side: reading begins when the acknowledgement is under way.
+    void carry_on(const CarriedConnection& carried);
+    void begin_adopted();
+    void drain();
+
     void on_ready(Readiness readiness);
     void on_deadline() final;
     template <class Hook>
@@ -117,8 +151,12 @@ class Connection : private DeadlineEntry {
     UniqueFd socket_;
     std::uint16_t listener_;
     State state_ = State::open;
+    State resume_state_ = State::open;  // while moving
     Linger linger_ = Linger::if_unread;
+    bool adopted_ = false;
+    bool draining_ = false;
     bool end_of_input_ = false;
+    std::uint32_t moving_limit_ms_ = 0;   // what was left of the time limit when it began to move; 0: none
     std::unique_ptr<std::string> input_;  // kept; null when there is none
     std::unique_ptr<Buffer> output_;      // waits for the socket; null when there is none
 };
@@ -139,6 +177,16 @@ class ConnectionList {
     // Ends every one at once. Not from within a hook.
     void abort_all() noexcept;
 
+    // Who is told when a connection may have become movable, or is gone; null: nobody.
+    void set_giver(HandoverGiver* giver) noexcept { giver_ = giver; }
+    // Walks over all connections, for a giver.
+    void begin_offering() noexcept { offering_ = first_; }
+    Connection* next_to_offer() noexcept;
+    void offer_again(Connection& connection) noexcept { offering_ = &connection; }
+    // Connections that were taken over since the last call: reading begins, or they are let go without a word.
+    std::size_t begin_adopted();
+    void drop_adopted() noexcept;
+
     void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
     // What one read can take.
     static constexpr std::size_t scratch_size = 64 * 1024;
@@ -146,13 +194,17 @@ class ConnectionList {
   private:
     friend class Connection;
     void add(Connection& connection) noexcept;
+    void add_adopted(Connection& connection);
     void remove(Connection& connection) noexcept;
     void bury(Connection& connection) noexcept;
     void delete_dead() noexcept;
 
     Connection* first_ = nullptr;
-    Connection* dead_ = nullptr;     // closed, deleted from the loop
-    Connection* walking_ = nullptr;  // next one of drain(), kept right when connections go meanwhile
+    Connection* dead_ = nullptr;        // closed, deleted from the loop
+    Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
+    Connection* offering_ = nullptr;    // next one of next_to_offer()
+    std::vector<Connection*> adopted_;  // not begun yet
+    HandoverGiver* giver_ = nullptr;
     Connection* in_hook_ = nullptr;  // whose output outbox_ is
     std::size_t size_ = 0;
     bool draining_ = false;

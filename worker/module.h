@@ -1,23 +1,21 @@
-// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the
-// listeners whose configuration names it give it their connections.
+// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the listeners
+// whose configuration names it give it their connections.
 //
 // One object of each module lives in each process that needs it. The hooks, in the order of their calls:
 //
-//   hook        runs in                  alive                            may fail by throwing
-//   options     reader, command line     nothing but the object           no
-//   counters    reader                   nothing but the object           no
-//   check       reader, as `user`        the checked options              yes: the exception's text is a
-//   finding start       worker, before Ready     Services, options, modules       yes: the worker exits; a
-//   reload is refused
-//                                        listed before this one
-//   connection  worker, serving          all that start made              yes: that connection is closed and
-//   counted drain       worker, once             the same; no new connection      no (an exception ends the
-//   worker)
-//                                        comes afterwards
-//   stop        worker, last             Services; connections are gone   noexcept
+//   hook        runs in               alive                         may fail by throwing
+//   options     reader, command line  nothing but the object        no
+//   counters    reader                nothing but the object        no
+//   check       reader, as `user`     the checked options           yes: the text is a finding
+//   start       worker, before Ready  Services, options, modules    yes: the worker exits, a reload is
+//                                     listed before this one        refused
+//   connection  worker, serving       all that start made           yes: that connection is closed, counted
+//   adopt       worker                the same                      yes: it stays with the worker that gave it
+//   drain       worker, once          the same; no new connection   no: an exception ends the worker
+//                                     comes afterwards
+//   stop        worker, last          Services; no connection       noexcept
 //
-// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and
-// stop in reverse.
+// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and stop in reverse.
 #pragma once
 
 #include "conf/image.h"
@@ -27,15 +25,20 @@
 #include "worker/services.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
 namespace drover {
 
+struct CarriedConnection;
+
 // A connection that the worker has accepted: non-blocking, close-on-exec.
 struct Accepted {
     UniqueFd socket;
     unsigned listener = 0;  // index into Services::pool.listen
+    const CarriedConnection* carried =
+        nullptr;  // what it brings from the worker that gave it; null: it is new
 };
 
 class Module {
@@ -52,11 +55,17 @@ class Module {
     virtual void start(Services& services, const ImageNode& options) = 0;
     virtual void connection(Accepted accepted) = 0;
     // Finish what is under way. The connections are told by Connection::on_drain.
+    // A connection that another worker gave, with the state that its on_hand_over wrote (the same module's, perhaps an older
+    // build's). Make it with open_connection as ever. Default: throws, and the connection stays where it was.
+    virtual void adopt(Accepted accepted, std::string_view state);
     virtual void drain() {}
     virtual void stop() noexcept {}
 };
 
 inline void Module::check(const ImageNode&, Complaints&) const {}
+inline void Module::adopt(Accepted, std::string_view) {
+    throw std::logic_error("the module does not take connections over");
+}
 
 // How a program lists its modules: explicitly, in start order.
 using ModuleFactory = std::unique_ptr<Module> (*)();

@@ -3,6 +3,7 @@
 #include "core/process.h"
 #include "worker/privileges.h"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstring>
@@ -78,6 +79,10 @@ void Worker::on_message(Message& message) {
             return start();
         case MessageType::serve:
             return serve();
+        case MessageType::handover_give:
+            return take_successor(message);
+        case MessageType::handover_take:
+            return take_predecessor(message);
         default:
             throw std::runtime_error("the master sent a message that is not for workers");
     }
@@ -98,6 +103,8 @@ void Worker::on_lifeline(Readiness) {
 }
 
 void Worker::on_signal(int signal) {
+    // What the signal is about may still wait in the channel: a successor to give the connections to.
+    if (channel_ != nullptr) channel_->receive_pending();
     if (signal == SIGTERM) drain(true);
     if (signal == SIGQUIT) drain(false);
     if (signal == SIGINT) leave(ExitCode::ok);
@@ -220,7 +227,7 @@ void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return leave(ExitCode::ok);
     const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
     if (limited) drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
-    if (!first) return;
+    if (!first) return connections_.drain();  // asked again: hand over no more
     for (const auto& acceptor : acceptors_)
         acceptor->finish();
     if (channel_ != nullptr) {
@@ -228,8 +235,48 @@ void Worker::drain(bool limited) {
     }
     send_report();
     modules_->drain();
-    connections_.drain();
+    if (giver_ != nullptr) {
+        giver_->start();
+    } else {
+        connections_.drain();
+    }
     leave_when_done();
+}
+
+std::string Worker::listener_name(const ListenSettings& listen) {
+    return listen.address.text() + " " + std::string(listen.module);
+}
+
+void Worker::take_successor(Message& message) {
+    if (giver_ == nullptr) {
+        std::vector<std::string> names;
+        for (const ListenSettings& listen : assignment_.pool->listen)
+            names.push_back(listener_name(listen));
+        giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
+    }
+    giver_->add_receiver(std::move(message.fds[0]));
+    if (state_ == WorkerState::draining && !connections_.draining() && !giver_->started()) giver_->start();
+}
+
+void Worker::take_predecessor(Message& message) {
+    std::erase_if(predecessors_, [](const auto& predecessor) { return predecessor->ended(); });
+    predecessors_.push_back(std::make_unique<HandoverReceiver>(
+        loop_, connections_, std::move(message.fds[0]),
+        [this](std::string_view name) { return find_target(name); },
+        HandoverReceiver::EndHandler::to<&Worker::on_predecessor_end>(this)));
+}
+
+// A listener that this worker does not have any more may still have a module here that serves its connections.
+HandoverReceiver::Target Worker::find_target(std::string_view name) const {
+    const std::vector<ListenSettings>& listen = assignment_.pool->listen;
+    for (unsigned i = 0; i < listen.size(); ++i) {
+        if (listener_name(listen[i]) == name) return {listener_modules_[i], i};
+    }
+    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0};
+}
+
+void Worker::on_predecessor_end() {
+    if (state_ == WorkerState::draining) leave_when_done();
 }
 
 void Worker::on_drain_timeout() {
@@ -238,7 +285,9 @@ void Worker::on_drain_timeout() {
 }
 
 void Worker::leave_when_done() {
-    if (connections_.size() == 0) leave(ExitCode::ok);
+    const bool awaits_more =
+        std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
+    if (connections_.size() == 0 && !awaits_more) leave(ExitCode::ok);
 }
 
 // Takes effect when the callback that is running has returned: it may be one of a connection.

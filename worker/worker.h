@@ -18,6 +18,8 @@
 #include "core/status_page.h"
 #include "worker/acceptor.h"
 #include "worker/connection.h"
+#include "worker/handover_giver.h"
+#include "worker/handover_receiver.h"
 #include "worker/load_meter.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
@@ -83,6 +85,11 @@ class Worker {
     void take_counters(Message& message);
     void take_image(Message& message);
     void take_listener(Message& message);
+    void take_successor(Message& message);
+    void take_predecessor(Message& message);
+    HandoverReceiver::Target find_target(std::string_view listener_name) const;
+    static std::string listener_name(const ListenSettings& listen);
+    void on_predecessor_end();
     void start();
     void start_modules();
     void serve();
@@ -105,6 +112,8 @@ class Worker {
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
     std::vector<Module*> listener_modules_;
+    std::unique_ptr<HandoverGiver> giver_;                         // when this worker has successors
+    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
     std::unique_ptr<LoadMeter> load_;
     FdWatch lifeline_watch_;
     Timer report_timer_;

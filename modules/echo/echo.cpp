@@ -22,6 +22,8 @@ class EchoConnection final : public Connection {
         return input.size();
     }
 
+    Movable on_hand_over(std::string&) override { return Movable::now; }
+
     Counter bytes_;
     std::chrono::milliseconds idle_timeout_;
 };
@@ -49,6 +51,10 @@ void EchoModule::start(Services& services, const ImageNode& options) {
 void EchoModule::connection(Accepted accepted) {
     open_connection<EchoConnection>(*services_, std::move(accepted), bytes_,
                                     std::chrono::milliseconds(options_.idle_timeout_ms));
+}
+
+void EchoModule::adopt(Accepted accepted, std::string_view) {
+    connection(std::move(accepted));
 }
 
 }  // namespace drover

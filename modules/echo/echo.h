@@ -18,6 +18,7 @@ class EchoModule final : public Module {
     std::vector<CounterDeclaration> counters() const override;
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
+    void adopt(Accepted accepted, std::string_view state) override;
 
   private:
     Services* services_ = nullptr;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 
 #include <sys/socket.h>
 
@@ -93,7 +94,7 @@ HttpConnection::Answer HttpConnection::choose_answer(const RequestHead& head) co
 // A worker that drains closes with the last reply for which a request is here: one that is here already gets
 // its own.
 void HttpConnection::send_answer(const Answer& answer, bool more_follows) {
-    const bool keep = answer.keep_alive && (more_follows || !services().connections.draining());
+    const bool keep = answer.keep_alive && (more_follows || !draining());
     const Persistence kept = answer.minor_version > 0 ? Persistence::keep : Persistence::keep_said;
     const Persistence persistence = keep ? kept : Persistence::close;
     server_.date.refresh();
@@ -142,13 +143,12 @@ void HttpConnection::refuse(unsigned status, bool head_only) {
 
 std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexcept {
     const HttpOptions& options = server_.options;
-    const bool draining = services().connections.draining();
     const std::chrono::milliseconds header_timeout(options.header_timeout_ms);
     switch (phase) {
         case Phase::first:
-            return draining ? std::min(drain_first, header_timeout) : header_timeout;
+            return draining() ? std::min(drain_first, header_timeout) : header_timeout;
         case Phase::idle:
-            return std::chrono::milliseconds(draining ? options.drain_idle_ms : options.idle_timeout_ms);
+            return std::chrono::milliseconds(draining() ? options.drain_idle_ms : options.idle_timeout_ms);
         case Phase::head:
             return header_timeout;
         case Phase::body:
@@ -186,6 +186,21 @@ void HttpConnection::end_phase() {
 
 void HttpConnection::on_sent() {
     start_phase(phase_);
+}
+
+// A request whose body is still coming ends here first: it knows this worker's routes.
+Connection::Movable HttpConnection::on_hand_over(std::string& state) {
+    if (body_ != nullptr) return Movable::later;
+    state = {carried_version, static_cast<char>(phase_)};
+    return Movable::now;
+}
+
+// A head of which a part has come is scanned again from its beginning.
+HttpConnection::Phase HttpConnection::carried_phase(std::string_view state) {
+    const bool known = state.size() == 2 && state[0] == carried_version && state[1] >= 0 &&
+                       state[1] <= static_cast<char>(Phase::head);
+    if (!known) throw std::runtime_error("http: unknown state of a connection");
+    return static_cast<Phase>(state[1]);
 }
 
 void HttpConnection::on_drain() {

@@ -17,12 +17,6 @@ namespace drover::http {
 
 class HttpConnection final : public Connection {
   public:
-    HttpConnection(Services& services, Accepted accepted, HttpServer& server);
-
-    // A client that has connected and asked for nothing yet is given this long by a worker that drains.
-    static constexpr std::chrono::milliseconds drain_first{5000};
-
-  private:
     enum class Phase : std::uint8_t {
         first,  // nothing has come yet
         idle,   // between two requests
@@ -30,6 +24,16 @@ class HttpConnection final : public Connection {
         body,
     };
 
+    HttpConnection(Services& services, Accepted accepted, HttpServer& server);
+
+    // A client that has connected and asked for nothing yet is given this long by a worker that drains.
+    static constexpr std::chrono::milliseconds drain_first{5000};
+
+    // What on_hand_over of another worker said. Throws std::runtime_error for what it cannot have said.
+    static Phase carried_phase(std::string_view state);
+    void carry_on(Phase phase) noexcept { start_phase(phase); }
+
+  private:
     // How a request whose body is still coming will be answered.
     struct Answer {
         Route* route = nullptr;
@@ -46,6 +50,7 @@ class HttpConnection final : public Connection {
     std::size_t on_input(std::string_view input) override;
     void on_sent() override;
     void on_time_limit() override;
+    Movable on_hand_over(std::string& state) override;
     void on_drain() override;
 
     std::size_t read_head(std::string_view input);
@@ -61,6 +66,8 @@ class HttpConnection final : public Connection {
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
     void end_phase();
     bool has_unread_input() const noexcept;
+
+    static constexpr char carried_version = 1;
 
     HttpServer& server_;
     std::unique_ptr<Body> body_;

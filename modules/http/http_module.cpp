@@ -18,4 +18,9 @@ void HttpModule::connection(Accepted accepted) {
     open_connection<HttpConnection>(server_->services, std::move(accepted), *server_);
 }
 
+void HttpModule::adopt(Accepted accepted, std::string_view state) {
+    const HttpConnection::Phase phase = HttpConnection::carried_phase(state);
+    open_connection<HttpConnection>(server_->services, std::move(accepted), *server_).carry_on(phase);
+}
+
 }  // namespace drover::http

@@ -18,6 +18,7 @@ class HttpModule final : public Module {
 
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
+    void adopt(Accepted accepted, std::string_view state) override;
     void stop() noexcept override { server_.reset(); }
 
   private:

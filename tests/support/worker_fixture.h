@@ -105,6 +105,7 @@ class WorkerFixture {
     }
 
     Services& services() { return services_; }
+    Module* module() { return modules_.find(module_name_); }
     std::size_t connection_count() const { return connections_.size(); }
     std::uint64_t count(std::string_view counter) const { return counters_.counter(counter).value(); }
 

@@ -20,6 +20,9 @@ struct Script {
     std::function<void(ScriptedConnection&)> end_of_input;
     std::function<void(ScriptedConnection&)> time_limit;
     std::function<void(ScriptedConnection&)> drain = [](ScriptedConnection&) {};
+    std::function<Connection::Movable(ScriptedConnection&, std::string&)> hand_over;
+    bool refuse = false;  // to adopt
+    int refused = 0;
     ScriptedConnection* last = nullptr;  // the newest connection
     int destroyed = 0;
 };
@@ -33,6 +36,10 @@ class ScriptedConnection final : public Connection {
     ~ScriptedConnection() override { ++script_.destroyed; }
 
     using Connection::output_waits;
+    using Move = Connection::Movable;
+
+    const std::string& state() const { return state_; }
+    void set_state(std::string_view state) { state_ = state; }
 
   private:
     std::size_t on_input(std::string_view input) override { return script_.input(*this, input); }
@@ -43,9 +50,13 @@ class ScriptedConnection final : public Connection {
     void on_time_limit() override {
         script_.time_limit ? script_.time_limit(*this) : Connection::on_time_limit();
     }
+    Movable on_hand_over(std::string& state) override {
+        return script_.hand_over ? script_.hand_over(*this, state) : Movable::never;
+    }
     void on_drain() override { script_.drain(*this); }
 
     Script& script_;
+    std::string state_;
 };
 
 class ScriptedModule final : public Module {
@@ -60,6 +71,14 @@ class ScriptedModule final : public Module {
     void start(Services& services, const ImageNode&) override { services_ = &services; }
     void connection(Accepted accepted) override {
         open_connection<ScriptedConnection>(*services_, std::move(accepted), *script);
+    }
+
+    void adopt(Accepted accepted, std::string_view state) override {
+        if (script->refuse) {
+            ++script->refused;
+            throw std::runtime_error("refused");
+        }
+        open_connection<ScriptedConnection>(*services_, std::move(accepted), *script).set_state(state);
     }
 
   private:

@@ -1,0 +1,232 @@
+#include "tests/worker/scripted_module.h"
+#include "worker/handover_giver.h"
+#include "worker/handover_receiver.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+// Two workers' insides and the channel between them, in one thread.
+struct TwoWorkers {
+    explicit TwoWorkers(Script& script) : old_worker(script), new_worker(script) {}
+
+    void begin() {
+        auto [give, take] = Channel::make_pair();
+        giver = std::make_unique<HandoverGiver>(old_worker.services().loop, old_worker.services().connections,
+                                                std::vector<std::string>{"127.0.0.1:0 scripted"});
+        giver->add_receiver(std::move(give));
+        receiver = std::make_unique<HandoverReceiver>(
+            new_worker.services().loop, new_worker.services().connections, std::move(take),
+            [this](std::string_view name) {
+                return HandoverReceiver::Target{name.ends_with("scripted") ? new_worker.module() : nullptr,
+                                                0};
+            },
+            HandoverReceiver::EndHandler());
+        giver->start();
+    }
+    template <class Predicate>
+    bool run_until(Predicate done) {
+        return old_worker.run_until([&] {
+            new_worker.services().loop.run_once(std::chrono::milliseconds(0));
+            return done();
+        });
+    }
+    bool moved(std::size_t count) {
+        return run_until(
+            [&] { return old_worker.connection_count() == 0 && new_worker.connection_count() == count; });
+    }
+
+    ScriptedWorker old_worker;
+    ScriptedWorker new_worker;
+    std::unique_ptr<HandoverGiver> giver;
+    std::unique_ptr<HandoverReceiver> receiver;
+};
+
+// Fills the socket with x; returns how many.
+std::size_t write_until_it_waits(ScriptedConnection& connection) {
+    std::size_t written = 0;
+    for (; !connection.output_waits(); written += 100'000)
+        connection.write(std::string(100'000, 'x'));
+    return written;
+}
+
+}  // namespace
+
+TEST_CASE("idle connections move, and go on with the same sockets") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string& state) {
+        state = "remember";
+        return ScriptedConnection::Move::now;
+    };
+    script.input = [](ScriptedConnection& connection, std::string_view bytes) {
+        connection.write(connection.state() + ":" + std::string(bytes));
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    std::vector<FixtureClient> clients;
+    for (int i = 0; i < 600; ++i)
+        clients.emplace_back(workers.old_worker);
+    workers.begin();
+    REQUIRE(workers.moved(clients.size()));
+    for (FixtureClient& client : clients)
+        REQUIRE(client.send("hi"));
+    for (FixtureClient& client : clients) {
+        REQUIRE(workers.run_until([&] {
+            client.read();
+            return client.received() == "remember:hi";
+        }));
+        CHECK_FALSE(client.ended());
+    }
+    CHECK(workers.giver->given() == 600);
+    CHECK(workers.receiver->taken() == 600);
+}
+
+TEST_CASE("kept input, unsent output and bytes under way arrive once, in order") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    script.input = [&](ScriptedConnection& connection, std::string_view bytes) -> std::size_t {
+        if (bytes.find('\n') == bytes.npos) return 0;
+        connection.write("got " + std::string(bytes.substr(0, bytes.size() - 1)));
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    FixtureClient half(workers.old_worker);
+    REQUIRE(half.send("first half, "));
+    workers.old_worker.settle();
+    FixtureClient slow(workers.old_worker);
+    ScriptedConnection* const writer = script.last;
+    const std::size_t xs = write_until_it_waits(*writer);
+    writer->write(std::string(300'000, 'y'));
+    workers.begin();
+    REQUIRE(half.send("second half\n"));
+    REQUIRE(workers.run_until([&] {
+        half.read();
+        return half.received() == "got first half, second half";
+    }));
+    REQUIRE(workers.run_until([&] {
+        slow.read();
+        return slow.received().size() == xs + 300'000;
+    }));
+    CHECK(slow.received().find('y') == xs);
+    CHECK(slow.received().find('x', xs) == std::string::npos);
+    CHECK(workers.moved(2));
+}
+
+TEST_CASE("unsent output of several messages moves in parts") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    TwoWorkers workers(script);
+    FixtureClient slow(workers.old_worker);
+    ScriptedConnection* const writer = script.last;
+    const std::size_t written = write_until_it_waits(*writer) + 300'000;
+    writer->write(std::string(300'000, 'x'));
+    workers.begin();
+    REQUIRE(workers.moved(1));
+    REQUIRE(workers.run_until([&] {
+        slow.read();
+        return slow.received().size() == written;
+    }));
+    CHECK(slow.received().find_first_not_of('x') == std::string::npos);
+}
+
+TEST_CASE("a busy connection moves after the event that makes it idle; one that cannot move drains") {
+    Script script;
+    bool busy = true;
+    script.hand_over = [&](ScriptedConnection& connection, std::string&) {
+        if (connection.state() == "never") return ScriptedConnection::Move::never;
+        return busy ? ScriptedConnection::Move::later : ScriptedConnection::Move::now;
+    };
+    int drained = 0;
+    script.drain = [&](ScriptedConnection& connection) {
+        ++drained;
+        connection.close();
+    };
+    script.input = [&](ScriptedConnection&, std::string_view bytes) {
+        busy = false;
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    FixtureClient client(workers.old_worker);
+    FixtureClient never(workers.old_worker);
+    script.last->set_state("never");
+    workers.begin();
+    REQUIRE(workers.run_until([&] { return drained == 1 && workers.old_worker.connection_count() == 1; }));
+    CHECK(workers.new_worker.connection_count() == 0);
+    REQUIRE(client.send("done"));
+    CHECK(workers.moved(1));
+}
+
+TEST_CASE("what a receiver refuses, or had not acknowledged when it was lost, is served on") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    script.input = [](ScriptedConnection& connection, std::string_view bytes) {
+        connection.write(bytes);
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    std::vector<FixtureClient> clients;
+    for (int i = 0; i < 300; ++i)
+        clients.emplace_back(workers.old_worker);
+    SUBCASE("refused") {
+        script.refuse = true;
+        workers.begin();
+        REQUIRE(workers.run_until([&] { return script.refused == 300; }));
+    }
+    SUBCASE("lost before it read anything") {
+        auto [give, take] = Channel::make_pair();
+        workers.begin();
+        workers.receiver.reset();
+        workers.old_worker.settle();
+    }
+    for (FixtureClient& client : clients) {
+        REQUIRE(client.send("still here"));
+        REQUIRE(workers.run_until([&] {
+            client.read();
+            return client.received() == "still here";
+        }));
+    }
+    CHECK(workers.old_worker.connection_count() == 300);
+    CHECK(workers.new_worker.connection_count() == 0);
+}
+
+TEST_CASE("the next receiver takes what the lost one had not") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    TwoWorkers workers(script);
+    std::vector<FixtureClient> clients;
+    for (int i = 0; i < 300; ++i)
+        clients.emplace_back(workers.old_worker);
+    workers.begin();
+    workers.receiver.reset();
+    workers.old_worker.settle();
+    CHECK(workers.old_worker.connection_count() == 300);
+    auto [give, take] = Channel::make_pair();
+    workers.receiver = std::make_unique<HandoverReceiver>(
+        workers.new_worker.services().loop, workers.new_worker.services().connections, std::move(take),
+        [&](std::string_view) {
+            return HandoverReceiver::Target{workers.new_worker.module(), 0};
+        },
+        HandoverReceiver::EndHandler());
+    workers.giver->add_receiver(std::move(give));
+    CHECK(workers.moved(300));
+}
+
+TEST_CASE("a connection that ends while it moves is forgotten") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    TwoWorkers workers(script);
+    FixtureClient client(workers.old_worker);
+    ScriptedConnection* const connection = script.last;
+    workers.begin();
+    connection->abort();
+    workers.old_worker.settle();
+    CHECK(workers.run_until([&] { return workers.new_worker.connection_count() == 1; }));
+    CHECK(workers.old_worker.connection_count() == 0);
+}

@@ -1,0 +1,86 @@
+#include "worker/connection.h"
+
+#include <utility>
+
+namespace drover {
+
+ConnectionList::ConnectionList(EventLoop& loop, ClosedHandler on_closed)
+    : on_closed_(on_closed),
+      delete_soon_(loop, Timer::Handler::to<&ConnectionList::delete_dead>(this)),
+      scratch_(new char[scratch_size]) {}
+
+ConnectionList::~ConnectionList() {
+    abort_all();
+}
+
+void ConnectionList::add(Connection& connection) noexcept {
+    connection.next_ = first_;
+    if (first_ != nullptr) first_->previous_ = &connection;
+    first_ = &connection;
+    ++size_;
+    active_.add(1);
+}
+
+void ConnectionList::remove(Connection& connection) noexcept {
+    if (walking_ == &connection) walking_ = connection.next_;
+    if (offering_ == &connection) offering_ = connection.next_;
+    if (connection.next_ != nullptr) connection.next_->previous_ = connection.previous_;
+    (connection.previous_ != nullptr ? connection.previous_->next_ : first_) = connection.next_;
+    --size_;
+    active_.add(-1);
+}
+
+void ConnectionList::bury(Connection& connection) noexcept {
+    remove(connection);
+    connection.next_ = dead_;
+    dead_ = &connection;
+    if (!in_event_ && !delete_soon_.started()) delete_soon_.start_once(std::chrono::milliseconds(0));
+    if (on_closed_) on_closed_();
+}
+
+void ConnectionList::delete_dead() noexcept {
+    in_event_ = false;
+    while (dead_ != nullptr)
+        delete std::exchange(dead_, dead_->next_);
+}
+
+void ConnectionList::drain() {
+    draining_ = true;
+    walking_ = first_;
+    while (walking_ != nullptr) {
+        Connection& connection = *walking_;
+        walking_ = connection.next_;
+        connection.drain();
+    }
+}
+
+Connection* ConnectionList::next_to_offer() noexcept {
+    return offering_ == nullptr ? nullptr : std::exchange(offering_, offering_->next_);
+}
+
+void ConnectionList::add_adopted(Connection& connection) {
+    adopted_.push_back(&connection);
+    add(connection);
+}
+
+std::size_t ConnectionList::begin_adopted() {
+    const std::vector<Connection*> adopted = std::exchange(adopted_, {});
+    for (Connection* const connection : adopted) {
+        connection->begin_adopted();
+        if (draining_) connection->drain();
+    }
+    return adopted.size();
+}
+
+void ConnectionList::drop_adopted() noexcept {
+    for (Connection* const connection : std::exchange(adopted_, {}))
+        connection->retire();
+}
+
+void ConnectionList::abort_all() noexcept {
+    while (first_ != nullptr)
+        first_->retire();
+    delete_dead();
+}
+
+}  // namespace drover

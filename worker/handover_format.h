@@ -1,0 +1,41 @@
+// How connections travel from one worker to another: the bytes of one handed connection, and back. Trusts nothing that
+// it reads; knows no socket and no module. A batch is HandoverBatch followed by records; a record that does not fit into
+// one message travels ahead in handover_part messages. Runs in: worker (both sides of a hand-over).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace drover {
+
+// What the bytes on the socket are wrapped in. Others (TLS in user space, kTLS) will bring state of their own.
+enum class Transport : std::uint8_t { plain = 0 };
+
+// What a connection carries beside its socket.
+struct CarriedConnection {
+    enum class Stage : std::uint8_t { open = 0, flushing, lingering };
+    static constexpr std::uint32_t no_time_limit = 0xffffffff;
+
+    Transport transport = Transport::plain;
+    Stage stage = Stage::open;
+    bool end_of_input = false;                    // the peer has ended its side
+    bool linger_always = false;                   // how a connection that is closing ends
+    std::uint16_t listener = 0;                   // index into the giver's table of listeners
+    std::uint32_t time_limit_ms = no_time_limit;  // what is left of it
+    std::string unsent;                           // output that has not left
+    std::string input;                            // received and not consumed
+    std::string module_state;                     // what the module said of it
+};
+
+// All three texts together; a connection with more is not movable.
+inline constexpr std::size_t max_carried_bytes = 1024 * 1024;
+
+void append_record(std::string& to, const CarriedConnection& connection);
+
+// Takes one record off the front of `bytes`; none when they are not a whole, valid record.
+std::optional<CarriedConnection> take_record(std::string_view& bytes);
+
+}  // namespace drover

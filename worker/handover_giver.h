@@ -1,0 +1,82 @@
+// HandoverGiver gives the connections of a worker that leaves to others: over a channel to each receiver, many connections a
+// message, no more messages unacknowledged than the kernel lets descriptors be under way. A connection that was sent is not
+// read any more; on the acknowledgement its copy here is closed; what was not acknowledged when a receiver is lost, or was
+// refused, is served on by this worker. Owned by the worker. Runs in: a worker that drains.
+#pragma once
+
+#include "core/channel.h"
+#include "core/event_loop.h"
+#include "worker/handover_format.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+class Connection;
+class ConnectionList;
+
+class HandoverGiver {
+  public:
+    // Messages a receiver has not acknowledged, each of up to max_message_fds descriptors; the kernel refuses more descriptors under
+    // way than RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
+    static constexpr std::size_t window = 3;
+
+    // `listeners` names this worker's listeners ("127.0.0.1:80 http"), for receivers that number theirs otherwise.
+    HandoverGiver(EventLoop& loop, ConnectionList& connections, std::vector<std::string> listeners);
+    ~HandoverGiver();
+    HandoverGiver(const HandoverGiver&) = delete;
+    HandoverGiver& operator=(const HandoverGiver&) = delete;
+
+    // One more receiver; connections are spread evenly over all.
+    void add_receiver(UniqueFd socket);
+    // Begins to offer connections; before that receivers are only collected.
+    void start();
+    bool started() const noexcept { return started_; }
+
+    // Connections may have become movable: they are offered soon.
+    void look_again();
+    // A connection that is being given is gone.
+    void forget(const Connection& connection) noexcept;
+    std::uint64_t given() const noexcept { return given_; }
+
+  private:
+    struct Batch {
+        std::uint64_t sequence = 0;
+        std::vector<Connection*> connections;  // null: forgotten
+    };
+    struct Receiver {
+        Receiver(HandoverGiver& owner, EventLoop& loop, UniqueFd socket);
+        void on_message(Message& message);
+        void on_closed(std::string_view reason);
+
+        HandoverGiver& giver;
+        Channel channel;
+        std::deque<Batch> unacknowledged;
+        bool lost = false;
+    };
+    struct Draft;  // a batch being filled
+
+    void pump();
+    Receiver* next_receiver() noexcept;
+    bool fill(Draft& draft);
+    void send(Receiver& receiver, Draft& draft);
+    void acknowledge(Receiver& receiver, const HandoverAck& ack);
+    void take_back(Receiver& receiver);
+
+    ConnectionList& connections_;
+    EventLoop& loop_;
+    std::string listener_names_;
+    std::vector<std::unique_ptr<Receiver>> receivers_;
+    std::size_t turn_ = 0;
+    Timer pump_timer_;
+    bool started_ = false;
+    std::uint64_t sequence_ = 0;
+    std::uint64_t given_ = 0;
+};
+
+}  // namespace drover
