@@ -51,6 +51,15 @@ struct ListenSettings {
     static const Options<ListenSettings>& options();
 };
 
+// How the dead are replaced: at once up to `burst` early deaths a minute in a slot, then after a delay that doubles.
+struct RespawnSettings {
+    unsigned burst = 0;
+    std::int64_t delay_ms = 0;
+    std::int64_t max_delay_ms = 0;
+
+    static const Options<RespawnSettings>& options();
+};
+
 struct PoolSettings {
     std::string name;
     unsigned workers =
@@ -60,8 +69,9 @@ struct PoolSettings {
     std::int64_t drain_timeout_ms = 0;    // 30s, 0 to 1d
     std::int64_t start_timeout_ms = 0;    // 10s
     std::int64_t report_interval_ms = 0;  // 1s, 10ms to 60s
-    std::int64_t respawn_delay_ms = 0;    // 100ms, 0 to 60s: wait before a worker that died young is replaced
-    std::vector<ListenSettings> listen;   // addresses and listener options already put together
+    std::int64_t hang_timeout_ms = 0;     // 10s; 0: off
+    RespawnSettings respawn;
+    std::vector<ListenSettings> listen;  // addresses and listener options already put together
 
     static const Options<PoolSettings>& options();
 };

@@ -93,6 +93,21 @@ Options<ListenSettings> listen_options() {
     return options;
 }
 
+Options<RespawnSettings> respawn_options() {
+    Options<RespawnSettings> options("How dead workers are replaced.");
+    options
+        .integer(
+            "burst", &RespawnSettings::burst, {.fallback = 5, .min = 0, .max = 1000}, Apply::hot,
+            "Early deaths in one slot (within 1s of being ready, or before) that a minute may have before "
+            "replacement waits.")
+        .duration("delay", &RespawnSettings::delay_ms, {.fallback = 100, .min = 10, .max = minute},
+                  Apply::hot,
+                  "The first wait; each further early death doubles it, a minute of health ends it.")
+        .duration("max_delay", &RespawnSettings::max_delay_ms,
+                  {.fallback = 30 * second, .min = 10, .max = 60 * minute}, Apply::hot, "The longest wait.");
+    return options;
+}
+
 Options<PoolSettings> pool_options() {
     constexpr std::int64_t most_workers = 1024;
     constexpr std::int64_t most_connections = 1048576;
@@ -117,9 +132,12 @@ Options<PoolSettings> pool_options() {
         .duration("report_interval", &PoolSettings::report_interval_ms,
                   {.fallback = second, .min = 10, .max = minute}, Apply::hot,
                   "How often a worker reports its heartbeat and load to the master.")
-        .duration("respawn_delay", &PoolSettings::respawn_delay_ms,
-                  {.fallback = 100, .min = 0, .max = minute}, Apply::hot,
-                  "Wait before a worker that died young is replaced.")
+        .duration(
+            "hang_timeout", &PoolSettings::hang_timeout_ms,
+            {.fallback = 10 * second, .min = second, .max = day, .word = "off"}, Apply::hot,
+            "A worker that has not reported for this long is ended and replaced; \"off\" for debuggers.")
+        .table("respawn", &PoolSettings::respawn, RespawnSettings::options(), Apply::hot,
+               "How dead workers are replaced.")
         .tables("listen", &PoolSettings::listen, ListenSettings::options(), most_listeners, Apply::hot,
                 "The addresses that the pool's workers accept connections on.");
     return options;
@@ -134,6 +152,11 @@ const Options<MasterSettings>& MasterSettings::options() {
 
 const Options<ListenSettings>& ListenSettings::options() {
     static const Options<ListenSettings> table = listen_options();
+    return table;
+}
+
+const Options<RespawnSettings>& RespawnSettings::options() {
+    static const Options<RespawnSettings> table = respawn_options();
     return table;
 }
 

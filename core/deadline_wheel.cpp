@@ -45,7 +45,14 @@ std::chrono::milliseconds DeadlineWheel::remaining(const DeadlineEntry& entry) c
 
 void DeadlineWheel::on_tick() {
     const auto present = static_cast<std::uint32_t>((loop_.now_ms() - started_ms_) / tick.count()) + 1;
-    if (present > now_tick_) advance(present - now_tick_);
+    const std::uint32_t passed = present > now_tick_ ? present - now_tick_ : 0;
+    if (passed > 2) {
+        // The loop was kept for so long that deadlines set meanwhile would come early: the wheel stood still as well.
+        started_ms_ += (passed - 1) * tick.count();
+        advance(1);
+    } else {
+        advance(passed);
+    }
     for (const DeadlineEntry* head : buckets_) {
         if (head != nullptr) return;
     }

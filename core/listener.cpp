@@ -1,10 +1,10 @@
 #include "core/listener.h"
 
-#include "core/check.h"
 #include "core/system_error.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
 #include <utility>
 
 #include <linux/filter.h>
@@ -79,6 +79,7 @@ Listener::Listener(Listener&& other) noexcept
       options_(other.options_),
       sockets_(std::exchange(other.sockets_, {})),
       listening_(std::exchange(other.listening_, 0)),
+      steered_(std::exchange(other.steered_, {})),
       path_(std::exchange(other.path_, {})) {}
 
 Listener& Listener::operator=(Listener&& other) noexcept {
@@ -88,6 +89,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
     options_ = other.options_;
     sockets_ = std::exchange(other.sockets_, {});
     listening_ = std::exchange(other.listening_, 0);
+    steered_ = std::exchange(other.steered_, {});
     path_ = std::exchange(other.path_, {});
     return *this;
 }
@@ -158,9 +160,10 @@ void Listener::remove_path() noexcept {
     if (now.st_ino == made.inode && now.st_dev == made.device) ::unlink(name->sun_path);
 }
 
-int Listener::socket_for(unsigned slot) const noexcept {
+int Listener::socket_for(unsigned slot) const {
     const unsigned index = shared() ? 0 : slot;
-    DROVER_CHECK(index < sockets_.size());
+    if (index >= sockets_.size())
+        throw std::out_of_range("listener " + address_.text() + " has no such socket");
     return sockets_[index].get();
 }
 
@@ -215,8 +218,8 @@ void Listener::set_options(const ListenerOptions& options) {
     options_ = wanted;
 }
 
-void Listener::listen() {
-    for (; listening_ < sockets(); ++listening_) {
+void Listener::listen(unsigned slots) {
+    for (; listening_ < std::min(slots, sockets()); ++listening_) {
         check_call(::listen(sockets_[listening_].get(), options_.backlog), "listen", address_.text());
     }
 }

@@ -8,6 +8,8 @@
 #include "core/address.h"
 #include "core/unique_fd.h"
 
+#include <limits>
+#include <span>
 #include <vector>
 
 #include <sys/types.h>
@@ -51,9 +53,11 @@ class Listener {
     const ListenerOptions& options() const noexcept { return options_; }
     bool shared() const noexcept { return options_.balance == Balance::shared || address_.is_unix(); }
 
+    // Sockets that listen: the first ones.
+    unsigned listening() const noexcept { return listening_; }
     unsigned sockets() const noexcept { return static_cast<unsigned>(sockets_.size()); }
-    // The socket that worker `slot` accepts from; borrowed.
-    int socket_for(unsigned slot) const noexcept;
+    // The socket that worker `slot` accepts from; borrowed. Throws std::out_of_range.
+    int socket_for(unsigned slot) const;
 
     // Binds more sockets of a reuseport group, or closes the highest ones (what waits in their queues is
     // reset: drain them first). Nothing to do for a shared one. Strong guarantee: on an exception the group
@@ -64,10 +68,21 @@ class Listener {
     // ignored. Throws std::system_error with the old ones in force.
     void set_options(const ListenerOptions& options);
 
+    // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty or names them all. What
+    // waits in the queues of the others stays there. Nothing to do for a shared one. The kernel numbers the sockets of a group in the
+    // order of their listen(2), which is ours. Throws std::system_error.
+    void steer(std::span<const unsigned> slots);
+    // From now on the kernel drops what would open a connection, without a word to the client: what has been opened, or is being
+    // opened, can be accepted until nothing comes any more, and then the sockets be closed without a reset. Not for unix sockets.
+    void refuse_new();
+    // Closes the sockets that do not listen, above the first `slots`.
+    void drop_idle_sockets(unsigned slots);
+
     // listen(2) on every socket that does not yet, lowest slot first. Throws std::system_error: EADDRINUSE
     // when another one that was bound at the same time was faster; this one then takes none of its
     // connections.
-    void listen();
+    // Only the first `slots` sockets: others may belong to workers that are not ready yet.
+    void listen(unsigned slots = std::numeric_limits<unsigned>::max());
 
   private:
     // The file that a unix socket made.
@@ -88,7 +103,8 @@ class Listener {
     Address address_;
     ListenerOptions options_;
     std::vector<UniqueFd> sockets_;
-    unsigned listening_ = 0;  // sockets [0, listening_) listen
+    unsigned listening_ = 0;         // sockets [0, listening_) listen
+    std::vector<unsigned> steered_;  // empty: over all
     UnixPath path_;
 };
 

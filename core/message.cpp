@@ -40,6 +40,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::image:
             return &image_rule;
         case MessageType::listener:
+        case MessageType::watch_listener:
             return &listener_rule;
         case MessageType::start:
         case MessageType::serve:

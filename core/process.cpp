@@ -80,7 +80,7 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
     if (options.own_group) ::setpgid(0, 0);
     int code = to_int(ExitCode::refused);
     if (close_all_but(keep)) {
-        empty_signal_mask();
+        if (!options.hold_signals) empty_signal_mask();
         code = call_child_main(child_main);
     } else {
         ::dprintf(STDERR_FILENO, "close_range: %s\n", std::strerror(errno));
@@ -118,6 +118,10 @@ std::string ExitReport::text() const {
 
 bool Process::signal(int signal) const noexcept {
     return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0;
+}
+
+void release_signals() noexcept {
+    empty_signal_mask();
 }
 
 std::optional<Reaped> reap_any() noexcept {

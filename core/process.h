@@ -57,7 +57,9 @@ std::optional<Reaped> reap_any() noexcept;
 struct SpawnOptions {
     EventLoop* loop = nullptr;      // the parent's loop, abandoned in the child; may be null
     std::span<const int> keep_fds;  // stay open in the child, beside 0 to 2; everything else is closed
-    bool own_group = true;          // setpgid: a terminal's Ctrl-C reaches the master alone
+    // The child begins with every signal blocked, until it calls release_signals(): its handlers stand by then.
+    bool hold_signals = false;
+    bool own_group = true;  // setpgid: a terminal's Ctrl-C reaches the master alone
 };
 
 // Forks. In the child: signals were blocked across the fork, all dispositions and the mask are reset (SIGPIPE
@@ -67,6 +69,8 @@ struct SpawnOptions {
 // fails (no child is left). `child_main` must take all that it needs from its captures, by value or by
 // reference into memory that the fork copies.
 Process spawn(const SpawnOptions& options, const std::function<int()>& child_main);
+
+void release_signals() noexcept;
 
 // At program start: empties the signal mask, gives every signal its default action (a parent may have blocked
 // SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE.

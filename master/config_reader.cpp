@@ -15,7 +15,8 @@ ConfigReader::ConfigReader(EventLoop& loop, const std::string& config_path,
     const ReaderInheritance inheritance{theirs.get(), running_image_fd, config_path, modules};
     std::vector<int> keep{theirs.get()};
     if (running_image_fd >= 0) keep.push_back(running_image_fd);
-    process_ = spawn({&loop, keep, true}, [&inheritance] { return run_config_reader(inheritance); });
+    process_ =
+        spawn({.loop = &loop, .keep_fds = keep}, [&inheritance] { return run_config_reader(inheritance); });
     channel_ = std::make_unique<Channel>(loop, std::move(ours),
                                          Channel::MessageHandler::to<&ConfigReader::on_message>(this),
                                          Channel::ClosedHandler::to<&ConfigReader::on_channel_closed>(this));

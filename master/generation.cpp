@@ -81,6 +81,11 @@ bool Generation::any_accepting() const noexcept {
     return std::ranges::any_of(pools_, [](const auto& pool) { return pool->any_accepting(); });
 }
 
+bool Generation::resized() const noexcept {
+    return std::ranges::any_of(pools_,
+                               [](const auto& pool) { return pool->size() != pool->settings().workers; });
+}
+
 bool Generation::empty() const noexcept {
     return std::ranges::all_of(pools_, [](const auto& pool) { return pool->empty(); });
 }
@@ -90,9 +95,19 @@ void Generation::kill_accepting() {
         pool->kill_accepting();
 }
 
-void Generation::trim_listeners() {
+void Generation::retire_sockets() {
     for (const auto& pool : pools_)
-        pool->trim_listeners();
+        pool->retire_sockets();
+}
+
+void Generation::drop_idle_sockets() {
+    for (const auto& pool : pools_)
+        pool->drop_idle_sockets();
+}
+
+void Generation::refuse_new() {
+    for (const auto& pool : pools_)
+        pool->refuse_new();
 }
 
 void Generation::release_listeners() noexcept {

@@ -46,10 +46,13 @@ class Generation {
     void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
     Pool* find_pool(std::string_view name) const noexcept;
     bool any_accepting() const noexcept;
+    // A pool has another number of workers than its settings say (TTIN, TTOU).
+    bool resized() const noexcept;
     bool empty() const noexcept;  // no process is left
     void kill_accepting();
-    // Closes the sockets of slots that this generation does not have.
-    void trim_listeners();
+    void retire_sockets();
+    void drop_idle_sockets();
+    void refuse_new();
     // The master's copies of the listening sockets: nobody new gets a connection once the workers have closed
     // theirs.
     void release_listeners() noexcept;

@@ -17,6 +17,11 @@ std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, cons
             throw std::runtime_error("listener " + address.text() +
                                      ": balance cannot change without a restart");
         }
+        const ListenerOptions& live = listener->options();
+        if (live.ipv6_only != options.ipv6_only || live.unix_mode != options.unix_mode) {
+            throw std::runtime_error("listener " + address.text() +
+                                     ": ipv6_only and unix_mode cannot change without a restart");
+        }
         if (listener->sockets() < wanted) listener->resize(wanted);
         return listener;
     }

@@ -222,6 +222,8 @@ void Master::reopen_log() {
 void Master::resize_first_pool(bool grow) {
     if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
     Pool& pool = current_->first_pool();
+    if (next_ != nullptr)
+        return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
     try {
         const bool done = grow ? pool.grow() : pool.shrink();
         const std::string size = std::to_string(pool.size()) + " workers";

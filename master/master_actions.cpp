@@ -16,13 +16,13 @@ namespace {
 
 // Rows of the counter table: four for each worker of the first configuration (a reload needs two), within
 // these bounds.
-constexpr std::uint32_t least_rows = 256;
-constexpr std::uint32_t most_rows = 4096;
+constexpr std::uint32_t least_rows = 1024;
+constexpr std::uint32_t most_rows = 65536;
 
 // How long workers that were told to leave at once may take before the kernel ends them.
 constexpr std::chrono::milliseconds force_time{2000};
-// Workers keep to drain_timeout by themselves; one that hangs is ended this much later.
-constexpr std::chrono::milliseconds drain_grace{2000};
+// The pools end workers that do not keep to their drain_timeout; after this much more the master ends all.
+constexpr std::chrono::milliseconds drain_grace{4000};
 // An old worker that has not stopped accepting by then is ended.
 constexpr std::chrono::milliseconds quiet_time{5000};
 
@@ -109,12 +109,13 @@ void Master::on_verdict(ConfigReader::Verdict& verdict) {
     reader_.reset();
     if (!verdict_->findings.empty()) {
         failures_ = verdict_->findings;
-        if (current_ == nullptr) exit_code_ = ExitCode::config;
+        if (state_ == LifeState::reading) exit_code_ = ExitCode::config;
         return handle(LifeEvent::config_refused);
     }
     const bool always_fresh =
         current_ != nullptr && current_->settings().master.reload == MasterSettings::Reload::fresh;
-    const bool unchanged = verdict_->change == Change::none && !always_fresh;
+    const bool unchanged =
+        current_ != nullptr && verdict_->change == Change::none && !always_fresh && !current_->resized();
     handle(unchanged ? LifeEvent::config_unchanged : LifeEvent::config_ready);
 }
 
@@ -182,14 +183,10 @@ void Master::announce() {
 void Master::switch_over() {
     Generation* const before = current_.get();
     if (!open_gates()) return handle(LifeEvent::generation_failed);
-    try {
-        const auto target = [](const Generation& generation) {
-            return generation.settings().absolute_path(generation.settings().master.log_file);
-        };
-        if (target(*current_) != target(*before)) open_log(current_->settings());
-    } catch (const std::exception& failure) {
-        log_.error(std::string("the log stays where it is: ") + failure.what());
-    }
+    const auto target = [](const Generation& generation) {
+        return generation.settings().absolute_path(generation.settings().master.log_file);
+    };
+    if (target(*current_) != target(*before)) reopen_log();
     log_.set_level(current_->settings().master.log_level);
     log_.set_format(current_->settings().master.log_format);
     desk_.progress("generation " + std::to_string(current_->number()) +
@@ -210,7 +207,7 @@ void Master::settle() {
     quiet_timer_.stop();
     for (const auto& old : old_)
         old->release_listeners();
-    current_->trim_listeners();
+    current_->retire_sockets();
     close_reload(ReloadResult::ok, "generation " + std::to_string(current_->number()) + " serves");
 }
 
@@ -220,6 +217,7 @@ void Master::settle_unchanged() {
 
 void Master::refuse() {
     abandon_next();
+    current_->drop_idle_sockets();
     close_reload(ReloadResult::refused, join(failures_));
 }
 
@@ -260,8 +258,10 @@ void Master::give_up() {
 void Master::drain(int signal) {
     log_.info(signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
     retire_all(signal);
-    if (signal == SIGTERM && current_ != nullptr)
-        stop_timer_.start_once(current_->longest_drain() + drain_grace);
+    std::chrono::milliseconds longest{0};
+    for (const Generation* const generation : generations())
+        longest = std::max(longest, generation->longest_drain());
+    if (signal == SIGTERM) stop_timer_.start_once(longest + drain_grace);
     check_gone();
 }
 
@@ -291,6 +291,7 @@ void Master::retire_all(int signal) {
     if (reader_ != nullptr) reader_->cancel();
     abandon_next();
     for (Generation* const generation : generations()) {
+        generation->refuse_new();
         generation->retire(signal);
         generation->release_listeners();
     }

@@ -5,10 +5,20 @@
 
 namespace drover {
 
+namespace {
+
+constexpr std::chrono::milliseconds hang_check_interval{500};
+// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less long.
+constexpr std::chrono::milliseconds socket_retirement{75'000};
+
+}  // namespace
+
 Pool::Slot::Slot(Pool& owner, unsigned slot_number)
     : pool(owner),
       number(slot_number),
-      policy(std::chrono::milliseconds(owner.settings_.respawn_delay_ms)),
+      policy({.burst = owner.settings_.respawn.burst,
+              .first_delay = std::chrono::milliseconds(owner.settings_.respawn.delay_ms),
+              .longest_delay = std::chrono::milliseconds(owner.settings_.respawn.max_delay_ms)}),
       respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill>(this)),
       start_timer(owner.context_.loop, Timer::Handler::to<&Slot::on_start_timeout>(this)) {}
 
@@ -20,22 +30,27 @@ void Pool::Slot::fill() {
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
-    for (const auto& listener : pool.listeners_)
-        recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;
     try {
+        for (const auto& listener : pool.listeners_)
+            recipe.listener_fds.push_back(listener->socket_for(number));
         worker =
             std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
     } catch (const std::exception& failure) {
         if (pool.phase_ == Phase::gated) throw;
         pool.context_.log.error("cannot start worker " + pool.settings_.name + "/" + std::to_string(number) +
                                 ": " + failure.what());
-        respawn_timer.start_once(RespawnPolicy::longest_delay);
-        return;
+        return fill_after(std::chrono::milliseconds(pool.settings_.respawn.max_delay_ms));
     }
     next_attempt_ms = 0;
     start_timer.start_once(std::chrono::milliseconds(pool.settings_.start_timeout_ms));
     pool.observer_.on_status_changed();
+}
+
+void Pool::Slot::fill_after(std::chrono::milliseconds delay) {
+    if (delay.count() == 0) return fill();
+    next_attempt_ms = pool.context_.loop.now_ms() + delay.count();
+    respawn_timer.start_once(delay);
 }
 
 void Pool::Slot::on_start_timeout() {
@@ -49,7 +64,9 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       settings_(settings),
       origin_(origin),
       listeners_(std::move(listeners)),
-      observer_(observer) {
+      observer_(observer),
+      hang_timer_(context.loop, Timer::Handler::to<&Pool::look_for_hangs>(this)),
+      sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)) {
     for (unsigned i = 0; i < settings.workers; ++i)
         slots_.push_back(std::make_unique<Slot>(*this, i));
 }
@@ -68,25 +85,10 @@ bool Pool::all_ready() const noexcept {
 
 void Pool::listen() {
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
-        listeners_[i]->listen();
+        listeners_[i]->listen(size());
         const ListenerOptions& wanted = settings_.listen[i].listener;
         if (listeners_[i]->options() != wanted) listeners_[i]->set_options(wanted);
     }
-}
-
-void Pool::trim_listeners() {
-    for (const auto& listener : listeners_) {
-        if (listener->sockets() > size()) listener->resize(size());
-    }
-}
-
-std::string Pool::listening_text() const {
-    std::string text;
-    for (std::size_t i = 0; i < listeners_.size(); ++i) {
-        if (i > 0) text += ", ";
-        text += listeners_[i]->address().text() + " (" + std::string(settings_.listen[i].module) + ")";
-    }
-    return text;
 }
 
 void Pool::serve() {
@@ -94,15 +96,21 @@ void Pool::serve() {
     each_worker([](WorkerProcess& worker) {
         if (worker.ready()) worker.serve();
     });
+    if (settings_.hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
+    steer();
 }
 
 void Pool::retire(int signal) {
     phase_ = Phase::retired;
+    hang_timer_.stop();
+    sockets_timer_.stop();
     for (const auto& slot : slots_) {
         slot->respawn_timer.stop();
         slot->start_timer.stop();
     }
-    each_worker([signal](WorkerProcess& worker) { worker.drain(signal); });
+    each_worker([this, signal](WorkerProcess& worker) {
+        worker.leave(signal, std::chrono::milliseconds(settings_.drain_timeout_ms));
+    });
 }
 
 void Pool::hand_over_to(const Pool& successor) {
@@ -113,9 +121,8 @@ void Pool::hand_over_to(const Pool& successor) {
 
 void Pool::hand_over_to(const Pool& successor, WorkerProcess& newcomer) {
     each_worker([&](WorkerProcess& worker) {
-        if (worker.ready() && worker.identity().slot % successor.size() == newcomer.identity().slot) {
-            worker.hand_over_to(newcomer);
-        }
+        const bool ours = worker.identity().slot % successor.size() == newcomer.identity().slot;
+        if (ours && worker.ready() && &worker != &newcomer) worker.hand_over_to(newcomer);
     });
 }
 
@@ -130,15 +137,21 @@ bool Pool::grow() {
     return true;
 }
 
+// The worker of the last slot gives its connections evenly to all that stay; its socket is watched by one of them.
 bool Pool::shrink() {
     if (phase_ != Phase::serving || size() <= 1) return false;
-    std::unique_ptr<Slot> slot = std::move(slots_.back());
+    const std::unique_ptr<Slot> slot = std::move(slots_.back());
     slots_.pop_back();
+    steer();
     if (slot->worker != nullptr) {
-        slot->worker->drain(SIGTERM);
+        for (const auto& other : slots_) {
+            const bool serves = other->worker != nullptr && other->worker->state() == WorkerState::serving;
+            if (serves) slot->worker->hand_over_to(*other->worker);
+        }
+        slot->worker->leave(SIGTERM, std::chrono::milliseconds(settings_.drain_timeout_ms));
         leaving_.push_back(std::move(slot->worker));
     }
-    trim_listeners();
+    retire_sockets();
     observer_.on_status_changed();
     return true;
 }
@@ -168,56 +181,43 @@ void Pool::kill_accepting() {
     });
 }
 
-bool Pool::on_exit(pid_t pid, const ExitReport& report) {
-    for (const auto& slot : slots_) {
-        if (slot->worker == nullptr || slot->worker->pid() != pid) continue;
-        bury(*slot, report);
-        return true;
+void Pool::retire_sockets() {
+    bool any = false;
+    for (const auto& listener : listeners_) {
+        for (unsigned slot = size(); slot < listener->listening() && !listener->shared(); ++slot)
+            any = true;
     }
-    const auto left =
-        std::ranges::find_if(leaving_, [pid](const auto& worker) { return worker->pid() == pid; });
-    if (left == leaving_.end()) return false;
-    const std::unique_ptr<WorkerProcess> worker = std::move(*left);
-    leaving_.erase(left);
-    worker->on_exit();
-    context_.log.info(obituary(*worker, report));
-    observer_.on_status_changed();
-    return true;
+    if (!any) return;
+    unsigned most = 0;
+    for (const auto& listener : listeners_)
+        most = std::max(most, listener->listening());
+    for (unsigned slot = size(); slot < most; ++slot)
+        watch_sockets_of(slot);
+    sockets_timer_.start_once(socket_retirement);
 }
 
-// The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is
-// now.
-void Pool::bury(Slot& slot, const ExitReport& report) {
-    slot.start_timer.stop();
-    slot.worker->on_exit();
-    const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);
-    const std::string text = obituary(*worker, report);
-    if (phase_ == Phase::retired) {
-        context_.log.info(text);
-        observer_.on_worker_quiet(*this);
-    } else if (phase_ == Phase::gated) {
-        observer_.on_start_failed(*this, text);
-    } else {
-        const std::int64_t now = context_.loop.now_ms();
-        const auto served = std::chrono::milliseconds(worker->ready() ? now - worker->ready_ms() : 0);
-        const auto delay = slot.policy.delay_after_death(served);
-        context_.log.error(text + (delay.count() == 0
-                                       ? std::string("; replaced at once")
-                                       : "; replaced in " + std::to_string(delay.count()) + " ms"));
-        ++slot.restarts;
-        slot.next_attempt_ms = now + delay.count();
-        if (delay.count() == 0) {
-            slot.fill();
-        } else {
-            slot.respawn_timer.start_once(delay);
-        }
+void Pool::on_sockets_quiet() {
+    for (const auto& listener : listeners_) {
+        if (listener->sockets() > size()) listener->resize(size());
     }
-    observer_.on_status_changed();
 }
 
-std::string Pool::obituary(const WorkerProcess& worker, const ExitReport& report) const {
-    std::string text = worker.name() + " " + report.text();
-    if (!worker.last_words().empty()) text += ": " + worker.last_words();
+void Pool::drop_idle_sockets() {
+    for (const auto& listener : listeners_)
+        listener->drop_idle_sockets(size());
+}
+
+void Pool::refuse_new() {
+    for (const auto& listener : listeners_)
+        listener->refuse_new();
+}
+
+std::string Pool::listening_text() const {
+    std::string text;
+    for (std::size_t i = 0; i < listeners_.size(); ++i) {
+        if (i > 0) text += ", ";
+        text += listeners_[i]->address().text() + " (" + std::string(settings_.listen[i].module) + ")";
+    }
     return text;
 }
 
@@ -229,30 +229,10 @@ void Pool::each_worker(const std::function<void(WorkerProcess&)>& visit) const {
         visit(*worker);
 }
 
-void Pool::on_ready(WorkerProcess& worker) {
-    for (const auto& slot : slots_) {
-        if (slot->worker.get() == &worker) slot->start_timer.stop();
-    }
-    if (phase_ == Phase::serving && worker.state() == WorkerState::starting) {
-        listen();
-        worker.serve();
-    }
-    observer_.on_worker_ready(*this, worker);
-    observer_.on_status_changed();
-}
-
-void Pool::on_stopped_accepting(WorkerProcess&) {
-    observer_.on_worker_quiet(*this);
-    observer_.on_status_changed();
-}
-
-void Pool::on_report(WorkerProcess&) {
-    observer_.on_status_changed();
-}
-
-void Pool::on_broken(WorkerProcess& worker, std::string_view reason) {
-    context_.log.error(worker.name() + ": " + std::string(reason) + ": killed");
-    worker.signal(SIGKILL);
+Pool::Slot* Pool::find_slot(const WorkerProcess& worker) const noexcept {
+    const auto found =
+        std::ranges::find_if(slots_, [&](const auto& slot) { return slot->worker.get() == &worker; });
+    return found == slots_.end() ? nullptr : found->get();
 }
 
 void Pool::send_log_file(int fd) {

@@ -1,6 +1,7 @@
-// Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool
-// starts its workers gated (ready, not accepting), serves when its generation is switched to, and is retired
-// when the next one is. Owned by its Generation. Runs in: the master.
+// Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool starts its workers
+// gated (ready, not accepting), serves when its generation is switched to, and is retired when the next one is. While it
+// serves, new connections are steered to the slots that do. Owned by its Generation. Runs in: the master.
+// pool.cpp: how it lives. pool_supervision.cpp: deaths, hangs, steering.
 #pragma once
 
 #include "conf/settings.h"
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -27,7 +29,8 @@ struct PoolContext {
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance = 1;
-    UniqueFd log_file;  // what new workers get
+    UniqueFd log_file;                                // what new workers get
+    std::minstd_rand random{std::random_device{}()};  // for jitter
 };
 
 class Pool;
@@ -61,11 +64,10 @@ class Pool : private WorkerObserver {
     const std::string& name() const noexcept { return settings_.name; }
     const PoolSettings& settings() const noexcept { return settings_; }
 
-    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until kill().
+    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until retired.
     void start();
     bool all_ready() const noexcept;
-    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws
-    // std::system_error.
+    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws std::system_error.
     void listen();
     // The gate opens: workers accept; from now on the dead are replaced.
     void serve();
@@ -73,9 +75,9 @@ class Pool : private WorkerObserver {
     void retire(int signal);
     // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it has.
     void hand_over_to(const Pool& successor);
-    // The same for those that `successor` is to take over from, after it took the place of one that died.
+    // The same for those that `newcomer` of `successor` is to take over from.
     void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
-    // One worker more, or one less (its socket goes with it). False at the bounds (1 and max_workers).
+    // One worker more, or one less. False at the bounds (1 and max_workers). Throws std::system_error.
     bool grow();
     bool shrink();
 
@@ -84,8 +86,14 @@ class Pool : private WorkerObserver {
     bool any_accepting() const noexcept;
     bool empty() const noexcept;  // no process is left
     void kill_accepting();        // those that still accept although told to stop
-    // Closes the sockets of slots that the pool does not have.
-    void trim_listeners();
+
+    // Sockets of slots that the pool does not have get no new connections; who serves takes what is in their queues, until no
+    // handshake can be under way any more and they are closed.
+    void retire_sockets();
+    // Sockets that were bound for slots that never came.
+    void drop_idle_sockets();
+    // The kernel opens no new connections.
+    void refuse_new();
     void release_listeners() noexcept { listeners_.clear(); }
     std::string listening_text() const;  // "127.0.0.1:8080 (http), ..."
 
@@ -99,6 +107,7 @@ class Pool : private WorkerObserver {
     struct Slot {
         Slot(Pool& pool, unsigned number);
         void fill();
+        void fill_after(std::chrono::milliseconds delay);
         void on_start_timeout();
 
         Pool& pool;
@@ -109,6 +118,7 @@ class Pool : private WorkerObserver {
         Timer start_timer;
         std::int64_t next_attempt_ms = 0;
         std::uint32_t restarts = 0;
+        unsigned unfit_starts = 0;  // in a row that ended with the configuration's exit code before Ready
     };
 
     void on_ready(WorkerProcess& worker) override;
@@ -117,7 +127,15 @@ class Pool : private WorkerObserver {
     void on_broken(WorkerProcess& worker, std::string_view reason) override;
 
     void bury(Slot& slot, const ExitReport& report);
+    void respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report);
+    void replace_left(Slot& slot);
+    void shorten_waits();
+    void steer();
+    void watch_sockets_of(unsigned slot);
+    void look_for_hangs();
+    void on_sockets_quiet();
     std::string obituary(const WorkerProcess& worker, const ExitReport& report) const;
+    Slot* find_slot(const WorkerProcess& worker) const noexcept;
     void each_worker(const std::function<void(WorkerProcess&)>& visit) const;
 
     PoolContext& context_;
@@ -127,7 +145,9 @@ class Pool : private WorkerObserver {
     PoolObserver& observer_;
     Phase phase_ = Phase::gated;
     std::vector<std::unique_ptr<Slot>> slots_;
-    std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away
+    std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away or filled anew
+    Timer hang_timer_;
+    Timer sockets_timer_;  // until retired sockets are closed
 };
 
 }  // namespace drover

@@ -1,27 +1,36 @@
-// RespawnPolicy says how long to wait before a dead worker's slot is filled again: not at all after a worker
-// that had lived well, else a delay that doubles with each early death in a row, up to a bound. A value,
+// RespawnPolicy says how long to wait before a dead worker's slot is filled again: not at all, as long as early deaths are few;
+// else a delay that doubles with each further one, up to a bound, with jitter so that slots do not come back together. A value,
 // without a clock. Runs in: the master, one per slot.
 #pragma once
 
 #include <chrono>
+#include <deque>
 
 namespace drover {
 
 class RespawnPolicy {
   public:
     using milliseconds = std::chrono::milliseconds;
+
+    struct Rule {
+        unsigned burst = 5;  // early deaths a minute that are replaced at once
+        milliseconds first_delay{100};
+        milliseconds longest_delay{30'000};
+    };
     static constexpr milliseconds early{
         1000};  // a death within this time of Ready, or before it, is an early one
-    static constexpr milliseconds longest_delay{5000};
+    static constexpr milliseconds window{60'000};
+    static constexpr milliseconds healthy{60'000};  // a worker that served this long ends the back-off
 
-    explicit RespawnPolicy(milliseconds first_delay) noexcept : first_delay_(first_delay) {}
+    explicit RespawnPolicy(Rule rule) noexcept : rule_(rule) {}
 
-    // `served` is how long the dead worker had been ready.
-    milliseconds delay_after_death(milliseconds served) noexcept;
+    // At `now` (any steady clock) a worker died that had been ready for `served`. `jitter` is in [0, 1): up to a quarter less.
+    milliseconds delay_after_death(milliseconds now, milliseconds served, double jitter);
 
   private:
-    milliseconds first_delay_;
-    unsigned early_deaths_ = 0;  // in a row
+    Rule rule_;
+    std::deque<milliseconds> deaths_;  // early ones, in the window
+    unsigned doublings_ = 0;
 };
 
 }  // namespace drover

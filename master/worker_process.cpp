@@ -3,11 +3,36 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <fstream>
 #include <stdexcept>
 
 namespace drover {
 
 namespace {
+
+// Workers keep to drain_timeout by themselves; one that hangs is ended this much later.
+constexpr std::chrono::milliseconds drain_grace{2000};
+constexpr std::chrono::milliseconds abort_time{2000};  // for writing a core
+constexpr std::chrono::milliseconds exit_time{500};    // from the end of a channel to the end of its process
+
+std::string read_proc(pid_t pid, const char* file) {
+    std::ifstream stream("/proc/" + std::to_string(pid) + "/" + file);
+    std::string text;
+    std::getline(stream, text, '\0');
+    return text;
+}
+
+// proc(5): R, S, D, T (stopped), t, Z; '?' when it cannot be read.
+char state_in_kernel(pid_t pid) {
+    const std::string stat = read_proc(pid, "stat");
+    const std::size_t name_end = stat.rfind(')');
+    return name_end == std::string::npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
+}
+
+std::string wait_channel(pid_t pid) {
+    const std::string name = read_proc(pid, "wchan");
+    return name.empty() || name == "0" ? "nothing" : name;
+}
 
 std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     const WorkerIdentity& identity = recipe.identity;
@@ -26,6 +51,8 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
       identity_(recipe.identity),
       generation_(recipe.generation),
       row_(take_row(counters, recipe)),
+      kill_timer_(loop, Timer::Handler::to<&WorkerProcess::on_kill_timer>(this)),
+      silence_timer_(loop, Timer::Handler::to<&WorkerProcess::on_silence>(this)),
       started_ms_(loop.now_ms()) {
     try {
         auto [our_channel, their_channel] = Channel::make_pair();
@@ -33,7 +60,8 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
         const WorkerInheritance inheritance{identity_, their_channel.get(), write_end.get(),
                                             recipe.lifeline_fd, recipe.modules};
         const std::array keep{their_channel.get(), write_end.get(), recipe.lifeline_fd};
-        process_ = spawn({&loop, keep, true}, [&inheritance] { return run_worker(inheritance); });
+        process_ = spawn({.loop = &loop, .keep_fds = keep, .hold_signals = true},
+                         [&inheritance] { return run_worker(inheritance); });
         counters_.set_row_pid(row_, static_cast<std::uint32_t>(process_.pid()));
         channel_ = std::make_unique<Channel>(
             loop, std::move(our_channel), Channel::MessageHandler::to<&WorkerProcess::on_message>(this),
@@ -72,10 +100,34 @@ void WorkerProcess::serve() {
     channel_->send(MessageType::serve, GenerationMessage{generation_});
 }
 
-void WorkerProcess::drain(int signal) {
+void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
     if (state_ == WorkerState::starting) stopped_accepting_ = true;
     state_ = WorkerState::draining;
-    process_.signal(signal);
+    const bool hopeless = state_in_kernel(pid()) == 'T';
+    process_.signal(hopeless ? SIGKILL : signal);
+    if (signal == SIGTERM && !kill_timer_.started()) kill_timer_.start_once(drain_timeout + drain_grace);
+}
+
+void WorkerProcess::on_kill_timer() {
+    process_.signal(SIGKILL);
+}
+
+void WorkerProcess::watch_socket(unsigned listener, int socket) {
+    if (channel_ == nullptr) return;
+    channel_->send(MessageType::watch_listener, ListenerMessage{listener, 0}, std::array{socket});
+}
+
+std::string WorkerProcess::end_hanging() {
+    hangs_ = true;
+    const char state = state_in_kernel(pid());
+    std::string text = std::string("state ") + state + ", waits in " + wait_channel(pid());
+    if (state == 'T' || state == 't') {
+        process_.signal(SIGKILL);
+        return text + "; killed";
+    }
+    process_.signal(SIGABRT);
+    kill_timer_.start_once(abort_time);
+    return text + "; aborted";
 }
 
 void WorkerProcess::hand_over_to(WorkerProcess& successor) {
@@ -95,6 +147,8 @@ void WorkerProcess::on_exit() {
     if (channel_ != nullptr) channel_->receive_pending();
     channel_.reset();
     reports_.reset();
+    kill_timer_.stop();
+    silence_timer_.stop();
 }
 
 void WorkerProcess::on_message(Message& message) {
@@ -107,7 +161,7 @@ void WorkerProcess::on_message(Message& message) {
             last_words_ = message.text();
             return;
         case MessageType::stopped_accepting:
-            stopped_accepting_ = true;
+            if (std::exchange(stopped_accepting_, true)) return;
             state_ = WorkerState::draining;
             return observer_.on_stopped_accepting(*this);
         default:
@@ -118,8 +172,15 @@ void WorkerProcess::on_message(Message& message) {
 void WorkerProcess::on_channel_closed(std::string_view reason) {
     const std::string kept(reason);
     channel_.reset();
-    // End-of-file is how a worker that exits looks from here: SIGCHLD follows.
-    if (kept != "end of file") observer_.on_broken(*this, kept);
+    if (kept != "end of file") return observer_.on_broken(*this, kept);
+    // This is how a worker that exits looks from here: SIGCHLD follows, or else it lives on and drains, out of reach.
+    silence_timer_.start_once(exit_time);
+}
+
+void WorkerProcess::on_silence() {
+    if (std::exchange(stopped_accepting_, true)) return;
+    state_ = WorkerState::draining;
+    observer_.on_stopped_accepting(*this);
 }
 
 void WorkerProcess::on_report(const Report& report) {

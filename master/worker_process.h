@@ -11,6 +11,8 @@
 #include "core/status_page.h"
 #include "worker/worker.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -66,8 +68,17 @@ class WorkerProcess {
     const std::string& last_words() const noexcept { return last_words_; }
 
     void serve();
-    // TERM or QUIT: the worker drains.
-    void drain(int signal);
+    // TERM or QUIT: the worker drains; INT or KILL: it leaves at once. With TERM it is killed when it has not left within
+    // `drain_timeout` and a little; one that is stopped (SIGSTOP) cannot drain and is killed now.
+    void leave(int signal, std::chrono::milliseconds drain_timeout);
+    // It accepts from `socket`, too, for a while: what waits there belongs to nobody else.
+    void watch_socket(unsigned listener, int socket);
+
+    // When it was last heard of.
+    std::int64_t last_sign_ms() const noexcept { return std::max(ready_ms_, heartbeat_ms_); }
+    bool hangs() const noexcept { return hangs_; }
+    // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
+    std::string end_hanging();
     void signal(int signal) const noexcept { process_.signal(signal); }
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
@@ -78,6 +89,8 @@ class WorkerProcess {
     void describe(WorkerStatus& status) const noexcept;
 
   private:
+    void on_kill_timer();
+    void on_silence();
     void on_message(Message& message);
     void on_channel_closed(std::string_view reason);
     void on_report(const Report& report);
@@ -94,6 +107,9 @@ class WorkerProcess {
     std::unique_ptr<ReportReader> reports_;
     WorkerState state_ = WorkerState::starting;
     bool stopped_accepting_ = false;
+    bool hangs_ = false;
+    Timer kill_timer_;
+    Timer silence_timer_;  // its channel has ended: it exits now, or is of no use any more
     std::int64_t started_ms_;
     std::int64_t ready_ms_ = 0;
     std::int64_t heartbeat_ms_ = 0;

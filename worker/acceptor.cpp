@@ -7,13 +7,15 @@
 namespace drover {
 
 Acceptor::Acceptor(EventLoop& loop, UniqueFd socket, unsigned listener, AcceptHandler on_accept,
-                   ShortageHandler on_shortage)
+                   ShortageHandler on_shortage, ClosedHandler on_closed)
     : loop_(loop),
       socket_(std::move(socket)),
       retry_(loop, Timer::Handler::to<&Acceptor::start>(this)),
+      quiet_timer_(loop, Timer::Handler::to<&Acceptor::on_quiet>(this)),
       listener_(listener),
       on_accept_(on_accept),
-      on_shortage_(on_shortage) {}
+      on_shortage_(on_shortage),
+      on_closed_(on_closed) {}
 
 void Acceptor::start() {
     retry_.stop();
@@ -28,7 +30,25 @@ void Acceptor::pause() noexcept {
 
 void Acceptor::close() noexcept {
     pause();
+    quiet_timer_.stop();
+    if (!socket_) return;
     socket_.reset();
+    if (on_closed_) on_closed_();
+}
+
+void Acceptor::finish_when_quiet() {
+    quiet_end_ms_ = loop_.now_ms() + quiet_limit.count();
+    start();
+    quiet_timer_.start_once(quiet_time);
+}
+
+void Acceptor::close_after(std::chrono::milliseconds time) {
+    quiet_end_ms_ = 0;
+    quiet_timer_.start_once(time);
+}
+
+void Acceptor::on_quiet() {
+    finish();
 }
 
 void Acceptor::finish() {
@@ -59,6 +79,8 @@ void Acceptor::on_ready(Readiness) {
 Acceptor::Outcome Acceptor::accept_one() {
     UniqueFd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (connection) {
+        const bool may_wait = quiet_timer_.started() && loop_.now_ms() < quiet_end_ms_;
+        if (may_wait) quiet_timer_.start_once(quiet_time);
         on_accept_(Accepted{std::move(connection), listener_});
         return Outcome::accepted;
     }

@@ -222,7 +222,7 @@ void Connection::close(Linger linger) {
     if (state_ != State::open) return;
     state_ = State::flushing;
     linger_ = linger;
-    if (!has_deadline()) set_time_limit(flush_time);
+    set_time_limit(flush_time);
     if (services_.connections.in_hook_ == this) return;
     if (input_ != nullptr) linger_ = Linger::always;
     settle();

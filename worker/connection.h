@@ -80,7 +80,7 @@ class Connection : private DeadlineEntry {
     void clear_time_limit() noexcept { services_.deadlines.clear(*this); }
 
     static constexpr std::chrono::milliseconds linger_time{2000};
-    // After close(), for output that the peer does not take, unless a time limit is set already.
+    // How long the peer may take for the rest of the output; a time limit set after close() takes its place.
     static constexpr std::chrono::milliseconds flush_time{30000};
 
   protected:

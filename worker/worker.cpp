@@ -10,21 +10,44 @@
 #include <exception>
 #include <stdexcept>
 
+#include <sys/resource.h>
+
 namespace drover {
 
 namespace {
 
 constexpr std::chrono::milliseconds goodbye_time{1000};  // for the last messages to the master
+// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)).
+constexpr std::chrono::milliseconds watch_time{65'000};
 
 // TERM, QUIT and INT act; the others are announcements of what comes on the channel, and must not kill.
-constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+// Descriptors that are not for connections: log, listeners, the channel's messages, what modules open.
+constexpr rlim_t reserved_descriptors = 64;
+
+// A worker's own group is a background one: a terminal with tostop would stop it at its first line of log.
+void ignore_terminal_signals() noexcept {
+    std::signal(SIGTTIN, SIG_IGN);
+    std::signal(SIGTTOU, SIG_IGN);
+}
+
+// At the descriptor limit not even a message of the master's could be received.
+std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t room = limit.rlim_cur - std::min(limit.rlim_cur / 2, reserved_descriptors);
+    return std::min<std::uint64_t>(pool.max_connections, room);
+}
 
 }  // namespace
 
 int run_worker(const WorkerInheritance& inheritance) {
     const WorkerIdentity& identity = inheritance.identity;
     set_process_title("drover: worker " + identity.pool + "/" + std::to_string(identity.slot));
+    ignore_terminal_signals();
     Worker worker(inheritance);
+    release_signals();
     return to_int(worker.run());
 }
 
@@ -79,6 +102,8 @@ void Worker::on_message(Message& message) {
             return start();
         case MessageType::serve:
             return serve();
+        case MessageType::watch_listener:
+            return watch_listener(message);
         case MessageType::handover_give:
             return take_successor(message);
         case MessageType::handover_take:
@@ -162,11 +187,9 @@ void Worker::start_modules() {
         if (module == nullptr)
             throw std::runtime_error("a listener names a module that the pool does not have");
         listener_modules_.push_back(module);
-        acceptors_.push_back(
-            std::make_unique<Acceptor>(loop_, std::move(assignment_.listeners[i]), i,
-                                       Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
-                                       Acceptor::ShortageHandler::to<&Worker::on_shortage>(this)));
+        acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
     }
+    connection_limit_ = connection_limit(pool);
     load_ = std::make_unique<LoadMeter>(loop_);
     report_timer_.start_every(std::chrono::milliseconds(pool.report_interval_ms));
     send_report();
@@ -180,6 +203,23 @@ void Worker::serve() {
     send_report();
 }
 
+// For a socket whose own worker is gone for good, or for a while: what waits in its queue, and handshakes that are under way.
+void Worker::watch_listener(Message& message) {
+    const std::uint32_t index = message.as<ListenerMessage>().index;
+    if (state_ != WorkerState::serving || index >= listener_modules_.size()) return;
+    std::erase_if(watched_, [](const auto& acceptor) { return acceptor->closed(); });
+    watched_.push_back(make_acceptor(std::move(message.fds[0]), index));
+    if (!at_limit_) watched_.back()->start();
+    watched_.back()->close_after(watch_time);
+}
+
+std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listener) {
+    return std::make_unique<Acceptor>(loop_, std::move(socket), listener,
+                                      Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
+                                      Acceptor::ShortageHandler::to<&Worker::on_shortage>(this),
+                                      Acceptor::ClosedHandler::to<&Worker::on_acceptor_closed>(this));
+}
+
 void Worker::on_accept(Accepted accepted) {
     accepted_.add();
     try {
@@ -188,9 +228,12 @@ void Worker::on_accept(Accepted accepted) {
         refused_.add();
         log_.error(std::string("connection refused: ") + failure.what());
     }
-    if (state_ != WorkerState::serving || connections_.size() < assignment_.pool->max_connections) return;
+    if (state_ == WorkerState::draining && connections_.draining()) return connections_.drain();
+    if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
     at_limit_ = true;
     for (const auto& acceptor : acceptors_)
+        acceptor->pause();
+    for (const auto& acceptor : watched_)
         acceptor->pause();
 }
 
@@ -202,12 +245,14 @@ void Worker::on_shortage(int error) {
 
 void Worker::on_connection_closed() {
     if (state_ == WorkerState::draining) return leave_when_done();
-    if (at_limit_ && connections_.size() < assignment_.pool->max_connections) resume_accepting();
+    if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
 }
 
 void Worker::resume_accepting() {
     at_limit_ = false;
     for (const auto& acceptor : acceptors_)
+        acceptor->start();
+    for (const auto& acceptor : watched_)
         acceptor->start();
 }
 
@@ -226,21 +271,36 @@ void Worker::send_report() {
 void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return leave(ExitCode::ok);
     const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
-    if (limited) drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
-    if (!first) return connections_.drain();  // asked again: hand over no more
-    for (const auto& acceptor : acceptors_)
-        acceptor->finish();
-    if (channel_ != nullptr) {
-        channel_->send(MessageType::stopped_accepting, GenerationMessage{assignment_.generation});
+    if (limited && !drain_timer_.started()) {
+        drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
     }
-    send_report();
+    if (!first) return connections_.drain();  // asked again: hand over no more
+    // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened is waited for.
+    for (const auto& acceptor : acceptors_) {
+        giver_ != nullptr ? acceptor->finish() : acceptor->finish_when_quiet();
+    }
+    for (const auto& acceptor : watched_)
+        acceptor->finish();
     modules_->drain();
     if (giver_ != nullptr) {
         giver_->start();
     } else {
         connections_.drain();
     }
+    on_acceptor_closed();
+}
+
+void Worker::on_acceptor_closed() {
+    if (state_ != WorkerState::draining || accepting()) return;
+    if (!std::exchange(said_stopped_, true) && channel_ != nullptr) {
+        channel_->send(MessageType::stopped_accepting, GenerationMessage{assignment_.generation});
+        send_report();
+    }
     leave_when_done();
+}
+
+bool Worker::accepting() const noexcept {
+    return std::ranges::any_of(acceptors_, [](const auto& acceptor) { return !acceptor->closed(); });
 }
 
 std::string Worker::listener_name(const ListenSettings& listen) {
@@ -287,7 +347,7 @@ void Worker::on_drain_timeout() {
 void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
-    if (connections_.size() == 0 && !awaits_more) leave(ExitCode::ok);
+    if (connections_.size() == 0 && !awaits_more && !accepting()) leave(ExitCode::ok);
 }
 
 // Takes effect when the callback that is running has returned: it may be one of a connection.

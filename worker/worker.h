@@ -85,6 +85,8 @@ class Worker {
     void take_counters(Message& message);
     void take_image(Message& message);
     void take_listener(Message& message);
+    void watch_listener(Message& message);
+    std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
     void take_successor(Message& message);
     void take_predecessor(Message& message);
     HandoverReceiver::Target find_target(std::string_view listener_name) const;
@@ -93,6 +95,8 @@ class Worker {
     void start();
     void start_modules();
     void serve();
+    void on_acceptor_closed();
+    bool accepting() const noexcept;
     void drain(bool limited);
     void leave_when_done();
     void leave(ExitCode code);
@@ -111,6 +115,7 @@ class Worker {
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
+    std::vector<std::unique_ptr<Acceptor>> watched_;  // sockets of other slots
     std::vector<Module*> listener_modules_;
     std::unique_ptr<HandoverGiver> giver_;                         // when this worker has successors
     std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
@@ -123,6 +128,8 @@ class Worker {
     Counter refused_;
     WorkerState state_ = WorkerState::starting;
     ExitCode exit_code_ = ExitCode::ok;
+    std::uint64_t connection_limit_ = 0;
+    bool said_stopped_ = false;
     bool at_limit_ = false;       // acceptors pause: max_connections
     bool shortage_said_ = false;  // of descriptors
     std::unique_ptr<Channel> channel_;

@@ -107,7 +107,7 @@ void HttpConnection::send_answer(const Answer& answer, bool more_follows) {
         send_status(persistence, answer.head_only);
     }
     phase_ = Phase::idle;
-    if (!keep) close();
+    if (!keep) end();
 }
 
 void HttpConnection::send_status(Persistence persistence, bool head_only) {
@@ -138,7 +138,13 @@ void HttpConnection::send_error(unsigned status, Persistence persistence, bool h
 void HttpConnection::refuse(unsigned status, bool head_only) {
     server_.date.refresh();
     send_error(status, Persistence::close, head_only);
-    close(Linger::always);
+    end(Linger::always);
+}
+
+// What is still to be sent has the time that any output has.
+void HttpConnection::end(Linger linger) {
+    close(linger);
+    set_time_limit(std::chrono::milliseconds(server_.options.send_timeout_ms));
 }
 
 std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexcept {

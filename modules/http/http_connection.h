@@ -60,6 +60,7 @@ class HttpConnection final : public Connection {
     void send_answer(const Answer& answer, bool more_follows);
     void send_status(Persistence persistence, bool head_only);
     void send_error(unsigned status, Persistence persistence, bool head_only);
+    void end(Linger linger = Linger::if_unread);
     void refuse(unsigned status, bool head_only = false);
 
     void start_phase(Phase phase) noexcept;

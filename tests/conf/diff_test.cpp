@@ -63,7 +63,7 @@ TEST_CASE("hot keys change hot") {
         text_of(difference(base, base + "[module.http]\ngzip = false\n[module.http.limits]\nidle = '1s'")) ==
         "hot\nmodule.http.limits.idle: 1m -> 1s (hot)\nmodule.http.gzip: true -> false (hot)");
     for (const char* key :
-         {"max_connections = 1", "start_timeout = '1s'", "report_interval = '2s'", "respawn_delay = '1s'"})
+         {"max_connections = 1", "start_timeout = '1s'", "report_interval = '2s'", "respawn.delay = '1s'"})
         CHECK(difference(base, base + key).change == Change::hot);
 }
 

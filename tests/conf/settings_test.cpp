@@ -25,7 +25,7 @@ max_connections = 7
 drain_timeout = 0
 start_timeout = "1m"
 report_interval = "100ms"
-respawn_delay = "2s"
+respawn.delay = "2s"
 [[pool.web.listen]]
 address = "127.0.0.1:80"
 module = "http"
@@ -106,7 +106,7 @@ TEST_CASE("settings are what the file says") {
     CHECK(pool.drain_timeout_ms == 0);
     CHECK(pool.start_timeout_ms == 60'000);
     CHECK(pool.report_interval_ms == 100);
-    CHECK(pool.respawn_delay_ms == 2000);
+    CHECK(pool.respawn.delay_ms == 2000);
     REQUIRE(pool.listen.size() == 2);
     CHECK(pool.listen[0].address.text() == "127.0.0.1:80");
     CHECK(pool.listen[0].module == "http");
@@ -139,7 +139,7 @@ TEST_CASE("defaults are those of the declarations") {
     CHECK(pool.drain_timeout_ms == 30'000);
     CHECK(pool.start_timeout_ms == 10'000);
     CHECK(pool.report_interval_ms == 1000);
-    CHECK(pool.respawn_delay_ms == 100);
+    CHECK(pool.respawn.delay_ms == 100);
     CHECK(pool.listen.at(0).listener == ListenerOptions{});
 }
 

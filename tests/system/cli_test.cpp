@@ -20,7 +20,7 @@ bool contains(const std::string& text, std::string_view part) {
 TEST_CASE("help and version end with 0, wrong usage with 2") {
     const CommandResult help = drover({"help"});
     CHECK(help.code() == 0);
-    for (const char* command :
+    for (const std::string command :
          {"run", "check", "reload", "stop", "quit", "reopen", "status", "config", "version"}) {
         CHECK_MESSAGE(contains(help.output, command), "help does not name " << command);
     }
@@ -40,7 +40,7 @@ TEST_CASE("help and version end with 0, wrong usage with 2") {
 TEST_CASE("help config is the reference of every key") {
     const CommandResult help = drover({"help", "config"});
     CHECK(help.code() == 0);
-    for (const char* key :
+    for (const std::string key :
          {"runtime_dir", "log_level", "max_connections", "drain_timeout", "balance", "backlog"}) {
         CHECK_MESSAGE(contains(help.output, key), "the reference does not name " << key);
     }
@@ -59,7 +59,7 @@ TEST_CASE("check says that a configuration is valid, or every finding") {
     write_file(path, bad.text("127.0.0.1:8080", "127.0.0.1:8080"));
     const CommandResult findings = drover({"check", "-c", path});
     CHECK(findings.code() == 78);
-    for (const char* finding : {"log_level", "spelling", "max_connections", "127.0.0.1:8080"}) {
+    for (const std::string finding : {"log_level", "spelling", "max_connections", "127.0.0.1:8080"}) {
         CHECK_MESSAGE(contains(findings.errors, finding),
                       "no finding about " << finding << ": " << findings.errors);
     }
@@ -73,7 +73,7 @@ TEST_CASE("commands without a master end with 1 and say so") {
     const TemporaryFolder folder;
     const std::string path = folder.file("drover.toml");
     write_file(path, TestConfig().text("127.0.0.1:8080", "127.0.0.1:8081"));
-    for (const char* command : {"reload", "stop", "quit", "reopen", "status", "config"}) {
+    for (const std::string command : {"reload", "stop", "quit", "reopen", "status", "config"}) {
         const CommandResult result = drover({command, "-c", path});
         CHECK_MESSAGE(result.code() == 1, command << " ended with " << to_text(result.end));
         CHECK(contains(result.errors, "control.sock"));

@@ -16,7 +16,7 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
         const gid_t groups[] = {0, 4, 27};
         setgroups(3, groups);
     };
-    MasterUnderTest master({.master = "user = \"nobody\"\n", .pool = "respawn_delay = \"10ms\"\n"},
+    MasterUnderTest master({.master = "user = \"nobody\"\n", .pool = "respawn.delay = \"10ms\"\n"},
                            {.before_exec = take_groups});
     const auto check_workers = [&] {
         for (const pid_t worker : master.worker_pids()) {
@@ -33,7 +33,7 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
     CHECK(master.get() == "first");
 
     master.write_config(
-        {.body = "second", .master = "user = \"nobody\"\n", .pool = "respawn_delay = \"10ms\"\n"});
+        {.body = "second", .master = "user = \"nobody\"\n", .pool = "respawn.delay = \"10ms\"\n"});
     CHECK(master.control("reload").ok);
     CHECK(master.get() == "second");
     check_workers();

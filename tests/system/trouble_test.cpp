@@ -10,7 +10,7 @@ namespace drover::test {
 namespace {
 
 const std::string modules = "\"http\", \"echo\", \"trouble\"";
-const std::string pool = "start_timeout = \"500ms\"\nrespawn_delay = \"10ms\"\n";
+const std::string pool = "start_timeout = \"500ms\"\nrespawn.delay = \"10ms\"\n";
 
 struct TroubledMaster {
     ReservedPort port;

@@ -1,0 +1,81 @@
+// Where the kernel sends new connections: programs on a reuseport group and on listening sockets (socket(7), bpf of
+// linux/filter.h).
+#include "core/listener.h"
+#include "core/system_error.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <numeric>
+
+#include <linux/filter.h>
+
+namespace drover {
+
+namespace {
+
+constexpr sock_filter statement(unsigned code, std::uint32_t k) {
+    return {static_cast<std::uint16_t>(code), 0, 0, k};
+}
+
+// Picks one of `slots` at random: the program's result is the index of a socket in the group.
+std::vector<sock_filter> steering_program(std::span<const unsigned> slots) {
+    const auto count = static_cast<std::uint32_t>(slots.size());
+    std::vector<sock_filter> program{
+        statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)),
+        statement(BPF_ALU | BPF_MOD | BPF_K, count)};
+    for (std::uint32_t i = 0; i + 1 < count; ++i) {
+        program.push_back({static_cast<std::uint16_t>(BPF_JMP | BPF_JEQ | BPF_K), 0, 1, i});
+        program.push_back(statement(BPF_RET | BPF_K, slots[i]));
+    }
+    program.push_back(statement(BPF_RET | BPF_K, slots.back()));
+    return program;
+}
+
+// Sees the TCP header first: drops a segment that has SYN and not ACK, passes everything else.
+constexpr sock_filter drop_syn[] = {
+    statement(BPF_LD | BPF_B | BPF_ABS, 13),     // the flags
+    statement(BPF_ALU | BPF_AND | BPF_K, 0x12),  // SYN and ACK
+    {static_cast<std::uint16_t>(BPF_JMP | BPF_JEQ | BPF_K), 0, 1, 0x02},
+    statement(BPF_RET | BPF_K, 0),
+    statement(BPF_RET | BPF_K, 0xffffffff),
+};
+
+void attach(int fd, int option, std::span<const sock_filter> filters, const char* name) {
+    const sock_fprog program{static_cast<unsigned short>(filters.size()),
+                             const_cast<sock_filter*>(filters.data())};
+    check_call(::setsockopt(fd, SOL_SOCKET, option, &program, sizeof program), "setsockopt", name);
+}
+
+}  // namespace
+
+void Listener::steer(std::span<const unsigned> slots) {
+    if (shared()) return;
+    std::vector<unsigned> wanted(slots.begin(), slots.end());
+    std::ranges::sort(wanted);
+    std::erase_if(wanted, [this](unsigned slot) { return slot >= listening_; });
+    if (wanted.size() == listening_) wanted.clear();
+    if (wanted == steered_) return;
+    if (wanted.empty()) {
+        const int unused = 0;
+        const int result =
+            ::setsockopt(sockets_[0].get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused);
+        if (result != 0 && errno != ENOENT) throw_errno("setsockopt", "SO_DETACH_REUSEPORT_BPF");
+    } else {
+        attach(sockets_[0].get(), SO_ATTACH_REUSEPORT_CBPF, steering_program(wanted),
+               "SO_ATTACH_REUSEPORT_CBPF");
+    }
+    steered_ = std::move(wanted);
+}
+
+void Listener::refuse_new() {
+    if (address_.is_unix()) return;
+    for (const UniqueFd& socket : sockets_)
+        attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
+}
+
+void Listener::drop_idle_sockets(unsigned slots) {
+    const std::size_t keep = std::max(slots, listening_);
+    if (!shared() && sockets_.size() > keep) sockets_.resize(std::max<std::size_t>(keep, 1));
+}
+
+}  // namespace drover

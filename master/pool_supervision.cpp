@@ -1,0 +1,197 @@
+// How a pool watches its workers: who is ready, who died, who hangs, and who gets new connections meanwhile.
+#include "core/exit_code.h"
+#include "master/pool.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace drover {
+
+namespace {
+
+// When no slot of a pool serves, none waits longer than this.
+constexpr std::chrono::milliseconds longest_wait_alone{1000};
+// A worker that cannot use its configuration will hardly learn to.
+constexpr unsigned most_unfit_starts = 5;
+
+}  // namespace
+
+void Pool::on_ready(WorkerProcess& worker) {
+    Slot* const slot = find_slot(worker);
+    if (slot != nullptr) {
+        slot->start_timer.stop();
+        slot->unfit_starts = 0;
+    }
+    if (slot != nullptr && phase_ == Phase::serving) {
+        try {
+            listen();
+        } catch (const std::exception& failure) {
+            context_.log.error("pool " + name() + ": " + failure.what());
+        }
+        worker.serve();
+        steer();
+        hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
+    }
+    observer_.on_worker_ready(*this, worker);
+    observer_.on_status_changed();
+}
+
+void Pool::on_stopped_accepting(WorkerProcess& worker) {
+    Slot* const slot = find_slot(worker);
+    if (slot != nullptr && phase_ == Phase::serving) replace_left(*slot);
+    observer_.on_worker_quiet(*this);
+    observer_.on_status_changed();
+}
+
+// Its worker leaves by itself (somebody signalled it, or it lost its channel): the slot is filled at once, and the newcomer is given
+// the connections.
+void Pool::replace_left(Slot& slot) {
+    context_.log.warning(slot.worker->name() + " leaves without being told to; replaced");
+    slot.start_timer.stop();
+    slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_.drain_timeout_ms));
+    leaving_.push_back(std::move(slot.worker));
+    ++slot.restarts;
+    steer();
+    slot.fill();
+}
+
+void Pool::on_report(WorkerProcess&) {
+    observer_.on_status_changed();
+}
+
+void Pool::on_broken(WorkerProcess& worker, std::string_view reason) {
+    context_.log.error(worker.name() + ": " + std::string(reason) + ": killed");
+    worker.signal(SIGKILL);
+}
+
+bool Pool::on_exit(pid_t pid, const ExitReport& report) {
+    for (const auto& slot : slots_) {
+        if (slot->worker == nullptr || slot->worker->pid() != pid) continue;
+        bury(*slot, report);
+        return true;
+    }
+    const auto left =
+        std::ranges::find_if(leaving_, [pid](const auto& worker) { return worker->pid() == pid; });
+    if (left == leaving_.end()) return false;
+    const std::unique_ptr<WorkerProcess> worker = std::move(*left);
+    leaving_.erase(left);
+    worker->on_exit();
+    context_.log.info(obituary(*worker, report));
+    observer_.on_worker_quiet(*this);
+    observer_.on_status_changed();
+    return true;
+}
+
+// The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is now.
+void Pool::bury(Slot& slot, const ExitReport& report) {
+    slot.start_timer.stop();
+    const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);
+    worker->on_exit();
+    const std::string text = obituary(*worker, report);
+    if (phase_ == Phase::retired) {
+        context_.log.info(text);
+        observer_.on_worker_quiet(*this);
+    } else if (phase_ == Phase::gated) {
+        observer_.on_start_failed(*this, text);
+    } else {
+        respawn(slot, *worker, report);
+    }
+    observer_.on_status_changed();
+}
+
+void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report) {
+    const std::string text = obituary(dead, report);
+    ++slot.restarts;
+    steer();
+    const bool unfit = !dead.ready() && report.signal == 0 && report.code == to_int(ExitCode::config);
+    slot.unfit_starts = unfit ? slot.unfit_starts + 1 : 0;
+    if (slot.unfit_starts >= most_unfit_starts) {
+        slot.next_attempt_ms = 0;
+        watch_sockets_of(slot.number);
+        return context_.log.critical(text + "; given up until the next reload");
+    }
+    const std::int64_t now = context_.loop.now_ms();
+    const auto served = std::chrono::milliseconds(dead.ready() ? now - dead.ready_ms() : 0);
+    const double jitter = std::uniform_real_distribution<>(0, 1)(context_.random);
+    const auto delay = slot.policy.delay_after_death(std::chrono::milliseconds(now), served, jitter);
+    if (delay.count() == 0) {
+        context_.log.error(text + "; replaced at once");
+    } else {
+        context_.log.error(text + "; replaced in " + std::to_string(delay.count()) + " ms");
+        watch_sockets_of(slot.number);
+    }
+    slot.fill_after(delay);
+    shorten_waits();
+}
+
+void Pool::shorten_waits() {
+    const bool any_alive =
+        std::ranges::any_of(slots_, [](const auto& slot) { return slot->worker != nullptr; });
+    if (any_alive) return;
+    Slot* first = nullptr;
+    for (const auto& slot : slots_) {
+        if (!slot->respawn_timer.started()) continue;
+        if (first == nullptr || slot->next_attempt_ms < first->next_attempt_ms) first = slot.get();
+    }
+    const std::int64_t latest = context_.loop.now_ms() + longest_wait_alone.count();
+    if (first != nullptr && first->next_attempt_ms > latest) first->fill_after(longest_wait_alone);
+}
+
+// New connections go to the slots that serve; to all while none does.
+void Pool::steer() {
+    if (phase_ != Phase::serving) return;
+    std::vector<unsigned> serving;
+    std::vector<unsigned> all;
+    for (const auto& slot : slots_) {
+        all.push_back(slot->number);
+        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
+                            !slot->worker->hangs();
+        if (serves) serving.push_back(slot->number);
+    }
+    try {
+        for (const auto& listener : listeners_)
+            listener->steer(serving.empty() ? all : serving);
+    } catch (const std::exception& failure) {
+        context_.log.error("pool " + name() + " cannot steer connections: " + failure.what());
+    }
+}
+
+// What waits in the queues of a slot without a worker is accepted by one that serves.
+void Pool::watch_sockets_of(unsigned slot) {
+    std::vector<WorkerProcess*> serving;
+    for (const auto& other : slots_) {
+        if (other->worker != nullptr && other->worker->state() == WorkerState::serving &&
+            other->number != slot) {
+            serving.push_back(other->worker.get());
+        }
+    }
+    if (serving.empty()) return;
+    WorkerProcess& survivor = *serving[slot % serving.size()];
+    for (unsigned i = 0; i < listeners_.size(); ++i) {
+        if (!listeners_[i]->shared() && slot < listeners_[i]->listening()) {
+            survivor.watch_socket(i, listeners_[i]->socket_for(slot));
+        }
+    }
+}
+
+void Pool::look_for_hangs() {
+    const std::int64_t now = context_.loop.now_ms();
+    bool changed = false;
+    for (const auto& slot : slots_) {
+        WorkerProcess* const worker = slot->worker.get();
+        if (worker == nullptr || worker->hangs() || worker->state() != WorkerState::serving) continue;
+        if (now - worker->last_sign_ms() < settings_.hang_timeout_ms) continue;
+        context_.log.error(worker->name() + " hangs: no report for " +
+                           std::to_string(now - worker->last_sign_ms()) + " ms; " + worker->end_hanging());
+        changed = true;
+    }
+    if (changed) steer();
+}
+
+std::string Pool::obituary(const WorkerProcess& worker, const ExitReport& report) const {
+    std::string text = worker.name() + " " + report.text();
+    if (!worker.last_words().empty()) text += ": " + worker.last_words();
+    return text;
+}
+
+}  // namespace drover
