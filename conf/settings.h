@@ -51,7 +51,8 @@ struct ListenSettings {
     static const Options<ListenSettings>& options();
 };
 
-// How the dead are replaced: at once up to `burst` early deaths a minute in a slot, then after a delay that doubles.
+// How the dead are replaced: at once up to `burst` early deaths a minute in a slot, then after a delay that
+// doubles.
 struct RespawnSettings {
     unsigned burst = 0;
     std::int64_t delay_ms = 0;

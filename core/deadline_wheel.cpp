@@ -47,7 +47,8 @@ void DeadlineWheel::on_tick() {
     const auto present = static_cast<std::uint32_t>((loop_.now_ms() - started_ms_) / tick.count()) + 1;
     const std::uint32_t passed = present > now_tick_ ? present - now_tick_ : 0;
     if (passed > 2) {
-        // The loop was kept for so long that deadlines set meanwhile would come early: the wheel stood still as well.
+        // The loop was kept for so long that deadlines set meanwhile would come early: the wheel stood still
+        // as well.
         started_ms_ += (passed - 1) * tick.count();
         advance(1);
     } else {

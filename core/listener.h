@@ -68,12 +68,14 @@ class Listener {
     // ignored. Throws std::system_error with the old ones in force.
     void set_options(const ListenerOptions& options);
 
-    // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty or names them all. What
-    // waits in the queues of the others stays there. Nothing to do for a shared one. The kernel numbers the sockets of a group in the
-    // order of their listen(2), which is ours. Throws std::system_error.
+    // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty
+    // or names them all. What waits in the queues of the others stays there. Nothing to do for a shared one.
+    // The kernel numbers the sockets of a group in the order of their listen(2), which is ours. Throws
+    // std::system_error.
     void steer(std::span<const unsigned> slots);
-    // From now on the kernel drops what would open a connection, without a word to the client: what has been opened, or is being
-    // opened, can be accepted until nothing comes any more, and then the sockets be closed without a reset. Not for unix sockets.
+    // From now on the kernel drops what would open a connection, without a word to the client: what has been
+    // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
+    // closed without a reset. Not for unix sockets.
     void refuse_new();
     // Closes the sockets that do not listen, above the first `slots`.
     void drop_idle_sockets(unsigned slots);

@@ -1,5 +1,5 @@
-// Where the kernel sends new connections: programs on a reuseport group and on listening sockets (socket(7), bpf of
-// linux/filter.h).
+// Where the kernel sends new connections: programs on a reuseport group and on listening sockets (socket(7),
+// bpf of linux/filter.h).
 #include "core/listener.h"
 #include "core/system_error.h"
 

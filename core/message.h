@@ -25,9 +25,10 @@ enum class MessageType : std::uint16_t {
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
 
-    watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely empty
-    handover_give,  // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
-    handover_take,  // HandoverPeer, [socket]: take what the worker behind it gives
+    watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
+                     // empty
+    handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
+    handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives
 
     // worker to master
     ready,              // GenerationMessage: modules have started

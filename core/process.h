@@ -57,7 +57,8 @@ std::optional<Reaped> reap_any() noexcept;
 struct SpawnOptions {
     EventLoop* loop = nullptr;      // the parent's loop, abandoned in the child; may be null
     std::span<const int> keep_fds;  // stay open in the child, beside 0 to 2; everything else is closed
-    // The child begins with every signal blocked, until it calls release_signals(): its handlers stand by then.
+    // The child begins with every signal blocked, until it calls release_signals(): its handlers stand by
+    // then.
     bool hold_signals = false;
     bool own_group = true;  // setpgid: a terminal's Ctrl-C reaches the master alone
 };

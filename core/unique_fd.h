@@ -3,10 +3,10 @@
 // Runs in: every process.
 #pragma once
 
+#include <utility>
+
 #include <fcntl.h>
 #include <unistd.h>
-
-#include <utility>
 
 namespace drover {
 

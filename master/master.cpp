@@ -61,7 +61,8 @@ void Master::on_signal(int signal) {
         case SIGQUIT:
             return handle(LifeEvent::quit);
         case SIGUSR1:
-            return reopen_log();
+            reopen_log();
+            return;
         case SIGUSR2:
             return log_.warning("USR2: upgrading the program in place is not supported");
         case SIGTTIN:
@@ -87,8 +88,8 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
         const bool already = is_stopping(state_) && state_ != LifeState::quitting;
         if (!already) handle(command == "stop" ? LifeEvent::stop : LifeEvent::quit);
     } else if (command == "reopen") {
-        reopen_log();
-        control_->reply(caller, true, "log files reopened");
+        const std::string error = reopen_log();
+        control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
     } else {
         control_->reply(caller, false, "unknown command \"" + command + "\"");
     }
@@ -207,16 +208,19 @@ void Master::open_log(const Settings& settings) {
     log_.set_file(pools_->log_file.duplicate());
 }
 
-void Master::reopen_log() {
-    if (current_ == nullptr) return;
+// Why the log files could not be reopened; empty: they were.
+std::string Master::reopen_log() {
+    if (current_ == nullptr) return "the master is starting";
     try {
         open_log(current_->settings());
     } catch (const std::exception& failure) {
-        return log_.error(std::string("log files stay as they are: ") + failure.what());
+        log_.error(std::string("log files stay as they are: ") + failure.what());
+        return failure.what();
     }
     for (Generation* const generation : generations())
         generation->send_log_file(pools_->log_file.get());
     log_.info("log files reopened");
+    return "";
 }
 
 void Master::resize_first_pool(bool grow) {

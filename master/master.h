@@ -73,7 +73,7 @@ class Master : private PoolObserver {
     void check_gone();
     std::vector<Generation*> generations() const;
     void open_log(const Settings& settings);
-    void reopen_log();
+    std::string reopen_log();
     void resize_first_pool(bool grow);
     std::string status_reply(const ControlRequest& request);
     std::string config_reply(const ControlRequest& request) const;

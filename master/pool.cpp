@@ -8,7 +8,8 @@ namespace drover {
 namespace {
 
 constexpr std::chrono::milliseconds hang_check_interval{500};
-// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less long.
+// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less
+// long.
 constexpr std::chrono::milliseconds socket_retirement{75'000};
 
 }  // namespace
@@ -137,7 +138,8 @@ bool Pool::grow() {
     return true;
 }
 
-// The worker of the last slot gives its connections evenly to all that stay; its socket is watched by one of them.
+// The worker of the last slot gives its connections evenly to all that stay; its socket is watched by one of
+// them.
 bool Pool::shrink() {
     if (phase_ != Phase::serving || size() <= 1) return false;
     const std::unique_ptr<Slot> slot = std::move(slots_.back());
@@ -208,8 +210,15 @@ void Pool::drop_idle_sockets() {
 }
 
 void Pool::refuse_new() {
-    for (const auto& listener : listeners_)
-        listener->refuse_new();
+    try {
+        for (const auto& listener : listeners_)
+            listener->refuse_new();
+    } catch (const std::exception& failure) {
+        // Some kernels let only the privileged attach a filter. Without it a client that comes in the last
+        // moment is reset.
+        context_.log.info("pool " + name() +
+                          " cannot hold new connections off while it stops: " + failure.what());
+    }
 }
 
 std::string Pool::listening_text() const {

@@ -1,7 +1,7 @@
-// Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool starts its workers
-// gated (ready, not accepting), serves when its generation is switched to, and is retired when the next one is. While it
-// serves, new connections are steered to the slots that do. Owned by its Generation. Runs in: the master.
-// pool.cpp: how it lives. pool_supervision.cpp: deaths, hangs, steering.
+// Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool
+// starts its workers gated (ready, not accepting), serves when its generation is switched to, and is retired
+// when the next one is. While it serves, new connections are steered to the slots that do. Owned by its
+// Generation. Runs in: the master. pool.cpp: how it lives. pool_supervision.cpp: deaths, hangs, steering.
 #pragma once
 
 #include "conf/settings.h"
@@ -64,16 +64,19 @@ class Pool : private WorkerObserver {
     const std::string& name() const noexcept { return settings_.name; }
     const PoolSettings& settings() const noexcept { return settings_; }
 
-    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until retired.
+    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until
+    // retired.
     void start();
     bool all_ready() const noexcept;
-    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws std::system_error.
+    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws
+    // std::system_error.
     void listen();
     // The gate opens: workers accept; from now on the dead are replaced.
     void serve();
     // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
     void retire(int signal);
-    // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it has.
+    // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it
+    // has.
     void hand_over_to(const Pool& successor);
     // The same for those that `newcomer` of `successor` is to take over from.
     void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
@@ -87,8 +90,8 @@ class Pool : private WorkerObserver {
     bool empty() const noexcept;  // no process is left
     void kill_accepting();        // those that still accept although told to stop
 
-    // Sockets of slots that the pool does not have get no new connections; who serves takes what is in their queues, until no
-    // handshake can be under way any more and they are closed.
+    // Sockets of slots that the pool does not have get no new connections; who serves takes what is in their
+    // queues, until no handshake can be under way any more and they are closed.
     void retire_sockets();
     // Sockets that were bound for slots that never came.
     void drop_idle_sockets();

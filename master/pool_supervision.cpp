@@ -43,8 +43,8 @@ void Pool::on_stopped_accepting(WorkerProcess& worker) {
     observer_.on_status_changed();
 }
 
-// Its worker leaves by itself (somebody signalled it, or it lost its channel): the slot is filled at once, and the newcomer is given
-// the connections.
+// Its worker leaves by itself (somebody signalled it, or it lost its channel): the slot is filled at once,
+// and the newcomer is given the connections.
 void Pool::replace_left(Slot& slot) {
     context_.log.warning(slot.worker->name() + " leaves without being told to; replaced");
     slot.start_timer.stop();
@@ -82,7 +82,8 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
     return true;
 }
 
-// The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is now.
+// The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is
+// now.
 void Pool::bury(Slot& slot, const ExitReport& report) {
     slot.start_timer.stop();
     const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);

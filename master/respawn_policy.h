@@ -1,6 +1,6 @@
-// RespawnPolicy says how long to wait before a dead worker's slot is filled again: not at all, as long as early deaths are few;
-// else a delay that doubles with each further one, up to a bound, with jitter so that slots do not come back together. A value,
-// without a clock. Runs in: the master, one per slot.
+// RespawnPolicy says how long to wait before a dead worker's slot is filled again: not at all, as long as
+// early deaths are few; else a delay that doubles with each further one, up to a bound, with jitter so that
+// slots do not come back together. A value, without a clock. Runs in: the master, one per slot.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,8 @@ class RespawnPolicy {
 
     explicit RespawnPolicy(Rule rule) noexcept : rule_(rule) {}
 
-    // At `now` (any steady clock) a worker died that had been ready for `served`. `jitter` is in [0, 1): up to a quarter less.
+    // At `now` (any steady clock) a worker died that had been ready for `served`. `jitter` is in [0, 1): up
+    // to a quarter less.
     milliseconds delay_after_death(milliseconds now, milliseconds served, double jitter);
 
   private:

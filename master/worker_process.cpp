@@ -173,7 +173,8 @@ void WorkerProcess::on_channel_closed(std::string_view reason) {
     const std::string kept(reason);
     channel_.reset();
     if (kept != "end of file") return observer_.on_broken(*this, kept);
-    // This is how a worker that exits looks from here: SIGCHLD follows, or else it lives on and drains, out of reach.
+    // This is how a worker that exits looks from here: SIGCHLD follows, or else it lives on and drains, out
+    // of reach.
     silence_timer_.start_once(exit_time);
 }
 

@@ -68,8 +68,8 @@ class WorkerProcess {
     const std::string& last_words() const noexcept { return last_words_; }
 
     void serve();
-    // TERM or QUIT: the worker drains; INT or KILL: it leaves at once. With TERM it is killed when it has not left within
-    // `drain_timeout` and a little; one that is stopped (SIGSTOP) cannot drain and is killed now.
+    // TERM or QUIT: the worker drains; INT or KILL: it leaves at once. With TERM it is killed when it has not
+    // left within `drain_timeout` and a little; one that is stopped (SIGSTOP) cannot drain and is killed now.
     void leave(int signal, std::chrono::milliseconds drain_timeout);
     // It accepts from `socket`, too, for a while: what waits there belongs to nobody else.
     void watch_socket(unsigned listener, int socket);

@@ -16,7 +16,8 @@ class Acceptor {
     // retry_delay.
     using ShortageHandler = Callback<void(int error)>;
 
-    // It has closed its socket: after finish(), finish_when_quiet(), or when the socket turned out to be unusable.
+    // It has closed its socket: after finish(), finish_when_quiet(), or when the socket turned out to be
+    // unusable.
     using ClosedHandler = Callback<void()>;
 
     static constexpr int batch = 64;  // so that one busy listener does not keep others waiting
@@ -36,8 +37,9 @@ class Acceptor {
     bool accepting() const noexcept { return watch_.started(); }
     // Accepts what is queued until nothing is, then closes the socket.
     void finish();
-    // Goes on accepting until nothing has come for quiet_time, at the longest for quiet_limit, then closes: handshakes that are
-    // under way get their connection. The kernel has been told to begin no new ones (Listener::refuse_new).
+    // Goes on accepting until nothing has come for quiet_time, at the longest for quiet_limit, then closes:
+    // handshakes that are under way get their connection. The kernel has been told to begin no new ones
+    // (Listener::refuse_new).
     void finish_when_quiet();
     // Closes then, whatever happens; what is queued is taken first.
     void close_after(std::chrono::milliseconds time);

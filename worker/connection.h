@@ -1,14 +1,17 @@
-// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event makes one
-// read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no buffer.
+// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event
+// makes one read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no
+// buffer.
 //
-// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from the loop,
-// never inside one of its own hooks. It counts itself in drover_connections_active. It must not be on the stack.
+// A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from
+// the loop, never inside one of its own hooks. It counts itself in drover_connections_active. It must not be
+// on the stack.
 //
-// Hand-over: a worker that leaves may give its connections to another. Each is asked by on_hand_over, outside of its other
-// hooks; one that answers `now` is not read or written any more and goes on over there with all that it had.
+// Hand-over: a worker that leaves may give its connections to another. Each is asked by on_hand_over, outside
+// of its other hooks; one that answers `now` is not read or written any more and goes on over there with all
+// that it had.
 //
-// Special states: closing (output is still leaving, or lingering for the peer's end; no hook is called any more), draining
-// (on_drain was called). Runs in: worker, on its one thread.
+// Special states: closing (output is still leaving, or lingering for the peer's end; no hook is called any
+// more), draining (on_drain was called). Runs in: worker, on its one thread.
 #pragma once
 
 #include "core/deadline_wheel.h"
@@ -70,7 +73,8 @@ class Connection : private DeadlineEntry {
 
     // What on_hand_over answers.
     enum class Movable : std::uint8_t {
-        now,  // `state` says all that the module's adopt must know; nothing may be written until it stays after all
+        now,    // `state` says all that the module's adopt must know; nothing may be written until it stays
+                // after all
         later,  // busy: asked again after its next event
         never,  // drains
     };
@@ -119,8 +123,8 @@ class Connection : private DeadlineEntry {
     };
 
     void start();
-    // connection_handover.cpp. The giver's side: begin_moving stops reading and says what there is; undone by stay(), ended
-    // by moved().
+    // connection_handover.cpp. The giver's side: begin_moving stops reading and says what there is; undone by
+    // stay(), ended by moved().
     bool begin_moving(CarriedConnection& carried);
     void stay();
     void moved() noexcept { retire(); }
@@ -183,7 +187,8 @@ class ConnectionList {
     void begin_offering() noexcept { offering_ = first_; }
     Connection* next_to_offer() noexcept;
     void offer_again(Connection& connection) noexcept { offering_ = &connection; }
-    // Connections that were taken over since the last call: reading begins, or they are let go without a word.
+    // Connections that were taken over since the last call: reading begins, or they are let go without a
+    // word.
     std::size_t begin_adopted();
     void drop_adopted() noexcept;
 

@@ -1,6 +1,7 @@
-// How connections travel from one worker to another: the bytes of one handed connection, and back. Trusts nothing that
-// it reads; knows no socket and no module. A batch is HandoverBatch followed by records; a record that does not fit into
-// one message travels ahead in handover_part messages. Runs in: worker (both sides of a hand-over).
+// How connections travel from one worker to another: the bytes of one handed connection, and back. Trusts
+// nothing that it reads; knows no socket and no module. A batch is HandoverBatch followed by records; a
+// record that does not fit into one message travels ahead in handover_part messages. Runs in: worker (both
+// sides of a hand-over).
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace drover {
 
-// What the bytes on the socket are wrapped in. Others (TLS in user space, kTLS) will bring state of their own.
+// What the bytes on the socket are wrapped in. Others (TLS in user space, kTLS) will bring state of their
+// own.
 enum class Transport : std::uint8_t { plain = 0 };
 
 // What a connection carries beside its socket.

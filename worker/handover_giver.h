@@ -1,7 +1,8 @@
-// HandoverGiver gives the connections of a worker that leaves to others: over a channel to each receiver, many connections a
-// message, no more messages unacknowledged than the kernel lets descriptors be under way. A connection that was sent is not
-// read any more; on the acknowledgement its copy here is closed; what was not acknowledged when a receiver is lost, or was
-// refused, is served on by this worker. Owned by the worker. Runs in: a worker that drains.
+// HandoverGiver gives the connections of a worker that leaves to others: over a channel to each receiver,
+// many connections a message, no more messages unacknowledged than the kernel lets descriptors be under way.
+// A connection that was sent is not read any more; on the acknowledgement its copy here is closed; what was
+// not acknowledged when a receiver is lost, or was refused, is served on by this worker. Owned by the worker.
+// Runs in: a worker that drains.
 #pragma once
 
 #include "core/channel.h"
@@ -22,11 +23,12 @@ class ConnectionList;
 
 class HandoverGiver {
   public:
-    // Messages a receiver has not acknowledged, each of up to max_message_fds descriptors; the kernel refuses more descriptors under
-    // way than RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
+    // Messages a receiver has not acknowledged, each of up to max_message_fds descriptors; the kernel refuses
+    // more descriptors under way than RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
     static constexpr std::size_t window = 3;
 
-    // `listeners` names this worker's listeners ("127.0.0.1:80 http"), for receivers that number theirs otherwise.
+    // `listeners` names this worker's listeners ("127.0.0.1:80 http"), for receivers that number theirs
+    // otherwise.
     HandoverGiver(EventLoop& loop, ConnectionList& connections, std::vector<std::string> listeners);
     ~HandoverGiver();
     HandoverGiver(const HandoverGiver&) = delete;

@@ -57,7 +57,8 @@ void HandoverReceiver::take_batch(Message& message) {
         const bool taken = i < batch.count && take_one(records, std::move(message.fds[i]));
         if (!taken) ack.refused[i / 8] = static_cast<std::uint8_t>(ack.refused[i / 8] | (1U << (i % 8)));
     }
-    // From the moment the acknowledgement is queued the connections are ours; without it they are the giver's.
+    // From the moment the acknowledgement is queued the connections are ours; without it they are the
+    // giver's.
     if (channel_.send(MessageType::handover_ack, ack)) {
         taken_ += connections_.begin_adopted();
     } else {

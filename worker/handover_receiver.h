@@ -1,5 +1,6 @@
-// HandoverReceiver takes connections that another worker gives: it makes each one a connection of the module that its listener
-// names, queues the acknowledgement, and only then lets them be read. Owned by the worker. Runs in: worker.
+// HandoverReceiver takes connections that another worker gives: it makes each one a connection of the module
+// that its listener names, queues the acknowledgement, and only then lets them be read. Owned by the worker.
+// Runs in: worker.
 #pragma once
 
 #include "core/channel.h"

@@ -1,5 +1,5 @@
-// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the listeners
-// whose configuration names it give it their connections.
+// Module is the whole contract between a worker and the code that serves: derive from it, list it, and the
+// listeners whose configuration names it give it their connections.
 //
 // One object of each module lives in each process that needs it. The hooks, in the order of their calls:
 //
@@ -10,12 +10,13 @@
 //   start       worker, before Ready  Services, options, modules    yes: the worker exits, a reload is
 //                                     listed before this one        refused
 //   connection  worker, serving       all that start made           yes: that connection is closed, counted
-//   adopt       worker                the same                      yes: it stays with the worker that gave it
+//   adopt       worker                the same                      yes: it stays with its giver
 //   drain       worker, once          the same; no new connection   no: an exception ends the worker
 //                                     comes afterwards
 //   stop        worker, last          Services; no connection       noexcept
 //
-// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and stop in reverse.
+// All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and
+// stop in reverse.
 #pragma once
 
 #include "conf/image.h"
@@ -36,9 +37,8 @@ struct CarriedConnection;
 // A connection that the worker has accepted: non-blocking, close-on-exec.
 struct Accepted {
     UniqueFd socket;
-    unsigned listener = 0;  // index into Services::pool.listen
-    const CarriedConnection* carried =
-        nullptr;  // what it brings from the worker that gave it; null: it is new
+    unsigned listener = 0;                       // index into Services::pool.listen
+    const CarriedConnection* carried = nullptr;  // what it brings from another worker; null: it is new
 };
 
 class Module {
@@ -55,8 +55,9 @@ class Module {
     virtual void start(Services& services, const ImageNode& options) = 0;
     virtual void connection(Accepted accepted) = 0;
     // Finish what is under way. The connections are told by Connection::on_drain.
-    // A connection that another worker gave, with the state that its on_hand_over wrote (the same module's, perhaps an older
-    // build's). Make it with open_connection as ever. Default: throws, and the connection stays where it was.
+    // A connection that another worker gave, with the state that its on_hand_over wrote (the same module's,
+    // perhaps an older build's). Make it with open_connection as ever. Default: throws, and the connection
+    // stays where it was.
     virtual void adopt(Accepted accepted, std::string_view state);
     virtual void drain() {}
     virtual void stop() noexcept {}

@@ -203,7 +203,8 @@ void Worker::serve() {
     send_report();
 }
 
-// For a socket whose own worker is gone for good, or for a while: what waits in its queue, and handshakes that are under way.
+// For a socket whose own worker is gone for good, or for a while: what waits in its queue, and handshakes
+// that are under way.
 void Worker::watch_listener(Message& message) {
     const std::uint32_t index = message.as<ListenerMessage>().index;
     if (state_ != WorkerState::serving || index >= listener_modules_.size()) return;
@@ -275,7 +276,8 @@ void Worker::drain(bool limited) {
         drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
     }
     if (!first) return connections_.drain();  // asked again: hand over no more
-    // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened is waited for.
+    // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
+    // is waited for.
     for (const auto& acceptor : acceptors_) {
         giver_ != nullptr ? acceptor->finish() : acceptor->finish_when_quiet();
     }
@@ -301,42 +303,6 @@ void Worker::on_acceptor_closed() {
 
 bool Worker::accepting() const noexcept {
     return std::ranges::any_of(acceptors_, [](const auto& acceptor) { return !acceptor->closed(); });
-}
-
-std::string Worker::listener_name(const ListenSettings& listen) {
-    return listen.address.text() + " " + std::string(listen.module);
-}
-
-void Worker::take_successor(Message& message) {
-    if (giver_ == nullptr) {
-        std::vector<std::string> names;
-        for (const ListenSettings& listen : assignment_.pool->listen)
-            names.push_back(listener_name(listen));
-        giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
-    }
-    giver_->add_receiver(std::move(message.fds[0]));
-    if (state_ == WorkerState::draining && !connections_.draining() && !giver_->started()) giver_->start();
-}
-
-void Worker::take_predecessor(Message& message) {
-    std::erase_if(predecessors_, [](const auto& predecessor) { return predecessor->ended(); });
-    predecessors_.push_back(std::make_unique<HandoverReceiver>(
-        loop_, connections_, std::move(message.fds[0]),
-        [this](std::string_view name) { return find_target(name); },
-        HandoverReceiver::EndHandler::to<&Worker::on_predecessor_end>(this)));
-}
-
-// A listener that this worker does not have any more may still have a module here that serves its connections.
-HandoverReceiver::Target Worker::find_target(std::string_view name) const {
-    const std::vector<ListenSettings>& listen = assignment_.pool->listen;
-    for (unsigned i = 0; i < listen.size(); ++i) {
-        if (listener_name(listen[i]) == name) return {listener_modules_[i], i};
-    }
-    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0};
-}
-
-void Worker::on_predecessor_end() {
-    if (state_ == WorkerState::draining) leave_when_done();
 }
 
 void Worker::on_drain_timeout() {

@@ -32,7 +32,7 @@ void wait_replaced(MasterUnderTest& master, const std::vector<pid_t>& dead) {
 }  // namespace
 
 TEST_CASE("a killed worker is replaced in its slot; the others do not notice") {
-    MasterUnderTest master({.workers = 3, .pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.workers = 3, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     const StatusView before = master.status();
     const pid_t victim = worker_in_slot(before, 1).pid;
     kill(victim, SIGKILL);
@@ -49,7 +49,7 @@ TEST_CASE("a killed worker is replaced in its slot; the others do not notice") {
 }
 
 TEST_CASE("when all workers are killed, who connects meanwhile waits and is answered") {
-    MasterUnderTest master({.pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     const std::vector<pid_t> victims = master.worker_pids();
     for (const pid_t victim : victims)
         kill(victim, SIGKILL);
@@ -73,7 +73,8 @@ TEST_CASE("when all workers are killed, who connects meanwhile waits and is answ
 }
 
 TEST_CASE("totals never go backwards while workers are killed under load") {
-    MasterUnderTest master({.workers = 3, .pool = "respawn.delay = \"10ms\"\nreport_interval = \"10ms\"\n"});
+    MasterUnderTest master(
+        {.workers = 3, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\nreport_interval = \"10ms\"\n"});
     HttpLoad load(master.http_port());
     std::int64_t last = 0;
     for (int round = 0; round < 15; ++round) {
@@ -95,13 +96,14 @@ TEST_CASE("totals never go backwards while workers are killed under load") {
 }
 
 TEST_CASE("a worker or reader killed in mid-reload: the reload is refused or done, and the service whole") {
-    MasterUnderTest master({.workers = 4, .pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.workers = 4, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     for (int round = 0; round < 12; ++round) {
         const std::vector<pid_t> before = children_of(master.pid());
         const std::uint64_t generation = master.status().generation;
         const std::string old_body = master.get();
         const std::string body = "round " + std::to_string(round);
-        master.write_config({.body = body, .workers = 4, .pool = "respawn.delay = \"10ms\"\n"});
+        master.write_config(
+            {.body = body, .workers = 4, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
         ControlCall caller = master.start_control("reload");
         // The reader is the first new process, workers follow; each round waits for one process more before
         // it kills.
@@ -128,11 +130,12 @@ TEST_CASE("a worker or reader killed in mid-reload: the reload is refused or don
 }
 
 TEST_CASE("an old worker killed in mid-reload does not stop the reload") {
-    MasterUnderTest master({.workers = 4, .pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.workers = 4, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     for (int round = 0; round < 5; ++round) {
         const std::vector<pid_t> old_workers = master.worker_pids();
         const std::string body = "round " + std::to_string(round);
-        master.write_config({.body = body, .workers = 4, .pool = "respawn.delay = \"10ms\"\n"});
+        master.write_config(
+            {.body = body, .workers = 4, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
         ControlCall caller = master.start_control("reload");
         kill(old_workers[static_cast<std::size_t>(round) % old_workers.size()], SIGKILL);
         const ControlReply reply = caller.wait();
@@ -189,7 +192,7 @@ TEST_CASE("when the master is killed its workers finish what they do and end") {
 }
 
 TEST_CASE("a master that is stopped and continued goes on") {
-    MasterUnderTest master({.pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     const std::vector<pid_t> victims = master.worker_pids();
     master.signal(SIGSTOP);
     kill(victims.front(), SIGKILL);

@@ -17,7 +17,8 @@ TEST_CASE("started with SIGCHLD ignored and SIGTERM blocked, it reaps and stops 
         sigfillset(&all);
         sigprocmask(SIG_BLOCK, &all, nullptr);
     };
-    MasterUnderTest master({.pool = "respawn.delay = \"10ms\"\n"}, {.before_exec = spoil});
+    MasterUnderTest master({.pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"},
+                           {.before_exec = spoil});
     const std::vector<pid_t> before = master.worker_pids();
     kill(before.front(), SIGKILL);
     master.wait_until("a new worker",
@@ -90,7 +91,7 @@ TEST_CASE("at the descriptor limit workers pause accepting and recover") {
     for (int i = 0; i < 100; ++i)
         clients.push_back(StreamClient::connect_tcp(master.echo_port()));
     CHECK(master.status().serving(1));
-    clients.erase(clients.begin(), clients.begin() + 60);
+    clients.erase(clients.begin(), clients.begin() + 80);
     for (StreamClient& client : clients) {
         client.send("x\n");
         CHECK(client.read_until("\n") == "x\n");

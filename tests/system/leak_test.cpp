@@ -41,8 +41,8 @@ TEST_CASE("descriptors and memory of the master are the same after 200 reloads")
 }
 
 TEST_CASE("descriptors are the same after 100 refused reloads and 100 deaths") {
-    MasterUnderTest master({.pool = "respawn.delay = \"10ms\"\n"});
-    const std::string good = master.config_text({.pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
+    const std::string good = master.config_text({.pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     const std::size_t fds = count_fds_of(master.pid());
     for (int i = 0; i < 100; ++i) {
         master.write_config_text(good + "\n[spelling]\n");

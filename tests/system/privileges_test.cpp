@@ -16,8 +16,9 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
         const gid_t groups[] = {0, 4, 27};
         setgroups(3, groups);
     };
-    MasterUnderTest master({.master = "user = \"nobody\"\n", .pool = "respawn.delay = \"10ms\"\n"},
-                           {.before_exec = take_groups});
+    MasterUnderTest master(
+        {.master = "user = \"nobody\"\n", .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"},
+        {.before_exec = take_groups});
     const auto check_workers = [&] {
         for (const pid_t worker : master.worker_pids()) {
             CHECK(status_field_of(worker, "Uid") == "65534\t65534\t65534\t65534");
@@ -32,8 +33,9 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
     CHECK(status_field_of(master.pid(), "Uid") == "0\t0\t0\t0");
     CHECK(master.get() == "first");
 
-    master.write_config(
-        {.body = "second", .master = "user = \"nobody\"\n", .pool = "respawn.delay = \"10ms\"\n"});
+    master.write_config({.body = "second",
+                         .master = "user = \"nobody\"\n",
+                         .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     CHECK(master.control("reload").ok);
     CHECK(master.get() == "second");
     check_workers();

@@ -24,18 +24,18 @@ TEST_CASE("a storm of HUP, USR1, CHLD and TERM ends cleanly") {
 }
 
 TEST_CASE("a storm while workers are killed, and the service is whole afterwards") {
-    MasterUnderTest master({.workers = 3, .pool = "respawn.delay = \"10ms\"\n"});
+    MasterUnderTest master({.workers = 3, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
     for (unsigned i = 0; i < 40; ++i) {
         master.write_config({.body = "step " + std::to_string(i),
                              .workers = 1 + i % 4,
-                             .pool = "respawn.delay = \"10ms\"\n"});
+                             .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"});
         master.signal(SIGHUP);
         master.signal(SIGUSR1);
         for (const pid_t child : children_of(master.pid())) {
             if ((static_cast<unsigned>(child) + i) % 5 == 0) kill(child, SIGKILL);
         }
     }
-    const std::string pool = "respawn.delay = \"10ms\"\n";
+    const std::string pool = "respawn = { delay = \"10ms\", burst = 1000 }\n";
     master.write_config({.body = "last", .workers = 3, .pool = pool});
     master.signal(SIGHUP);
     master.wait_until(

@@ -10,7 +10,7 @@ namespace drover::test {
 namespace {
 
 const std::string modules = "\"http\", \"echo\", \"trouble\"";
-const std::string pool = "start_timeout = \"500ms\"\nrespawn.delay = \"10ms\"\n";
+const std::string pool = "start_timeout = \"500ms\"\nrespawn = { delay = \"10ms\", burst = 1000 }\n";
 
 struct TroubledMaster {
     ReservedPort port;

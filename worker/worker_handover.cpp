@@ -1,0 +1,45 @@
+// A worker's two parts in a hand-over: giving its connections when it leaves, taking those of others.
+#include "worker/worker.h"
+
+#include <algorithm>
+
+namespace drover {
+
+std::string Worker::listener_name(const ListenSettings& listen) {
+    return listen.address.text() + " " + std::string(listen.module);
+}
+
+void Worker::take_successor(Message& message) {
+    if (giver_ == nullptr) {
+        std::vector<std::string> names;
+        for (const ListenSettings& listen : assignment_.pool->listen)
+            names.push_back(listener_name(listen));
+        giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
+    }
+    giver_->add_receiver(std::move(message.fds[0]));
+    if (state_ == WorkerState::draining && !connections_.draining() && !giver_->started()) giver_->start();
+}
+
+void Worker::take_predecessor(Message& message) {
+    std::erase_if(predecessors_, [](const auto& predecessor) { return predecessor->ended(); });
+    predecessors_.push_back(std::make_unique<HandoverReceiver>(
+        loop_, connections_, std::move(message.fds[0]),
+        [this](std::string_view name) { return find_target(name); },
+        HandoverReceiver::EndHandler::to<&Worker::on_predecessor_end>(this)));
+}
+
+// A listener that this worker does not have any more may still have a module here that serves its
+// connections.
+HandoverReceiver::Target Worker::find_target(std::string_view name) const {
+    const std::vector<ListenSettings>& listen = assignment_.pool->listen;
+    for (unsigned i = 0; i < listen.size(); ++i) {
+        if (listener_name(listen[i]) == name) return {listener_modules_[i], i};
+    }
+    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0};
+}
+
+void Worker::on_predecessor_end() {
+    if (state_ == WorkerState::draining) leave_when_done();
+}
+
+}  // namespace drover
