@@ -121,9 +121,10 @@ TEST_CASE("a log that cannot be opened on USR1 keeps the old one, and the servic
     CHECK(client.read_until("ok\n") == "ok\n");
     std::filesystem::create_directory(master.folder().file("logs"));
     CHECK(master.control("reopen").ok);
-    client.send("log and back\n");
-    CHECK(client.read_until("ok\n") == "ok\n");
+    // The worker has its new file a moment after the master's answer.
     master.wait_until("a line in the new file", [&] {
+        client.send("log and back\n");
+        CHECK(client.read_until("ok\n") == "ok\n");
         return read_file(master.folder().file("logs/drover.log")).find("and back") != std::string::npos;
     });
     master.finish();
@@ -148,10 +149,13 @@ TEST_CASE("a full disk does not stop the service") {
         std::filesystem::rename(mount.file("drover.log"), mount.file("old.log"));
         std::filesystem::remove(mount.file("old.log"));
         CHECK(master.control("reopen").ok);
-        client.send("log room again\n");
-        CHECK(client.read_until("ok\n") == "ok\n");
-        const std::string log = read_file(mount.file("drover.log"));
-        CHECK(log.find("room again") != std::string::npos);
+        std::string log;
+        master.wait_until("a line in the new file", [&] {
+            client.send("log room again\n");
+            CHECK(client.read_until("ok\n") == "ok\n");
+            log = read_file(mount.file("drover.log"));
+            return log.find("room again") != std::string::npos;
+        });
         CHECK_MESSAGE(log.find("lost") != std::string::npos, log);
         master.finish();
     }
