@@ -35,6 +35,7 @@ ImageValue PoolChecker::check(const DocumentValue& pool) {
     if (!expect_kind(pool, DocumentKind::table, path, findings_)) return {};
     ImageValue checked = check_table(PoolSettings::options(), pool, path, findings_);
     checked.name = pool.name;
+    check_hang_timeout(pool, checked, path);
     const std::vector<std::string> modules = listed_texts(checked, "modules");
     const DocumentValue* named = pool.find("modules");
     if (named != nullptr && named->children.size() == modules.size())
@@ -48,6 +49,18 @@ ImageValue PoolChecker::check(const DocumentValue& pool) {
         check_listener(listen->children[index], listeners.children[index], modules,
                        path + ".listen[" + std::to_string(index) + "]");
     return checked;
+}
+
+// A worker that reports in time must never look as if it hung.
+void PoolChecker::check_hang_timeout(const DocumentValue& pool, const ImageValue& checked,
+                                     const std::string& path) {
+    const std::int64_t hang_ms = find_child(checked, "hang_timeout")->integer;
+    const std::int64_t report_ms = find_child(checked, "report_interval")->integer;
+    if (hang_ms == 0 || hang_ms > 2 * report_ms) return;
+    const DocumentValue* named = pool.find("hang_timeout");
+    if (named == nullptr) named = pool.find("report_interval");
+    findings_.add(named != nullptr ? named->key_place : pool.key_place, path + ".hang_timeout",
+                  "must be more than twice report_interval, which is " + std::to_string(report_ms) + "ms");
 }
 
 void PoolChecker::check_modules(const DocumentValue& modules, const std::string& path) {

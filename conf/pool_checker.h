@@ -24,6 +24,7 @@ class PoolChecker {
     const std::map<std::string, SourcePlace>& used_modules() const noexcept { return used_modules_; }
 
   private:
+    void check_hang_timeout(const DocumentValue& pool, const ImageValue& checked, const std::string& path);
     void check_modules(const DocumentValue& modules, const std::string& path);
     void check_listener(const DocumentValue& listener, const ImageValue& checked,
                         const std::vector<std::string>& modules, const std::string& path);

@@ -24,15 +24,20 @@ void extend_over(char** list) noexcept {
     }
 }
 
+// Into one block: a variable that is unset later then leaves no lost string behind.
 bool move_environment_away() noexcept {
     std::size_t count = 0;
-    while (environ[count] != nullptr)
-        ++count;
-    auto** const copy = static_cast<char**>(std::calloc(count + 1, sizeof(char*)));
-    if (copy == nullptr) return false;
+    std::size_t size = 0;
+    for (; environ[count] != nullptr; ++count)
+        size += ::strlen(environ[count]) + 1;
+    const std::size_t pointers = (count + 1) * sizeof(char*);
+    auto* const block = static_cast<char*>(std::calloc(1, pointers + size));
+    if (block == nullptr) return false;
+    auto** const copy = reinterpret_cast<char**>(block);
+    char* text = block + pointers;
     for (std::size_t i = 0; i < count; ++i) {
-        copy[i] = ::strdup(environ[i]);
-        if (copy[i] == nullptr) return false;
+        copy[i] = text;
+        text = ::stpcpy(text, environ[i]) + 1;
     }
     environ = copy;
     return true;

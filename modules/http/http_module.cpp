@@ -19,7 +19,11 @@ void HttpModule::connection(Accepted accepted) {
 }
 
 void HttpModule::adopt(Accepted accepted, std::string_view state) {
-    const HttpConnection::Phase phase = HttpConnection::carried_phase(state);
+    // One that is closing already was not asked for its state: all that is left to do is the connection's
+    // own.
+    const bool open = accepted.carried->stage == CarriedConnection::Stage::open;
+    const HttpConnection::Phase phase =
+        open ? HttpConnection::carried_phase(state) : HttpConnection::Phase::idle;
     open_connection<HttpConnection>(server_->services, std::move(accepted), *server_).carry_on(phase);
 }
 

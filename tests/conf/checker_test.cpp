@@ -107,6 +107,15 @@ TEST_CASE("durations and sizes are taken by their unit") {
     CHECK(http("limits.idle = 0").find("0 is out of bounds; allowed: 10ms to 1h") != std::string::npos);
 }
 
+TEST_CASE("a worker that reports in time does not look as if it hung") {
+    CHECK(pool("hang_timeout = '2s'") ==
+          "F:2:1: pool.a.hang_timeout: must be more than twice report_interval, which is 1000ms\n");
+    CHECK(pool("report_interval = '5s'") ==
+          "F:2:1: pool.a.hang_timeout: must be more than twice report_interval, which is 5000ms\n");
+    CHECK(pool("report_interval = '5s'\nhang_timeout = 'off'") == "");
+    CHECK(pool("report_interval = '100ms'\nhang_timeout = '1s'") == "");
+}
+
 TEST_CASE("choices and missing keys") {
     CHECK(http("mode = 'fest'") ==
           "F:4:8: module.http.mode: \"fest\" is not among its choices: \"slow\", \"fast\"; did you mean "

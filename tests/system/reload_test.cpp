@@ -65,7 +65,7 @@ namespace {
 void check_no_failure(const std::vector<unsigned>& sizes) {
     MasterUnderTest master({.workers = sizes.back()});
     HttpLoad load(master.http_port());
-    for (unsigned round = 0; round < 12; ++round) {
+    for (unsigned round = 0; round < 60; ++round) {
         master.write_config(
             {.body = "round " + std::to_string(round), .workers = sizes[round % sizes.size()]});
         const ControlReply reply = master.control("reload");
