@@ -165,6 +165,17 @@ void MasterUnderTest::wait_serving(std::size_t workers, const Deadline& deadline
     wait_until(std::to_string(workers) + " workers serving", ready, deadline);
 }
 
+void MasterUnderTest::wait_replaced(const std::vector<pid_t>& dead) {
+    wait_until("new workers in place of the dead", [&] {
+        const StatusView view = status();
+        const std::vector<pid_t> now = view.pids();
+        const bool gone = std::none_of(dead.begin(), dead.end(), [&](pid_t pid) {
+            return std::find(now.begin(), now.end(), pid) != now.end();
+        });
+        return gone && view.state == "running" && view.serving(view.workers.size());
+    });
+}
+
 void MasterUnderTest::wait_output(std::string_view text, std::size_t times) {
     wait_until("output of \"" + std::string(text) + "\"", [&] {
         const std::string written = output();

@@ -88,6 +88,8 @@ class MasterUnderTest {
     void wait_until(std::string_view what, const std::function<bool()>& predicate,
                     const Deadline& deadline = Deadline());
     void wait_serving(std::size_t workers, const Deadline& deadline = Deadline());
+    // New workers serve in place of these, which have died.
+    void wait_replaced(const std::vector<pid_t>& dead);
     void wait_output(std::string_view text, std::size_t times = 1);
     // HUP, and the state after its verdict.
     StatusView reload_by_signal();

@@ -18,17 +18,6 @@ const WorkerView& worker_in_slot(const StatusView& view, unsigned slot) {
     return *found;
 }
 
-void wait_replaced(MasterUnderTest& master, const std::vector<pid_t>& dead) {
-    master.wait_until("new workers in place of the dead", [&] {
-        const StatusView view = master.status();
-        const std::vector<pid_t> now = view.pids();
-        const bool gone = std::none_of(dead.begin(), dead.end(), [&](pid_t pid) {
-            return std::find(now.begin(), now.end(), pid) != now.end();
-        });
-        return gone && view.state == "running" && view.serving(view.workers.size());
-    });
-}
-
 }  // namespace
 
 TEST_CASE("a killed worker is replaced in its slot; the others do not notice") {
@@ -36,7 +25,7 @@ TEST_CASE("a killed worker is replaced in its slot; the others do not notice") {
     const StatusView before = master.status();
     const pid_t victim = worker_in_slot(before, 1).pid;
     kill(victim, SIGKILL);
-    wait_replaced(master, {victim});
+    master.wait_replaced({victim});
     const StatusView after = master.status();
     CHECK(after.generation == 1);
     CHECK(worker_in_slot(after, 0).pid == worker_in_slot(before, 0).pid);
@@ -58,7 +47,7 @@ TEST_CASE("when all workers are killed, who connects meanwhile waits and is answ
         clients.emplace_back(master.http_port());
         clients.back().stream().send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     }
-    wait_replaced(master, victims);
+    master.wait_replaced(victims);
     std::size_t answered = 0;
     for (HttpClient& client : clients) {
         try {
@@ -197,7 +186,7 @@ TEST_CASE("a master that is stopped and continued goes on") {
     master.signal(SIGSTOP);
     kill(victims.front(), SIGKILL);
     master.signal(SIGCONT);
-    wait_replaced(master, {victims.front()});
+    master.wait_replaced({victims.front()});
     CHECK(master.get() == "first");
     master.finish();
 }

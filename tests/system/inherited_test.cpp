@@ -21,8 +21,7 @@ TEST_CASE("started with SIGCHLD ignored and SIGTERM blocked, it reaps and stops 
                            {.before_exec = spoil});
     const std::vector<pid_t> before = master.worker_pids();
     kill(before.front(), SIGKILL);
-    master.wait_until("a new worker",
-                      [&] { return master.status().serving(2) && master.worker_pids() != before; });
+    master.wait_replaced({before.front()});
     // Bit 14 of the mask of blocked signals is SIGTERM.
     for (const pid_t worker : master.worker_pids()) {
         CHECK((std::stoull(status_field_of(worker, "SigBlk"), nullptr, 16) >> 14 & 1) == 0);

@@ -50,8 +50,7 @@ TEST_CASE("descriptors are the same after 100 refused reloads and 100 deaths") {
         const std::vector<pid_t> pids = master.worker_pids();
         REQUIRE_FALSE(pids.empty());
         kill(pids.front(), SIGKILL);
-        master.wait_until("another worker",
-                          [&] { return master.worker_pids() != pids && master.status().serving(2); });
+        master.wait_replaced({pids.front()});
     }
     CHECK(count_fds_of(master.pid()) == fds);
     master.finish();

@@ -42,8 +42,7 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
 
     const std::vector<pid_t> before = master.worker_pids();
     kill(before.front(), SIGKILL);
-    master.wait_until("a new worker",
-                      [&] { return master.status().serving(2) && master.worker_pids() != before; });
+    master.wait_replaced({before.front()});
     check_workers();
     master.finish();
 }

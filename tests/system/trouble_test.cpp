@@ -100,8 +100,10 @@ TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {
     const std::vector<pid_t> before = master.worker_pids();
     StreamClient client = StreamClient::connect_tcp(troubled.port.number());
     client.send("garbage\n");
-    master.wait_until("a worker replaced",
-                      [&] { return master.status().serving(2) && master.worker_pids() != before; });
+    master.wait_until("a worker replaced", [&] {
+        const StatusView view = master.status();
+        return view.serving(2) && view.pids() != before;
+    });
     CHECK(master.get() == "first");
     CHECK(master.status().generation == 1);
     master.finish();
