@@ -23,21 +23,6 @@ Change change_of(const ImageNode& node) noexcept {
     return Change::restart;
 }
 
-bool same_value(const ImageNode& left, const ImageNode& right) {
-    if (left.type() != right.type()) return false;
-    if (left.type() == ValueType::text) return left.text() == right.text();
-    if (left.type() != ValueType::list && left.type() != ValueType::table)
-        return left.integer() == right.integer();
-    if (left.size() != right.size()) return false;
-    for (std::uint32_t index = 0; index < left.size(); ++index) {
-        const ImageNode child = left.child(index);
-        const ImageNode other =
-            left.type() == ValueType::list ? right.child(index) : right.find(child.name());
-        if (!other || !same_value(child, other)) return false;
-    }
-    return true;
-}
-
 class Comparison {
   public:
     Difference take() {
@@ -62,7 +47,7 @@ class Comparison {
     }
 
     void counters(const ImageNode& running, const ImageNode& next) {
-        if (running && next && !same_value(running, next)) add(Change::fresh, "counters", "declared anew");
+        if (running && next && !same_values(running, next)) add(Change::fresh, "counters", "declared anew");
     }
 
   private:
@@ -99,7 +84,7 @@ class Comparison {
     void values(const std::string& key, const ImageNode& running, const ImageNode& next) {
         if (running.type() == ValueType::table && next.type() == ValueType::table)
             return tables(key, running, next);
-        if (same_value(running, next)) return;
+        if (same_values(running, next)) return;
         const Change change = std::max(change_of(running), change_of(next));
         if (is_list_of_tables(running) || is_list_of_tables(next)) return lists(change, key, running, next);
         add(change, key, shown(running) + " -> " + shown(next));
@@ -121,13 +106,13 @@ class Comparison {
     }
 
     void elements(Change change, const std::string& key, const ImageNode& running, const ImageNode& next) {
-        if (same_value(running, next)) return;
+        if (same_values(running, next)) return;
         if (running.type() != ValueType::table || next.type() != ValueType::table)
             return add(change, key, shown(running) + " -> " + shown(next));
         for (std::uint32_t index = 0; index < next.size(); ++index) {
             const ImageNode new_child = next.child(index);
             const ImageNode old_child = running.find(new_child.name());
-            if (!old_child || !same_value(old_child, new_child))
+            if (!old_child || !same_values(old_child, new_child))
                 add(change, join(key, new_child), shown(old_child) + " -> " + shown(new_child));
         }
         for (std::uint32_t index = 0; index < running.size(); ++index)
@@ -153,6 +138,21 @@ const char* to_text(Change change) noexcept {
             return "restart";
     }
     return "restart";
+}
+
+bool same_values(const ImageNode& left, const ImageNode& right) noexcept {
+    if (left.type() != right.type()) return false;
+    if (left.type() == ValueType::text) return left.text() == right.text();
+    if (left.type() != ValueType::list && left.type() != ValueType::table)
+        return left.integer() == right.integer();
+    if (left.size() != right.size()) return false;
+    for (std::uint32_t index = 0; index < left.size(); ++index) {
+        const ImageNode child = left.child(index);
+        const ImageNode other =
+            left.type() == ValueType::list ? right.child(index) : right.find(child.name());
+        if (!other || !same_values(child, other)) return false;
+    }
+    return true;
 }
 
 Difference compare(const Image& running, const Image& next) {

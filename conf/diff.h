@@ -19,6 +19,9 @@ struct Difference {
     std::vector<std::string> restart_keys;  // "master.runtime_dir"
 };
 
+// The same values in the same places; defaults and how changes are applied do not count.
+bool same_values(const ImageNode& left, const ImageNode& right) noexcept;
+
 Difference compare(const Image& running, const Image& next);
 
 }  // namespace drover

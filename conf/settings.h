@@ -26,8 +26,9 @@ struct MasterSettings {
     std::string_view log_file;            // "stderr"
     LogLevel log_level = LogLevel::info;  // debug info warning error critical
     LogFormat log_format = LogFormat::text;
-    std::string_view user;              // "": stay; Apply::fresh
-    Reload reload = Reload::automatic;  // "auto", "fresh"
+    std::string_view user;                // "": stay; Apply::fresh
+    std::int64_t prepare_timeout_ms = 0;  // 1s
+    Reload reload = Reload::automatic;    // "auto", "fresh"
 
     static const Options<MasterSettings>& options();
 };

@@ -43,6 +43,11 @@ Options<MasterSettings> master_options() {
               "User that workers and module checks run as when the master was started as root; empty: they "
               "stay as "
               "they are.")
+        .duration(
+            "prepare_timeout", &MasterSettings::prepare_timeout_ms,
+            {.fallback = second, .min = 10, .max = minute}, Apply::hot,
+            "How long running workers may take to prepare a hot reload; one that does not answer in time is "
+            "replaced.")
         .choice("reload", &MasterSettings::reload, {{"auto", Reload::automatic}, {"fresh", Reload::fresh}},
                 Reload::automatic, Apply::hot,
                 "With \"auto\", workers keep running when a change allows it; with \"fresh\", every reload "

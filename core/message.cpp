@@ -45,6 +45,11 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::start:
         case MessageType::serve:
         case MessageType::ready:
+        case MessageType::prepare:
+        case MessageType::commit:
+        case MessageType::abandon:
+        case MessageType::prepared:
+        case MessageType::committed:
         case MessageType::stopped_accepting:
             return &generation_rule;
         case MessageType::handover_give:
@@ -56,6 +61,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &handover_ack_rule;
         case MessageType::handover_begin:
         case MessageType::handover_part:
+        case MessageType::not_prepared:
         case MessageType::failed:
         case MessageType::config_error:
         case MessageType::config_change:

@@ -25,6 +25,11 @@ enum class MessageType : std::uint16_t {
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
 
+    // a hot reload: image and listeners as at the start, then
+    prepare,  // GenerationMessage: build what the generation needs beside what runs
+    commit,   // GenerationMessage: put it in place
+    abandon,  // GenerationMessage: let it go
+
     watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
                      // empty
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
@@ -33,6 +38,9 @@ enum class MessageType : std::uint16_t {
     // worker to master
     ready,              // GenerationMessage: modules have started
     failed,             // text: why it cannot start; the process then exits
+    prepared,           // GenerationMessage: can commit
+    not_prepared,       // text: why it cannot
+    committed,          // GenerationMessage: serves it
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
 
     // config reader to master

@@ -41,6 +41,9 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
         case OptionId::control:
             app.add_option(flags, line.control_path);
             break;
+        case OptionId::fresh:
+            app.add_flag(flags, line.fresh);
+            break;
         case OptionId::json:
             app.add_flag(flags, line.json);
             break;
@@ -108,8 +111,10 @@ int call_master(const Invocation& invocation) {
     const std::string path =
         !line.control_path.empty() ? line.control_path : find_runtime_dir(line.config_path) + "/control.sock";
     const bool terminal = ::isatty(STDERR_FILENO) == 1;
-    const ControlRequest request{
-        .command = std::string(line.command->name), .format = line.json ? "json" : "", .progress = terminal};
+    const ControlRequest request{.command = std::string(line.command->name),
+                                 .format = line.json ? "json" : "",
+                                 .fresh = line.fresh,
+                                 .progress = terminal};
     const auto show_progress = [](std::string_view text) {
         std::fputs(fmt::format("{}\n", text).c_str(), stderr);
     };

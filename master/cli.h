@@ -22,6 +22,7 @@ struct CommandLine {
     std::string control_path;  // empty: found through config_path
     std::string argument;
     bool json = false;
+    bool fresh = false;
     bool help = false;
     bool version = false;
 };

@@ -16,6 +16,8 @@ constexpr std::array options = {
     CommandOption{OptionId::control, "--control", "PATH",
                   "the master's control socket; default control.sock in FILE's runtime_dir"},
     CommandOption{OptionId::json, "--json", "", "print JSON"},
+    CommandOption{OptionId::fresh, "--fresh", "",
+                  "start new workers even if running ones could take the change over"},
     CommandOption{OptionId::help, "-h,--help", "", "print help", true},
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
@@ -44,7 +46,7 @@ std::vector<Command> make_commands() {
          "reason\n"
          "when it was refused, which leaves everything as it was.",
          "",
-         {config, control}},
+         {config, control, fresh}},
         {CommandId::stop,
          "stop",
          "stop when what is under way is done, or drain_timeout is over",

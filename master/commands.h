@@ -12,7 +12,7 @@ namespace drover {
 
 enum class CommandId : std::uint8_t { run, check, reload, stop, quit, reopen, status, config, version, help };
 
-enum class OptionId : std::uint8_t { config, control, json, help, version };
+enum class OptionId : std::uint8_t { config, control, json, fresh, help, version };
 
 struct CommandOption {
     OptionId id;

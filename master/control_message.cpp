@@ -50,6 +50,7 @@ ControlRequest to_request(const Json& object) {
                                              excerpt(request.command), fmt::join(commands, ", ")));
     }
     request.format = read_member<std::string>(object, "format", "a string", "");
+    request.fresh = read_member<bool>(object, "fresh", "true or false", false);
     if (request.format == "text") request.format.clear();
     const bool has_format =
         std::ranges::find(commands_with_format, request.command) != commands_with_format.end();
@@ -100,6 +101,7 @@ std::string control_request_line(const ControlRequest& request) {
     json.begin_object();
     json.member("command", request.command);
     if (!request.format.empty()) json.member("format", request.format);
+    if (request.fresh) json.member("fresh", true);
     if (request.progress) json.member("progress", true);
     json.end_object();
     return json.take() + '\n';

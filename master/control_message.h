@@ -15,6 +15,7 @@ namespace drover {
 struct ControlRequest {
     std::string command;
     std::string format;     // "json" or "" (text)
+    bool fresh = false;     // reload: new workers whatever has changed
     bool progress = false;  // the caller wants progress lines
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 namespace drover {
 
@@ -15,29 +16,83 @@ std::string listener_key(const Address& address, const PoolSettings& pool, std::
 
 }  // namespace
 
+Generation::Contents::Contents(std::uint64_t generation, UniqueFd fd, Image verified)
+    : number(generation),
+      image_fd(std::move(fd)),
+      image(std::move(verified)),
+      settings(Settings::load(image)) {}
+
+Generation::PoolListeners Generation::acquire(const Contents& contents, const PoolSettings& pool,
+                                              ListenerRegistry& registry) {
+    PoolListeners listeners;
+    for (std::size_t i = 0; i < pool.listen.size(); ++i) {
+        const ListenSettings& listen = pool.listen[i];
+        const Address address = Address::parse(listen.address_text, contents.settings.directory);
+        listeners.push_back(
+            registry.acquire(listener_key(address, pool, i), address, listen.listener, pool.workers));
+    }
+    return listeners;
+}
+
 Generation::Generation(std::uint64_t number, UniqueFd image_fd, Image image, PoolContext& context,
                        ListenerRegistry& registry, PoolObserver& observer)
-    : number_(number),
-      image_fd_(std::move(image_fd)),
-      image_(std::move(image)),
-      settings_(Settings::load(image_)),
+    : contents_(std::make_unique<Contents>(number, std::move(image_fd), std::move(image))),
       counters_(context.counters) {
-    for (const PoolSettings& pool : settings_.pools) {
-        std::vector<std::shared_ptr<Listener>> listeners;
-        for (std::size_t i = 0; i < pool.listen.size(); ++i) {
-            const ListenSettings& listen = pool.listen[i];
-            const Address address = Address::parse(listen.address_text, settings_.directory);
-            listeners.push_back(
-                registry.acquire(listener_key(address, pool, i), address, listen.listener, pool.workers));
-        }
-        pools_.push_back(std::make_unique<Pool>(context, pool, Pool::Origin{number_, image_fd_.get()},
-                                                std::move(listeners), observer));
+    const Pool::Origin origin{number, contents_->image_fd.get()};
+    for (const PoolSettings& pool : contents_->settings.pools) {
+        pools_.push_back(
+            std::make_unique<Pool>(context, pool, origin, acquire(*contents_, pool, registry), observer));
     }
-    counters_.declare(number_, declared_counters(image_));
+    counters_.declare(number, declared_counters(contents_->image));
 }
 
 Generation::~Generation() {
-    counters_.forget(number_);
+    abandon();
+    counters_.forget(number());
+}
+
+void Generation::prepare(std::uint64_t number, UniqueFd image_fd, Image image, ListenerRegistry& registry) {
+    auto next = std::make_unique<Contents>(number, std::move(image_fd), std::move(image));
+    std::vector<Pool::Next> parts;
+    for (const auto& pool : pools_) {
+        const PoolSettings* const settings = next->settings.find_pool(pool->name());
+        if (settings == nullptr)
+            throw std::runtime_error("pool " + pool->name() + " cannot vanish in a hot reload");
+        parts.push_back({settings, {number, next->image_fd.get()}, acquire(*next, *settings, registry)});
+        // Workers to come that the pool shrinks by still need a socket until then.
+        for (const auto& listener : parts.back().listeners) {
+            if (listener->sockets() < pool->size()) listener->resize(pool->size());
+        }
+    }
+    counters_.declare(number, declared_counters(next->image));
+    next_ = std::move(next);
+    for (std::size_t i = 0; i < pools_.size(); ++i)
+        pools_[i]->prepare(std::move(parts[i]));
+}
+
+bool Generation::all_prepared() const noexcept {
+    return std::ranges::all_of(pools_, [](const auto& pool) { return pool->all_prepared(); });
+}
+
+void Generation::commit() {
+    for (const auto& pool : pools_)
+        pool->listen_next();
+    const std::unique_ptr<Contents> before = std::exchange(contents_, std::move(next_));
+    for (const auto& pool : pools_)
+        pool->commit();
+    counters_.forget(before->number);
+}
+
+void Generation::abandon() noexcept {
+    if (next_ == nullptr) return;
+    for (const auto& pool : pools_)
+        pool->abandon();
+    counters_.forget(next_->number);
+    next_.reset();
+}
+
+bool Generation::all_committed() const noexcept {
+    return std::ranges::all_of(pools_, [](const auto& pool) { return pool->all_committed(); });
 }
 
 void Generation::start() {
@@ -141,7 +196,7 @@ std::string Generation::listening_text() const {
 
 std::chrono::milliseconds Generation::longest_drain() const noexcept {
     std::int64_t longest = 0;
-    for (const PoolSettings& pool : settings_.pools)
+    for (const PoolSettings& pool : contents_->settings.pools)
         longest = std::max(longest, pool.drain_timeout_ms);
     return std::chrono::milliseconds(longest);
 }

@@ -27,12 +27,22 @@ class Generation {
     Generation(const Generation&) = delete;
     Generation& operator=(const Generation&) = delete;
 
-    std::uint64_t number() const noexcept { return number_; }
-    const Image& image() const noexcept { return image_; }
-    int image_fd() const noexcept { return image_fd_.get(); }
-    const Settings& settings() const noexcept { return settings_; }
+    std::uint64_t number() const noexcept { return contents_->number; }
+    const Image& image() const noexcept { return contents_->image; }
+    int image_fd() const noexcept { return contents_->image_fd.get(); }
+    const Settings& settings() const noexcept { return contents_->settings; }
     const std::vector<std::unique_ptr<Pool>>& pools() const noexcept { return pools_; }
     Pool& first_pool() const noexcept { return *pools_.front(); }
+
+    // A hot reload to `number`: binds what is new and asks all workers to prepare. Throws with nothing
+    // changed.
+    void prepare(std::uint64_t number, UniqueFd image_fd, Image image, ListenerRegistry& registry);
+    bool all_prepared() const noexcept;
+    // Listens on what is new (throws std::system_error, nothing is committed then), and commits: this is the
+    // next generation from then on.
+    void commit();
+    void abandon() noexcept;
+    bool all_committed() const noexcept;
 
     void start();
     bool all_ready() const noexcept;
@@ -64,10 +74,21 @@ class Generation {
     std::chrono::milliseconds longest_drain() const noexcept;
 
   private:
-    std::uint64_t number_;
-    UniqueFd image_fd_;
-    Image image_;
-    Settings settings_;
+    // One configuration with what it needs; the settings' texts lie in the image.
+    struct Contents {
+        Contents(std::uint64_t number, UniqueFd image_fd, Image image);
+
+        std::uint64_t number;
+        UniqueFd image_fd;
+        Image image;
+        Settings settings;
+    };
+    using PoolListeners = std::vector<std::shared_ptr<Listener>>;
+    static PoolListeners acquire(const Contents& contents, const PoolSettings& pool,
+                                 ListenerRegistry& registry);
+
+    std::unique_ptr<Contents> contents_;
+    std::unique_ptr<Contents> next_;  // while a hot reload is prepared
     CounterTable& counters_;
     std::vector<std::unique_ptr<Pool>> pools_;
 };

@@ -29,6 +29,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       log_({"master", "", -1}),
       stop_timer_(loop_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
       quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
+      prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
       status_timer_(loop_, Timer::Handler::to<&Master::publish_status>(this)),
       watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)) {
     for (const int signal : watched_signals) {
@@ -52,7 +53,7 @@ ExitCode Master::run() {
 void Master::on_signal(int signal) {
     switch (signal) {
         case SIGHUP:
-            desk_.ask(0);
+            desk_.ask(0, false);
             return handle(LifeEvent::reload);
         case SIGTERM:
             return handle(LifeEvent::stop);
@@ -80,7 +81,7 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
         control_->reply(caller, true, command == "status" ? status_reply(request) : config_reply(request));
     } else if (command == "reload") {
         if (is_stopping(state_)) return control_->reply(caller, false, "the master is stopping");
-        desk_.ask(caller);
+        desk_.ask(caller, request.fresh);
         handle(LifeEvent::reload);
     } else if (command == "stop" || command == "quit") {
         // The caller believes it when this process has ended.
@@ -139,6 +140,7 @@ std::vector<Generation*> Master::generations() const {
 
 void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
     log_.info(worker.name() + " is ready");
+    check_quiet();
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool) {
         for (const auto& old : old_)
             old->hand_over_to(pool, worker);
@@ -160,8 +162,18 @@ void Master::on_worker_quiet(Pool&) {
     check_quiet();
 }
 
+void Master::on_committed(Pool&) {
+    check_quiet();
+}
+
+// Whether the reload has come to its verdict: every worker serves the new configuration, and no old one
+// accepts.
 void Master::check_quiet() {
     if (state_ != LifeState::switching) return;
+    if (hot_) {
+        if (current_->all_committed()) handle(LifeEvent::old_quiet);
+        return;
+    }
     const bool accepting = std::ranges::any_of(old_, [](const auto& old) { return old->any_accepting(); });
     if (!accepting) handle(LifeEvent::old_quiet);
 }
@@ -226,7 +238,7 @@ std::string Master::reopen_log() {
 void Master::resize_first_pool(bool grow) {
     if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
     Pool& pool = current_->first_pool();
-    if (next_ != nullptr)
+    if (next_ != nullptr || hot_)
         return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
     try {
         const bool done = grow ? pool.grow() : pool.shrink();

@@ -36,16 +36,24 @@ class Master : private PoolObserver {
     ExitCode run();
 
   private:
+    // An old worker that has not stopped accepting by then, or a running one that has not committed, is
+    // waited for no longer.
+    static constexpr std::chrono::milliseconds quiet_time{5000};
+
     void on_signal(int signal);
     void on_request(ControlCaller caller, const ControlRequest& request);
     void on_verdict(ConfigReader::Verdict& verdict);
     void on_stop_deadline();
     void on_quiet_deadline();
+    void on_prepare_deadline();
     void on_watchdog();
 
     void on_worker_ready(Pool& pool, WorkerProcess& worker) override;
     void on_start_failed(Pool& pool, const std::string& reason) override;
     void on_worker_quiet(Pool& pool) override;
+    void on_prepared(Pool& pool) override;
+    void on_not_prepared(Pool& pool, const std::string& reason) override;
+    void on_committed(Pool& pool) override;
     void on_status_changed() override;
 
     // Feeds the lifecycle table and carries out what it says (master_actions.cpp).
@@ -53,6 +61,9 @@ class Master : private PoolObserver {
     void carry_out(LifeAction action);
     void read_config();
     void start_generation();
+    void prepare_hot();
+    void commit_hot();
+    void follow_log_settings(const std::string& log_before);
     void open_service(const Settings& settings);
     void announce();
     void switch_over();
@@ -102,12 +113,14 @@ class Master : private PoolObserver {
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Timer stop_timer_;
     Timer quiet_timer_;
+    Timer prepare_timer_;
     Timer status_timer_;
     Timer watchdog_timer_;
 
     LifeState state_ = LifeState::reading;
     MasterStatus status_;
     std::uint64_t last_generation_ = 0;
+    bool hot_ = false;  // the reload under way goes on in the running workers
     ReloadDesk desk_;
     std::vector<std::string> failures_;  // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;

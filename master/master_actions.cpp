@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -23,8 +24,6 @@ constexpr std::uint32_t most_rows = 65536;
 constexpr std::chrono::milliseconds force_time{2000};
 // The pools end workers that do not keep to their drain_timeout; after this much more the master ends all.
 constexpr std::chrono::milliseconds drain_grace{4000};
-// An old worker that has not stopped accepting by then is ended.
-constexpr std::chrono::milliseconds quiet_time{5000};
 
 CounterCapacity capacity_for(const Settings& settings) {
     std::uint32_t workers = 0;
@@ -114,15 +113,19 @@ void Master::on_verdict(ConfigReader::Verdict& verdict) {
     }
     const bool always_fresh =
         current_ != nullptr && current_->settings().master.reload == MasterSettings::Reload::fresh;
-    const bool unchanged =
-        current_ != nullptr && verdict_->change == Change::none && !always_fresh && !current_->resized();
+    const bool unchanged = current_ != nullptr && verdict_->change == Change::none && !always_fresh &&
+                           !desk_.fresh_wanted() && !current_->resized();
     handle(unchanged ? LifeEvent::config_unchanged : LifeEvent::config_ready);
 }
 
-// Builds the next generation beside the running one; whatever cannot be had undoes all of it.
+// Prepares the next generation: in the running workers when all that changed is hot, else with new ones
+// beside them. Whatever cannot be had undoes all of it.
 void Master::start_generation() {
     for (const std::string& change : verdict_->changes)
         log_.info("reload: " + change);
+    const bool fresh_wanted = current_ == nullptr || desk_.fresh_wanted() ||
+                              verdict_->image->root().find("master").find("reload").text() == "fresh";
+    if (verdict_->change == Change::hot && !fresh_wanted) return prepare_hot();
     PoolObserver& observer = *this;
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
@@ -180,15 +183,18 @@ void Master::announce() {
     if (desk_.close(false, "the master was starting")) handle(LifeEvent::reload);
 }
 
+void Master::follow_log_settings(const std::string& log_before) {
+    const Settings& settings = current_->settings();
+    if (settings.absolute_path(settings.master.log_file) != log_before) reopen_log();
+    log_.set_level(settings.master.log_level);
+    log_.set_format(settings.master.log_format);
+}
+
 void Master::switch_over() {
+    if (hot_) return commit_hot();
     Generation* const before = current_.get();
     if (!open_gates()) return handle(LifeEvent::generation_failed);
-    const auto target = [](const Generation& generation) {
-        return generation.settings().absolute_path(generation.settings().master.log_file);
-    };
-    if (target(*current_) != target(*before)) reopen_log();
-    log_.set_level(current_->settings().master.log_level);
-    log_.set_format(current_->settings().master.log_format);
+    follow_log_settings(before->settings().absolute_path(before->settings().master.log_file));
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
     for (const auto& old : old_)
@@ -199,12 +205,15 @@ void Master::switch_over() {
 }
 
 void Master::on_quiet_deadline() {
+    if (hot_)
+        return handle(LifeEvent::old_quiet);  // what is missing is being replaced, and the status shows it
     for (const auto& old : old_)
         old->kill_accepting();
 }
 
 void Master::settle() {
     quiet_timer_.stop();
+    hot_ = false;
     for (const auto& old : old_)
         old->release_listeners();
     current_->retire_sockets();
@@ -216,6 +225,10 @@ void Master::settle_unchanged() {
 }
 
 void Master::refuse() {
+    if (std::exchange(hot_, false)) {
+        prepare_timer_.stop();
+        current_->abandon();
+    }
     abandon_next();
     current_->drop_idle_sockets();
     close_reload(ReloadResult::refused, join(failures_));
@@ -287,6 +300,8 @@ void Master::on_stop_deadline() {
 void Master::retire_all(int signal) {
     notifier_.stopping();
     quiet_timer_.stop();
+    prepare_timer_.stop();
+    hot_ = false;
     desk_.close_all("the master is stopping");
     if (reader_ != nullptr) reader_->cancel();
     abandon_next();

@@ -7,7 +7,6 @@ namespace drover {
 
 namespace {
 
-constexpr std::chrono::milliseconds hang_check_interval{500};
 // A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less
 // long.
 constexpr std::chrono::milliseconds socket_retirement{75'000};
@@ -17,15 +16,13 @@ constexpr std::chrono::milliseconds socket_retirement{75'000};
 Pool::Slot::Slot(Pool& owner, unsigned slot_number)
     : pool(owner),
       number(slot_number),
-      policy({.burst = owner.settings_.respawn.burst,
-              .first_delay = std::chrono::milliseconds(owner.settings_.respawn.delay_ms),
-              .longest_delay = std::chrono::milliseconds(owner.settings_.respawn.max_delay_ms)}),
+      policy(owner.respawn_rule()),
       respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill>(this)),
       start_timer(owner.context_.loop, Timer::Handler::to<&Slot::on_start_timeout>(this)) {}
 
 void Pool::Slot::fill() {
     WorkerRecipe recipe;
-    recipe.identity = {pool.context_.next_instance++, pool.settings_.name, number};
+    recipe.identity = {pool.context_.next_instance++, pool.settings_->name, number};
     recipe.generation = pool.origin_.generation;
     recipe.image_fd = pool.origin_.image_fd;
     recipe.log_fd = pool.context_.log_file.get();
@@ -39,12 +36,12 @@ void Pool::Slot::fill() {
             std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
     } catch (const std::exception& failure) {
         if (pool.phase_ == Phase::gated) throw;
-        pool.context_.log.error("cannot start worker " + pool.settings_.name + "/" + std::to_string(number) +
+        pool.context_.log.error("cannot start worker " + pool.settings_->name + "/" + std::to_string(number) +
                                 ": " + failure.what());
-        return fill_after(std::chrono::milliseconds(pool.settings_.respawn.max_delay_ms));
+        return fill_after(std::chrono::milliseconds(pool.settings_->respawn.max_delay_ms));
     }
     next_attempt_ms = 0;
-    start_timer.start_once(std::chrono::milliseconds(pool.settings_.start_timeout_ms));
+    start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
     pool.observer_.on_status_changed();
 }
 
@@ -62,7 +59,7 @@ void Pool::Slot::on_start_timeout() {
 Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
            std::vector<std::shared_ptr<Listener>> listeners, PoolObserver& observer)
     : context_(context),
-      settings_(settings),
+      settings_(&settings),
       origin_(origin),
       listeners_(std::move(listeners)),
       observer_(observer),
@@ -73,6 +70,12 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
 }
 
 Pool::~Pool() = default;
+
+RespawnPolicy::Rule Pool::respawn_rule() const noexcept {
+    return {.burst = settings_->respawn.burst,
+            .first_delay = std::chrono::milliseconds(settings_->respawn.delay_ms),
+            .longest_delay = std::chrono::milliseconds(settings_->respawn.max_delay_ms)};
+}
 
 void Pool::start() {
     for (const auto& slot : slots_)
@@ -87,7 +90,7 @@ bool Pool::all_ready() const noexcept {
 void Pool::listen() {
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
         listeners_[i]->listen(size());
-        const ListenerOptions& wanted = settings_.listen[i].listener;
+        const ListenerOptions& wanted = settings_->listen[i].listener;
         if (listeners_[i]->options() != wanted) listeners_[i]->set_options(wanted);
     }
 }
@@ -97,7 +100,7 @@ void Pool::serve() {
     each_worker([](WorkerProcess& worker) {
         if (worker.ready()) worker.serve();
     });
-    if (settings_.hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
+    if (settings_->hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
     steer();
 }
 
@@ -110,7 +113,7 @@ void Pool::retire(int signal) {
         slot->start_timer.stop();
     }
     each_worker([this, signal](WorkerProcess& worker) {
-        worker.leave(signal, std::chrono::milliseconds(settings_.drain_timeout_ms));
+        worker.leave(signal, std::chrono::milliseconds(settings_->drain_timeout_ms));
     });
 }
 
@@ -150,7 +153,7 @@ bool Pool::shrink() {
             const bool serves = other->worker != nullptr && other->worker->state() == WorkerState::serving;
             if (serves) slot->worker->hand_over_to(*other->worker);
         }
-        slot->worker->leave(SIGTERM, std::chrono::milliseconds(settings_.drain_timeout_ms));
+        slot->worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
         leaving_.push_back(std::move(slot->worker));
     }
     retire_sockets();
@@ -225,7 +228,7 @@ std::string Pool::listening_text() const {
     std::string text;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
         if (i > 0) text += ", ";
-        text += listeners_[i]->address().text() + " (" + std::string(settings_.listen[i].module) + ")";
+        text += listeners_[i]->address().text() + " (" + std::string(settings_->listen[i].module) + ")";
     }
     return text;
 }
@@ -251,7 +254,7 @@ void Pool::send_log_file(int fd) {
 void Pool::append_status(std::vector<WorkerStatus>& lines) const {
     const auto line = [this](unsigned slot) {
         WorkerStatus status;
-        settings_.name.copy(status.pool, sizeof(status.pool) - 1);
+        settings_->name.copy(status.pool, sizeof(status.pool) - 1);
         status.slot = slot;
         return status;
     };

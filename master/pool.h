@@ -44,6 +44,10 @@ class PoolObserver {
     virtual void on_start_failed(Pool& pool, const std::string& reason) = 0;
     // A worker stopped accepting, or is gone.
     virtual void on_worker_quiet(Pool& pool) = 0;
+    // A hot reload: a worker says yes, a worker says no, a worker has committed.
+    virtual void on_prepared(Pool& pool) = 0;
+    virtual void on_not_prepared(Pool& pool, const std::string& reason) = 0;
+    virtual void on_committed(Pool& pool) = 0;
     virtual void on_status_changed() = 0;
 };
 
@@ -55,14 +59,15 @@ class Pool : private WorkerObserver {
     };
 
     static constexpr unsigned max_workers = 1024;
+    static constexpr std::chrono::milliseconds hang_check_interval{500};
 
     // Settings and context outlive the pool; there is a listener for each of settings.listen.
     Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
          std::vector<std::shared_ptr<Listener>> listeners, PoolObserver& observer);
     ~Pool() override;
 
-    const std::string& name() const noexcept { return settings_.name; }
-    const PoolSettings& settings() const noexcept { return settings_; }
+    const std::string& name() const noexcept { return settings_->name; }
+    const PoolSettings& settings() const noexcept { return *settings_; }
 
     // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until
     // retired.
@@ -73,6 +78,23 @@ class Pool : private WorkerObserver {
     void listen();
     // The gate opens: workers accept; from now on the dead are replaced.
     void serve();
+    // A hot reload (pool_hot_reload.cpp). Asks every worker that serves to prepare `next`.
+    struct Next {
+        const PoolSettings* settings = nullptr;
+        Origin origin;
+        std::vector<std::shared_ptr<Listener>> listeners;
+    };
+    void prepare(Next next);
+    bool all_prepared() const noexcept;
+    // From here on there is no way back: who has prepared commits, who has not is replaced, the pool grows or
+    // shrinks. The new listeners listen already.
+    void commit();
+    void abandon();
+    // Every slot is filled by a worker of this generation that serves it.
+    bool all_committed() const noexcept;
+    // Begins to listen on the listeners to come. Throws std::system_error.
+    void listen_next();
+
     // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
     void retire(int signal);
     // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it
@@ -106,6 +128,7 @@ class Pool : private WorkerObserver {
     void append_status(std::vector<WorkerStatus>& lines) const;
 
   private:
+    RespawnPolicy::Rule respawn_rule() const noexcept;
     enum class Phase { gated, serving, retired };
     struct Slot {
         Slot(Pool& pool, unsigned number);
@@ -128,6 +151,9 @@ class Pool : private WorkerObserver {
     void on_stopped_accepting(WorkerProcess& worker) override;
     void on_report(WorkerProcess& worker) override;
     void on_broken(WorkerProcess& worker, std::string_view reason) override;
+    void on_prepared(WorkerProcess& worker) override;
+    void on_not_prepared(WorkerProcess& worker, std::string_view reason) override;
+    void on_committed(WorkerProcess& worker) override;
 
     void bury(Slot& slot, const ExitReport& report);
     void respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report);
@@ -142,8 +168,9 @@ class Pool : private WorkerObserver {
     void each_worker(const std::function<void(WorkerProcess&)>& visit) const;
 
     PoolContext& context_;
-    const PoolSettings& settings_;
+    const PoolSettings* settings_;
     Origin origin_;
+    Next next_;  // while a hot reload is prepared
     std::vector<std::shared_ptr<Listener>> listeners_;
     PoolObserver& observer_;
     Phase phase_ = Phase::gated;

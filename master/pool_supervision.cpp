@@ -48,7 +48,7 @@ void Pool::on_stopped_accepting(WorkerProcess& worker) {
 void Pool::replace_left(Slot& slot) {
     context_.log.warning(slot.worker->name() + " leaves without being told to; replaced");
     slot.start_timer.stop();
-    slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_.drain_timeout_ms));
+    slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     leaving_.push_back(std::move(slot.worker));
     ++slot.restarts;
     steer();
@@ -181,7 +181,7 @@ void Pool::look_for_hangs() {
     for (const auto& slot : slots_) {
         WorkerProcess* const worker = slot->worker.get();
         if (worker == nullptr || worker->hangs() || worker->state() != WorkerState::serving) continue;
-        if (now - worker->last_sign_ms() < settings_.hang_timeout_ms) continue;
+        if (now - worker->last_sign_ms() < settings_->hang_timeout_ms) continue;
         context_.log.error(worker->name() + " hangs: no report for " +
                            std::to_string(now - worker->last_sign_ms()) + " ms; " + worker->end_hanging());
         changed = true;

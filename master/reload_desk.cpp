@@ -4,8 +4,9 @@
 
 namespace drover {
 
-void ReloadDesk::ask(ControlCaller caller) {
+void ReloadDesk::ask(ControlCaller caller, bool fresh) {
     if (under_way_) again_ = true;
+    if (fresh) (under_way_ ? next_fresh_ : fresh_) = true;
     if (caller != 0) (under_way_ ? next_ : waiting_).push_back(caller);
 }
 
@@ -20,6 +21,7 @@ void ReloadDesk::progress(std::string_view text) const {
 
 bool ReloadDesk::close(bool ok, std::string_view text) {
     under_way_ = false;
+    fresh_ = std::exchange(next_fresh_, false);
     for (const ControlCaller caller : std::exchange(waiting_, std::exchange(next_, {}))) {
         server_->reply(caller, ok, text);
     }

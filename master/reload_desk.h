@@ -17,8 +17,11 @@ class ReloadDesk {
 
     // A reload is wanted by `caller` (or by a signal: 0). While one is under way this asks for another one
     // after it.
-    void ask(ControlCaller caller);
+    // `fresh` asks for new workers whatever has changed.
+    void ask(ControlCaller caller, bool fresh);
     void begin() noexcept;
+    // Of the reload under way.
+    bool fresh_wanted() const noexcept { return fresh_; }
     void progress(std::string_view text) const;
     // The verdict. True when another reload was asked for meanwhile.
     bool close(bool ok, std::string_view text);
@@ -29,6 +32,8 @@ class ReloadDesk {
     ControlServer* server_ = nullptr;
     bool under_way_ = false;
     bool again_ = false;
+    bool fresh_ = false;
+    bool next_fresh_ = false;
     std::vector<ControlCaller> waiting_;  // for the reload under way, or the first one to begin
     std::vector<ControlCaller> next_;     // for the one after it
 };

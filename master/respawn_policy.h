@@ -24,6 +24,8 @@ class RespawnPolicy {
 
     explicit RespawnPolicy(Rule rule) noexcept : rule_(rule) {}
 
+    void set_rule(Rule rule) noexcept { rule_ = rule; }
+
     // At `now` (any steady clock) a worker died that had been ready for `served`. `jitter` is in [0, 1): up
     // to a quarter less.
     milliseconds delay_after_death(milliseconds now, milliseconds served, double jitter);

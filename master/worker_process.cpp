@@ -78,10 +78,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
     send_log_file(recipe.log_fd);
     channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
                    std::array{counters_.read_only_fd(), counters_.fd()});
-    channel_->send(MessageType::image, generation, std::array{recipe.image_fd});
-    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i) {
-        channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{recipe.listener_fds[i]});
-    }
+    send_configuration(generation_, recipe.image_fd, recipe.listener_fds);
     channel_->send(MessageType::start, generation);
 }
 
@@ -98,6 +95,40 @@ void WorkerProcess::serve() {
     if (state_ != WorkerState::starting || channel_ == nullptr) return;
     state_ = WorkerState::serving;
     channel_->send(MessageType::serve, GenerationMessage{generation_});
+}
+
+void WorkerProcess::prepare(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds) {
+    next_generation_ = generation;
+    prepared_ = false;
+    send_configuration(generation, image_fd, listener_fds);
+    if (channel_ != nullptr) channel_->send(MessageType::prepare, GenerationMessage{generation});
+    process_.signal(SIGHUP);
+}
+
+void WorkerProcess::commit() {
+    generation_ = std::exchange(next_generation_, 0);
+    prepared_ = false;
+    committing_ = true;
+    counters_.set_row_generation(row_, generation_);
+    if (channel_ != nullptr) channel_->send(MessageType::commit, GenerationMessage{generation_});
+    process_.signal(SIGHUP);
+}
+
+void WorkerProcess::abandon() {
+    const std::uint64_t generation = std::exchange(next_generation_, 0);
+    prepared_ = false;
+    if (generation != 0 && channel_ != nullptr) {
+        channel_->send(MessageType::abandon, GenerationMessage{generation});
+    }
+}
+
+void WorkerProcess::send_configuration(std::uint64_t generation, int image_fd,
+                                       const std::vector<int>& listener_fds) {
+    if (channel_ == nullptr) return;
+    channel_->send(MessageType::image, GenerationMessage{generation}, std::array{image_fd});
+    for (std::uint32_t i = 0; i < listener_fds.size(); ++i) {
+        channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{listener_fds[i]});
+    }
 }
 
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
@@ -157,6 +188,15 @@ void WorkerProcess::on_message(Message& message) {
             if (ready()) return;
             ready_ms_ = loop_.now_ms();
             return observer_.on_ready(*this);
+        case MessageType::prepared:
+            if (message.as<GenerationMessage>().generation != next_generation_) return;
+            prepared_ = true;
+            return observer_.on_prepared(*this);
+        case MessageType::not_prepared:
+            return observer_.on_not_prepared(*this, message.text());
+        case MessageType::committed:
+            committing_ = false;
+            return observer_.on_committed(*this);
         case MessageType::failed:
             last_words_ = message.text();
             return;

@@ -31,6 +31,10 @@ class WorkerObserver {
     virtual void on_ready(WorkerProcess& worker) = 0;
     virtual void on_stopped_accepting(WorkerProcess& worker) = 0;
     virtual void on_report(WorkerProcess& worker) = 0;
+    // A hot reload: it can commit; it cannot; it has.
+    virtual void on_prepared(WorkerProcess& worker) = 0;
+    virtual void on_not_prepared(WorkerProcess& worker, std::string_view reason) = 0;
+    virtual void on_committed(WorkerProcess& worker) = 0;
     // It broke the protocol or cannot be heard: it has to go.
     virtual void on_broken(WorkerProcess& worker, std::string_view reason) = 0;
 };
@@ -68,6 +72,13 @@ class WorkerProcess {
     const std::string& last_words() const noexcept { return last_words_; }
 
     void serve();
+    // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
+    void prepare(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void commit();
+    void abandon();
+    bool prepared() const noexcept { return prepared_; }
+    bool committed() const noexcept { return !committing_; }
+    std::uint64_t generation() const noexcept { return generation_; }
     // TERM or QUIT: the worker drains; INT or KILL: it leaves at once. With TERM it is killed when it has not
     // left within `drain_timeout` and a little; one that is stopped (SIGSTOP) cannot drain and is killed now.
     void leave(int signal, std::chrono::milliseconds drain_timeout);
@@ -89,6 +100,7 @@ class WorkerProcess {
     void describe(WorkerStatus& status) const noexcept;
 
   private:
+    void send_configuration(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
     void on_kill_timer();
     void on_silence();
     void on_message(Message& message);
@@ -108,6 +120,9 @@ class WorkerProcess {
     WorkerState state_ = WorkerState::starting;
     bool stopped_accepting_ = false;
     bool hangs_ = false;
+    std::uint64_t next_generation_ = 0;  // being prepared; 0: none
+    bool prepared_ = false;
+    bool committing_ = false;
     Timer kill_timer_;
     Timer silence_timer_;  // its channel has ended: it exits now, or is of no use any more
     std::int64_t started_ms_;

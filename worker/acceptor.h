@@ -46,6 +46,7 @@ class Acceptor {
     void close() noexcept;
     bool closed() const noexcept { return !socket_; }
     unsigned listener() const noexcept { return listener_; }
+    void set_listener(unsigned listener) noexcept { listener_ = listener; }
 
   private:
     enum class Outcome { accepted, skipped, empty, shortage };

@@ -192,6 +192,9 @@ class ConnectionList {
     std::size_t begin_adopted();
     void drop_adopted() noexcept;
 
+    // After a hot reload: a connection of listener i is one of listener new_index[i] now.
+    void renumber_listeners(const std::vector<unsigned>& new_index) noexcept;
+
     void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
     // What one read can take.
     static constexpr std::size_t scratch_size = 64 * 1024;

@@ -54,6 +54,13 @@ void ConnectionList::drain() {
     }
 }
 
+void ConnectionList::renumber_listeners(const std::vector<unsigned>& new_index) noexcept {
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+        const bool known = connection->listener_ < new_index.size();
+        if (known) connection->listener_ = static_cast<std::uint16_t>(new_index[connection->listener_]);
+    }
+}
+
 Connection* ConnectionList::next_to_offer() noexcept {
     return offering_ == nullptr ? nullptr : std::exchange(offering_, offering_->next_);
 }

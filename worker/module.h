@@ -11,6 +11,11 @@
 //                                     listed before this one        refused
 //   connection  worker, serving       all that start made           yes: that connection is closed, counted
 //   adopt       worker                the same                      yes: it stays with its giver
+//   prepare     worker, serving       the same, and the next           yes: the reload is refused
+//                                     configuration
+//   commit      worker, serving       the same; Services have the       noexcept
+//                                     next configuration
+//   abandon     worker, serving       the same; nothing has changed     noexcept
 //   drain       worker, once          the same; no new connection   no: an exception ends the worker
 //                                     comes afterwards
 //   stop        worker, last          Services; no connection       noexcept
@@ -37,7 +42,7 @@ struct CarriedConnection;
 // A connection that the worker has accepted: non-blocking, close-on-exec.
 struct Accepted {
     UniqueFd socket;
-    unsigned listener = 0;                       // index into Services::pool.listen
+    unsigned listener = 0;                       // index into the pool's list of listeners
     const CarriedConnection* carried = nullptr;  // what it brings from another worker; null: it is new
 };
 
@@ -59,6 +64,12 @@ class Module {
     // perhaps an older build's). Make it with open_connection as ever. Default: throws, and the connection
     // stays where it was.
     virtual void adopt(Accepted accepted, std::string_view state);
+    // A hot reload, only when options of this module change: build the new state aside, to be put in place by
+    // commit or let go by abandon. `next` stays alive as long as somebody holds it. Default: throws, so that
+    // new workers are needed.
+    virtual void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options);
+    virtual void commit() noexcept {}
+    virtual void abandon() noexcept {}
     virtual void drain() {}
     virtual void stop() noexcept {}
 };
@@ -66,6 +77,9 @@ class Module {
 inline void Module::check(const ImageNode&, Complaints&) const {}
 inline void Module::adopt(Accepted, std::string_view) {
     throw std::logic_error("the module does not take connections over");
+}
+inline void Module::prepare(const std::shared_ptr<const Configuration>&, const ImageNode&) {
+    throw std::logic_error("its options change with new workers only (drover reload --fresh)");
 }
 
 // How a program lists its modules: explicitly, in start order.

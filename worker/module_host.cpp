@@ -1,8 +1,11 @@
 #include "worker/module_host.h"
 
+#include "conf/diff.h"
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace drover {
 
@@ -33,6 +36,30 @@ void ModuleHost::start(Services& services, const ImageNode& module_options) {
         }
         ++started_;
     }
+}
+
+void ModuleHost::prepare(const Configuration& running, const std::shared_ptr<const Configuration>& next) {
+    for (const auto& module : modules_) {
+        const ImageNode options = next->module_options(module->name());
+        if (same_values(running.module_options(module->name()), options)) continue;
+        try {
+            module->prepare(next, options);
+        } catch (const std::exception& failure) {
+            abandon();
+            throw std::runtime_error("module " + std::string(module->name()) + ": " + failure.what());
+        }
+        prepared_.push_back(module.get());
+    }
+}
+
+void ModuleHost::commit() noexcept {
+    for (Module* const module : std::exchange(prepared_, {}))
+        module->commit();
+}
+
+void ModuleHost::abandon() noexcept {
+    for (Module* const module : std::exchange(prepared_, {}))
+        module->abandon();
 }
 
 void ModuleHost::drain() {

@@ -20,6 +20,11 @@ class ModuleHost {
     // `module_options` is the image's table of modules. An exception of a module's start, with its name put
     // before it, comes out after those that had started were stopped.
     void start(Services& services, const ImageNode& module_options);
+    // A hot reload for the modules whose options differ between the two: all prepare, or those that did
+    // abandon and the exception of the one that did not, with its name put before it, comes out.
+    void prepare(const Configuration& running, const std::shared_ptr<const Configuration>& next);
+    void commit() noexcept;
+    void abandon() noexcept;
     void drain();
     void stop() noexcept;
 
@@ -28,6 +33,7 @@ class ModuleHost {
 
   private:
     std::vector<std::unique_ptr<Module>> modules_;
+    std::vector<Module*> prepared_;
     std::size_t started_ = 0;  // modules_[0, started_)
 };
 

@@ -3,17 +3,14 @@
 // Module::stop. Runs in: worker.
 #pragma once
 
-#include "conf/settings.h"
 #include "core/counter.h"
 #include "core/counter_table.h"
 #include "core/deadline_wheel.h"
 #include "core/event_loop.h"
 #include "core/log.h"
+#include "worker/configuration.h"
 
-#include <cstddef>
 #include <memory>
-#include <string>
-#include <string_view>
 
 namespace drover {
 
@@ -25,10 +22,9 @@ struct Services {
     DeadlineWheel& deadlines;
     ConnectionList& connections;
     const CounterRow& counters;  // counters.counter("mine_total"): a name that the module declared
-    const Settings& settings;
-    const PoolSettings& pool;
+    // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
+    std::shared_ptr<const Configuration> configuration;
     unsigned slot = 0;
-    std::uint64_t generation = 0;
 };
 
 }  // namespace drover

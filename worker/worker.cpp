@@ -102,6 +102,12 @@ void Worker::on_message(Message& message) {
             return start();
         case MessageType::serve:
             return serve();
+        case MessageType::prepare:
+            return prepare();
+        case MessageType::commit:
+            return commit();
+        case MessageType::abandon:
+            return abandon();
         case MessageType::watch_listener:
             return watch_listener(message);
         case MessageType::handover_give:
@@ -137,23 +143,30 @@ void Worker::on_signal(int signal) {
 
 void Worker::take_counters(Message& message) {
     const auto table = message.as<CounterTableMessage>();
-    assignment_.counters.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
+    counters_.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
 }
 
+// The first one is to start with; another one, later, is to be prepared.
 void Worker::take_image(Message& message) {
-    assignment_.generation = message.as<GenerationMessage>().generation;
-    assignment_.image.emplace(Image::open(message.fds[0].get()));
-    assignment_.settings.emplace(Settings::load(*assignment_.image));
-    assignment_.pool = assignment_.settings->find_pool(identity_.pool);
-    if (assignment_.pool == nullptr) throw std::runtime_error("the image has no such pool");
-    log_.set_level(assignment_.settings->master.log_level);
-    log_.set_format(assignment_.settings->master.log_format);
+    Assignment& assignment = services_ == nullptr ? assignment_ : next_.emplace();
+    assignment.configuration = std::make_shared<const Configuration>(
+        message.as<GenerationMessage>().generation, Image::open(message.fds[0].get()), identity_.pool);
+    if (services_ == nullptr) apply_settings();
 }
 
 void Worker::take_listener(Message& message) {
-    const std::uint32_t index = message.as<ListenerMessage>().index;
-    if (index != assignment_.listeners.size()) throw std::runtime_error("listeners came out of order");
-    assignment_.listeners.push_back(std::move(message.fds[0]));
+    std::vector<UniqueFd>& listeners = next_ ? next_->listeners : assignment_.listeners;
+    if (message.as<ListenerMessage>().index != listeners.size()) {
+        throw std::runtime_error("listeners came out of order");
+    }
+    listeners.push_back(std::move(message.fds[0]));
+}
+
+// What the worker itself has from the settings; the rest is looked at when it is needed.
+void Worker::apply_settings() {
+    log_.set_level(settings().master.log_level);
+    log_.set_format(settings().master.log_format);
+    connection_limit_ = connection_limit(pool());
 }
 
 void Worker::start() {
@@ -162,36 +175,32 @@ void Worker::start() {
     } catch (const std::exception& failure) {
         return fail(failure.what(), ExitCode::config);
     }
-    channel_->send(MessageType::ready, GenerationMessage{assignment_.generation});
+    channel_->send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
 }
 
 void Worker::start_modules() {
-    if (!assignment_.counters || assignment_.pool == nullptr)
-        throw std::runtime_error("start came too early");
-    const Settings& settings = *assignment_.settings;
-    const PoolSettings& pool = *assignment_.pool;
-    if (assignment_.listeners.size() != pool.listen.size()) throw std::runtime_error("a listener is missing");
-    become_user(std::string(settings.master.user));
+    if (!counters_ || assignment_.configuration == nullptr) throw std::runtime_error("start came too early");
+    const std::vector<ListenSettings>& listen = pool().listen;
+    if (assignment_.listeners.size() != listen.size()) throw std::runtime_error("a listener is missing");
+    become_user(std::string(settings().master.user));
 
-    const CounterRow& counters = *assignment_.counters;
-    accepted_ = counters.counter("drover_connections_accepted_total");
-    refused_ = counters.counter("drover_connections_refused_total");
-    connections_.set_active_gauge(counters.gauge("drover_connections_active"));
-    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, counters, settings,
-                                                    pool, identity_.slot, assignment_.generation});
-    modules_ = std::make_unique<ModuleHost>(factories_, pool.modules);
-    modules_->start(*services_, assignment_.image->root().find("module"));
+    accepted_ = counters_->counter("drover_connections_accepted_total");
+    refused_ = counters_->counter("drover_connections_refused_total");
+    connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
+    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, *counters_,
+                                                    assignment_.configuration, identity_.slot});
+    modules_ = std::make_unique<ModuleHost>(factories_, pool().modules);
+    modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
-    for (unsigned i = 0; i < pool.listen.size(); ++i) {
-        Module* const module = modules_->find(pool.listen[i].module);
+    for (unsigned i = 0; i < listen.size(); ++i) {
+        Module* const module = modules_->find(listen[i].module);
         if (module == nullptr)
             throw std::runtime_error("a listener names a module that the pool does not have");
         listener_modules_.push_back(module);
         acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
     }
-    connection_limit_ = connection_limit(pool);
     load_ = std::make_unique<LoadMeter>(loop_);
-    report_timer_.start_every(std::chrono::milliseconds(pool.report_interval_ms));
+    report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     send_report();
 }
 
@@ -224,7 +233,8 @@ std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listen
 void Worker::on_accept(Accepted accepted) {
     accepted_.add();
     try {
-        listener_modules_[accepted.listener]->connection(std::move(accepted));
+        Module* const module = listener_modules_[accepted.listener];
+        module->connection(std::move(accepted));
     } catch (const std::exception& failure) {
         refused_.add();
         log_.error(std::string("connection refused: ") + failure.what());
@@ -273,7 +283,7 @@ void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return leave(ExitCode::ok);
     const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
     if (limited && !drain_timer_.started()) {
-        drain_timer_.start_once(std::chrono::milliseconds(assignment_.pool->drain_timeout_ms));
+        drain_timer_.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
     }
     if (!first) return connections_.drain();  // asked again: hand over no more
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
@@ -295,7 +305,8 @@ void Worker::drain(bool limited) {
 void Worker::on_acceptor_closed() {
     if (state_ != WorkerState::draining || accepting()) return;
     if (!std::exchange(said_stopped_, true) && channel_ != nullptr) {
-        channel_->send(MessageType::stopped_accepting, GenerationMessage{assignment_.generation});
+        channel_->send(MessageType::stopped_accepting,
+                       GenerationMessage{assignment_.configuration->generation()});
         send_report();
     }
     leave_when_done();

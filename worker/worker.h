@@ -7,8 +7,6 @@
 // channel.
 #pragma once
 
-#include "conf/image.h"
-#include "conf/settings.h"
 #include "core/channel.h"
 #include "core/counter_table.h"
 #include "core/event_loop.h"
@@ -17,6 +15,7 @@
 #include "core/report_pipe.h"
 #include "core/status_page.h"
 #include "worker/acceptor.h"
+#include "worker/configuration.h"
 #include "worker/connection.h"
 #include "worker/handover_giver.h"
 #include "worker/handover_receiver.h"
@@ -62,13 +61,9 @@ class Worker {
     ExitCode run();
 
   private:
-    // What the worker is given before it starts.
+    // What the worker is given before it starts, and before each hot reload.
     struct Assignment {
-        std::optional<CounterRow> counters;
-        std::uint64_t generation = 0;
-        std::optional<Image> image;
-        std::optional<Settings> settings;
-        const PoolSettings* pool = nullptr;
+        std::shared_ptr<const Configuration> configuration;
         std::vector<UniqueFd> listeners;  // by index in the pool
     };
 
@@ -92,6 +87,13 @@ class Worker {
     HandoverReceiver::Target find_target(std::string_view listener_name) const;
     static std::string listener_name(const ListenSettings& listen);
     void on_predecessor_end();
+    void prepare();
+    void commit();
+    void abandon();
+    void take_over_listeners();
+    const Settings& settings() const noexcept { return assignment_.configuration->settings(); }
+    const PoolSettings& pool() const noexcept { return assignment_.configuration->pool(); }
+    void apply_settings();
     void start();
     void start_modules();
     void serve();
@@ -111,7 +113,9 @@ class Worker {
     std::span<const ModuleFactory> factories_;
     DeadlineWheel deadlines_;
     ConnectionList connections_;
+    std::optional<CounterRow> counters_;
     Assignment assignment_;
+    std::optional<Assignment> next_;  // while a hot reload is prepared
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;

@@ -12,7 +12,7 @@ std::string Worker::listener_name(const ListenSettings& listen) {
 void Worker::take_successor(Message& message) {
     if (giver_ == nullptr) {
         std::vector<std::string> names;
-        for (const ListenSettings& listen : assignment_.pool->listen)
+        for (const ListenSettings& listen : pool().listen)
             names.push_back(listener_name(listen));
         giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
     }
@@ -31,7 +31,7 @@ void Worker::take_predecessor(Message& message) {
 // A listener that this worker does not have any more may still have a module here that serves its
 // connections.
 HandoverReceiver::Target Worker::find_target(std::string_view name) const {
-    const std::vector<ListenSettings>& listen = assignment_.pool->listen;
+    const std::vector<ListenSettings>& listen = pool().listen;
     for (unsigned i = 0; i < listen.size(); ++i) {
         if (listener_name(listen[i]) == name) return {listener_modules_[i], i};
     }

@@ -53,6 +53,10 @@ void EchoModule::connection(Accepted accepted) {
                                     std::chrono::milliseconds(options_.idle_timeout_ms));
 }
 
+void EchoModule::prepare(const std::shared_ptr<const Configuration>&, const ImageNode& options) {
+    next_options_ = EchoOptions::options().load(options);
+}
+
 void EchoModule::adopt(Accepted accepted, std::string_view) {
     connection(std::move(accepted));
 }

@@ -18,11 +18,14 @@ class EchoModule final : public Module {
     std::vector<CounterDeclaration> counters() const override;
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
+    void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) override;
+    void commit() noexcept override { options_ = next_options_; }
     void adopt(Accepted accepted, std::string_view state) override;
 
   private:
     Services* services_ = nullptr;
     EchoOptions options_;
+    EchoOptions next_options_;
     Counter bytes_;
 };
 

@@ -12,8 +12,9 @@ namespace drover::http {
 
 static_assert(sizeof(HttpConnection) <= 300, "an idle connection is small");
 
-HttpConnection::HttpConnection(Services& services, Accepted accepted, HttpServer& server)
-    : Connection(services, std::move(accepted)), server_(server) {
+HttpConnection::HttpConnection(Services& services, Accepted accepted,
+                               const std::shared_ptr<HttpServer>& server)
+    : Connection(services, std::move(accepted)), server_(&server) {
     start_phase(Phase::first);
 }
 
@@ -39,27 +40,27 @@ std::size_t HttpConnection::on_input(std::string_view input) {
 }
 
 std::size_t HttpConnection::read_head(std::string_view input) {
-    const HeadResult result = server_.parser.parse(input, progress_);
+    const HeadResult result = server().parser.parse(input, progress_);
     if (result.state == HeadState::incomplete) return result.consumed;
-    server_.counters.requests.add();
+    server().counters.requests.add();
     if (result.state == HeadState::refused) {
         refuse(result.status, input.starts_with("HEAD "));
         return 0;
     }
-    begin_request(server_.parser.head(), result.consumed < input.size());
+    begin_request(server().parser.head(), result.consumed < input.size());
     return result.consumed;
 }
 
 void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
     const Answer answer = choose_answer(head);
     if (head.framing == Framing::none) return send_answer(answer, more_follows);
-    if (head.content_length > server_.options.max_body) return refuse(413, answer.head_only);
+    if (head.content_length > server().options.max_body) return refuse(413, answer.head_only);
     if (head.expects_continue) {
         // Who waits to be asked for the body need not send it to be told no.
         if (answer.route == nullptr) return refuse(answer.status, answer.head_only);
         if (!more_follows) write("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    body_ = std::make_unique<Body>(Body{BodyReader(head, server_.options.max_body), answer});
+    body_ = std::make_unique<Body>(Body{*server_, BodyReader(head, server().options.max_body), answer});
 }
 
 std::size_t HttpConnection::read_body(std::string_view input) {
@@ -70,7 +71,7 @@ std::size_t HttpConnection::read_body(std::string_view input) {
         return 0;
     }
     if (body_->reader.done()) {
-        body_.reset();
+        const std::unique_ptr<Body> body = std::move(body_);  // keeps the route until the answer is written
         send_answer(answer, taken < input.size());
     }
     return taken;
@@ -80,7 +81,7 @@ HttpConnection::Answer HttpConnection::choose_answer(const RequestHead& head) co
     Answer answer{.minor_version = head.minor_version,
                   .keep_alive = head.keep_alive,
                   .head_only = head.method == Method::head};
-    Route* const route = server_.routes.find(head.path);
+    Route* const route = server().routes.find(head.path);
     const bool is_for_server = head.path.empty() || head.path == "*";  // CONNECT and OPTIONS *
     if (head.method == Method::other)
         answer.status = route != nullptr || is_for_server ? 405 : 404;
@@ -97,12 +98,12 @@ void HttpConnection::send_answer(const Answer& answer, bool more_follows) {
     const bool keep = answer.keep_alive && (more_follows || !draining());
     const Persistence kept = answer.minor_version > 0 ? Persistence::keep : Persistence::keep_said;
     const Persistence persistence = keep ? kept : Persistence::close;
-    server_.date.refresh();
+    server().date.refresh();
     if (answer.route == nullptr) {
         send_error(answer.status, persistence, answer.head_only);
     } else if (answer.route->reply) {
-        server_.counters.count_reply(answer.route->reply->status());
-        write(answer.route->reply->bytes(persistence, answer.head_only, server_.date));
+        server().counters.count_reply(answer.route->reply->status());
+        write(answer.route->reply->bytes(persistence, answer.head_only, server().date));
     } else {
         send_status(persistence, answer.head_only);
     }
@@ -121,22 +122,22 @@ void HttpConnection::send_status(Persistence persistence, bool head_only) {
                       .type = "application/json",
                       .extra_headers = "Cache-Control: no-store\r\n",
                       .body = body};
-    server_.counters.count_reply(reply.status);
-    server_.scratch.clear();
-    append_reply(server_.scratch, reply, persistence, head_only, server_.date);
-    write(server_.scratch);
+    server().counters.count_reply(reply.status);
+    server().scratch.clear();
+    append_reply(server().scratch, reply, persistence, head_only, server().date);
+    write(server().scratch);
 }
 
 void HttpConnection::send_error(unsigned status, Persistence persistence, bool head_only) {
-    server_.counters.count_reply(status);
-    server_.scratch.clear();
-    append_error(server_.scratch, status, persistence, head_only, server_.date);
-    write(server_.scratch);
+    server().counters.count_reply(status);
+    server().scratch.clear();
+    append_error(server().scratch, status, persistence, head_only, server().date);
+    write(server().scratch);
 }
 
 // What follows on this connection cannot be told apart any more, or is not wanted.
 void HttpConnection::refuse(unsigned status, bool head_only) {
-    server_.date.refresh();
+    server().date.refresh();
     send_error(status, Persistence::close, head_only);
     end(Linger::always);
 }
@@ -144,11 +145,11 @@ void HttpConnection::refuse(unsigned status, bool head_only) {
 // What is still to be sent has the time that any output has.
 void HttpConnection::end(Linger linger) {
     close(linger);
-    set_time_limit(std::chrono::milliseconds(server_.options.send_timeout_ms));
+    set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
 }
 
 std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexcept {
-    const HttpOptions& options = server_.options;
+    const HttpOptions& options = server().options;
     const std::chrono::milliseconds header_timeout(options.header_timeout_ms);
     switch (phase) {
         case Phase::first:
@@ -168,7 +169,7 @@ std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexc
 void HttpConnection::start_phase(Phase phase) noexcept {
     phase_ = phase;
     const std::chrono::milliseconds phase_limit = time_limit_of(phase);
-    const std::chrono::milliseconds send_limit(server_.options.send_timeout_ms);
+    const std::chrono::milliseconds send_limit(server().options.send_timeout_ms);
     const std::chrono::milliseconds first = std::min(phase_limit, send_limit);
     phase_left_ms_ = static_cast<std::uint32_t>((phase_limit - first).count());
     send_left_ms_ = static_cast<std::uint32_t>((send_limit - first).count());

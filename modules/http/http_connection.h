@@ -24,7 +24,8 @@ class HttpConnection final : public Connection {
         body,
     };
 
-    HttpConnection(Services& services, Accepted accepted, HttpServer& server);
+    // `server` is the module's: it names another one after a hot reload.
+    HttpConnection(Services& services, Accepted accepted, const std::shared_ptr<HttpServer>& server);
 
     // A client that has connected and asked for nothing yet is given this long by a worker that drains.
     static constexpr std::chrono::milliseconds drain_first{5000};
@@ -43,6 +44,7 @@ class HttpConnection final : public Connection {
         bool head_only = false;
     };
     struct Body {
+        std::shared_ptr<HttpServer> server;  // whose route will answer
         BodyReader reader;
         Answer answer;
     };
@@ -70,7 +72,9 @@ class HttpConnection final : public Connection {
 
     static constexpr char carried_version = 1;
 
-    HttpServer& server_;
+    HttpServer& server() const noexcept { return **server_; }
+
+    const std::shared_ptr<HttpServer>* server_;
     std::unique_ptr<Body> body_;
     HeadProgress progress_;
     // What is left of the two limits that run together when the one that is set has passed.

@@ -11,11 +11,16 @@ void HttpModule::check(const ImageNode& options, Complaints& complaints) const {
 }
 
 void HttpModule::start(Services& services, const ImageNode& options) {
-    server_ = std::make_unique<HttpServer>(services, HttpOptions::options().load(options));
+    server_ =
+        std::make_shared<HttpServer>(services, services.configuration, HttpOptions::options().load(options));
 }
 
 void HttpModule::connection(Accepted accepted) {
-    open_connection<HttpConnection>(server_->services, std::move(accepted), *server_);
+    open_connection<HttpConnection>(server_->services, std::move(accepted), server_);
+}
+
+void HttpModule::prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) {
+    next_ = std::make_shared<HttpServer>(server_->services, next, HttpOptions::options().load(options));
 }
 
 void HttpModule::adopt(Accepted accepted, std::string_view state) {
@@ -24,7 +29,7 @@ void HttpModule::adopt(Accepted accepted, std::string_view state) {
     const bool open = accepted.carried->stage == CarriedConnection::Stage::open;
     const HttpConnection::Phase phase =
         open ? HttpConnection::carried_phase(state) : HttpConnection::Phase::idle;
-    open_connection<HttpConnection>(server_->services, std::move(accepted), *server_).carry_on(phase);
+    open_connection<HttpConnection>(server_->services, std::move(accepted), server_).carry_on(phase);
 }
 
 }  // namespace drover::http

@@ -18,11 +18,15 @@ class HttpModule final : public Module {
 
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
+    void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) override;
+    void commit() noexcept override { server_ = std::move(next_); }
+    void abandon() noexcept override { next_.reset(); }
     void adopt(Accepted accepted, std::string_view state) override;
     void stop() noexcept override { server_.reset(); }
 
   private:
-    std::unique_ptr<HttpServer> server_;
+    std::shared_ptr<HttpServer> server_;  // connections look here for each request
+    std::shared_ptr<HttpServer> next_;    // while a hot reload is prepared
 };
 
 }  // namespace drover::http

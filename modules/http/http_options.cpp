@@ -38,11 +38,11 @@ void check_path(std::string_view path, const std::string& key, Complaints& compl
 const Options<ReturnOptions>& ReturnOptions::options() {
     static const auto table =
         Options<ReturnOptions>("A fixed reply.")
-            .integer("status", &ReturnOptions::status, {.fallback = 200, .min = 200, .max = 599},
-                     Apply::fresh, "HTTP status.")
-            .text("type", &ReturnOptions::type, {.fallback = "text/plain", .max_size = 256}, Apply::fresh,
+            .integer("status", &ReturnOptions::status, {.fallback = 200, .min = 200, .max = 599}, Apply::hot,
+                     "HTTP status.")
+            .text("type", &ReturnOptions::type, {.fallback = "text/plain", .max_size = 256}, Apply::hot,
                   "Content-Type; empty: none.")
-            .text("body", &ReturnOptions::body, {.max_size = 64 * kilobyte}, Apply::fresh,
+            .text("body", &ReturnOptions::body, {.max_size = 64 * kilobyte}, Apply::hot,
                   "What follows the headers.");
     return table;
 }
@@ -52,15 +52,15 @@ const Options<RouteOptions>& RouteOptions::options() {
         Options<RouteOptions>(
             "What a path is answered with. The longest path that a request's path starts with wins.")
             .text("path", &RouteOptions::path, {.max_size = 1024, .required = true, .allow_empty = false},
-                  Apply::fresh,
+                  Apply::hot,
                   "Start of the paths that belong to the route, compared byte for byte, as sent: \"/a\" has "
                   "\"/ab\", "
                   "too.")
-            .table("return", &RouteOptions::fixed, ReturnOptions::options(), Apply::fresh,
+            .table("return", &RouteOptions::fixed, ReturnOptions::options(), Apply::hot,
                    "A fixed reply. A route has either this or a handler.")
             .choice("handler", &RouteOptions::handler,
                     {{"none", RouteOptions::Handler::none}, {"status", RouteOptions::Handler::status}},
-                    RouteOptions::Handler::none, Apply::fresh,
+                    RouteOptions::Handler::none, Apply::hot,
                     "What makes the reply: \"status\" is the server's status as JSON.");
     return table;
 }
@@ -98,7 +98,7 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
-            .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::fresh,
+            .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,
                     "What paths are answered with; others are answered 404.");
     return table;
 }

@@ -37,8 +37,10 @@ void HttpCounters::count_reply(unsigned status) noexcept {
     }
 }
 
-HttpServer::HttpServer(Services& worker_services, HttpOptions http_options)
+HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configuration> options_from,
+                       HttpOptions http_options)
     : services(worker_services),
+      configuration(std::move(options_from)),
       options(std::move(http_options)),
       routes(options.routes),
       parser(RequestLimits{.head_size = options.max_head,

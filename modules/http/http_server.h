@@ -1,5 +1,6 @@
-// HttpServer is what all HTTP connections of one worker share: options, routes with their replies, the parser
-// (one is enough: a head is parsed in one go), counters. Owned by the module. Runs in: worker.
+// HttpServer is one generation of what all HTTP connections of one worker share: options, routes with their
+// replies, the parser (one is enough: a head is parsed in one go), counters. Owned by the module. Runs in:
+// worker.
 #pragma once
 
 #include "core/counter.h"
@@ -9,6 +10,7 @@
 #include "modules/http/route_table.h"
 #include "worker/services.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,9 +29,11 @@ struct HttpCounters {
 };
 
 struct HttpServer {
-    HttpServer(Services& worker_services, HttpOptions http_options);
+    HttpServer(Services& worker_services, std::shared_ptr<const Configuration> options_from,
+               HttpOptions http_options);
 
     Services& services;
+    std::shared_ptr<const Configuration> configuration;  // the texts of options and routes lie in it
     HttpOptions options;
     RouteTable routes;
     RequestParser parser;

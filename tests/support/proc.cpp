@@ -47,8 +47,13 @@ std::size_t count_fds_of(pid_t pid) {
 }
 
 std::size_t pss_kb_of(pid_t pid) {
-    const std::string value = field(proc_file(pid, "smaps_rollup"), "Pss");
-    return value.empty() ? 0 : std::stoul(value);
+    const std::string rollup = proc_file(pid, "smaps_rollup");
+    std::size_t sum = 0;
+    for (const char* part : {"Pss_Anon", "Pss_Shmem"}) {
+        const std::string value = field(rollup, part);
+        sum += value.empty() ? 0 : std::stoul(value);
+    }
+    return sum;
 }
 
 std::string command_line_of(pid_t pid) {

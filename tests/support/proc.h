@@ -12,7 +12,8 @@ namespace drover::test {
 
 std::vector<pid_t> children_of(pid_t pid);  // empty when it is gone; zombies included
 std::size_t count_fds_of(pid_t pid);
-std::size_t pss_kb_of(pid_t pid);        // proportional set size
+// Proportional set size without the program's own pages: their share depends on who else runs the program.
+std::size_t pss_kb_of(pid_t pid);
 std::string command_line_of(pid_t pid);  // arguments joined by spaces: the process title
 std::string status_field_of(pid_t pid,
                             std::string_view name);  // "Groups" of /proc/PID/status; "" when there is none

@@ -57,13 +57,12 @@ class WorkerFixture {
         : module_name_(module),
           declarations_(declare_modules(factories)),
           image_bytes_(make_image(declarations_, module, toml)),
-          image_(Image::view(image_bytes_)),
-          settings_(Settings::load(image_)),
+          configuration_(std::make_shared<const Configuration>(1, Image::view(image_bytes_), "main")),
           counters_(make_row()),
           connections_(loop_),
-          services_{loop_, log_, deadlines_, connections_, counters_, settings_, settings_.pools.front()},
-          modules_(factories, settings_.pools.front().modules) {
-        modules_.start(services_, image_.root().find("module"));
+          services_{loop_, log_, deadlines_, connections_, counters_, configuration_},
+          modules_(factories, configuration_->pool().modules) {
+        modules_.start(services_, configuration_->image().root().find("module"));
     }
     ~WorkerFixture() {
         connections_.abort_all();
@@ -121,7 +120,7 @@ class WorkerFixture {
         return std::move(checked.image);
     }
     CounterRow make_row() {
-        table_.declare(1, declared_counters(image_));
+        table_.declare(1, declared_counters(configuration_->image()));
         const std::optional<std::uint32_t> row =
             table_.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
         return CounterRow(table_.read_only_fd(), table_.fd(), row.value(), 1);
@@ -130,8 +129,7 @@ class WorkerFixture {
     std::string module_name_;
     std::vector<ModuleDeclaration> declarations_;
     std::vector<std::byte> image_bytes_;
-    Image image_;
-    Settings settings_;
+    std::shared_ptr<const Configuration> configuration_;
     CounterTable table_;
     CounterRow counters_;
     EventLoop loop_;

@@ -7,10 +7,10 @@
 namespace drover::test {
 namespace {
 
-void reload_times(MasterUnderTest& master, int times, const std::string& extra) {
+void reload_times(MasterUnderTest& master, int times, const std::string& extra, const std::string& keys) {
     for (int i = 0; i < times; ++i) {
         const std::string body = i % 2 == 0 ? "even" : "odd";
-        master.write_config({.body = body, .rest = i % 2 == 0 ? extra : ""});
+        master.write_config({.body = body, .master = keys, .rest = i % 2 == 0 ? extra : ""});
         const ControlReply reply = master.control("reload");
         REQUIRE_MESSAGE(reply.ok, reply.text);
     }
@@ -21,15 +21,20 @@ void reload_times(MasterUnderTest& master, int times, const std::string& extra) 
 }  // namespace
 
 TEST_CASE("descriptors and memory of the master are the same after 200 reloads") {
-    MasterUnderTest master;
+    std::string keys;
+    SUBCASE("hot") {}
+    SUBCASE("fresh") {
+        keys = "reload = \"fresh\"\n";
+    }
+    MasterUnderTest master({.master = keys});
     const ReservedPort other;
     const std::string extra =
         "\n[[pool.main.listen]]\naddress = \"" + other.address() + "\"\nmodule = \"http\"\n";
-    reload_times(master, 20, extra);
+    reload_times(master, 20, extra, keys);
     const std::size_t fds = count_fds_of(master.pid());
     const std::size_t pss_kb = pss_kb_of(master.pid());
     const std::size_t folder_fds = count_fds_of(master.worker_pids().front());
-    reload_times(master, 200, extra);
+    reload_times(master, 200, extra, keys);
     CHECK(count_fds_of(master.pid()) == fds);
     CHECK(count_fds_of(master.worker_pids().front()) == folder_fds);
     // AddressSanitizer keeps freed memory for a while. Without it: less than a page for every five reloads,

@@ -20,9 +20,23 @@ TEST_CASE("HUP publishes a new generation to all workers") {
     CHECK(view.last_reload->generation == 2);
     CHECK(master.get() == "second");
     master.wait_serving(3);
-    for (const pid_t pid : master.worker_pids())
-        CHECK(std::find(before.begin(), before.end(), pid) == before.end());
     CHECK(children_of(master.pid()).size() == 3);
+    const std::vector<pid_t> after = master.worker_pids();
+    for (const pid_t pid : before)
+        CHECK(std::find(after.begin(), after.end(), pid) != after.end());
+    master.finish();
+}
+
+TEST_CASE("a fresh reload brings new workers") {
+    MasterUnderTest master({.master = "reload = \"fresh\"\n"});
+    const std::vector<pid_t> before = master.worker_pids();
+    master.write_config({.body = "second", .workers = 3, .master = "reload = \"fresh\"\n"});
+    REQUIRE(master.control("reload").ok);
+    CHECK(master.get() == "second");
+    master.wait_serving(3);
+    const std::vector<pid_t> after = master.worker_pids();
+    for (const pid_t pid : before)
+        CHECK(std::find(after.begin(), after.end(), pid) == after.end());
     master.finish();
 }
 

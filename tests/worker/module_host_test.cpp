@@ -19,7 +19,7 @@ std::string fails;  // the module whose start throws
 template <char Name>
 class Noting final : public Module {
   public:
-    std::string_view name() const noexcept override { return {&letter_, 1}; }
+    std::string_view name() const noexcept override { return {&letter, 1}; }
     const OptionTable& options() const override {
         static const OptionTable none("Notes its calls.");
         return none;
@@ -34,7 +34,7 @@ class Noting final : public Module {
 
   private:
     void note(const std::string& what) const { calls.push_back(what + std::string(name())); }
-    static constexpr char letter_ = Name;
+    static constexpr char letter = Name;
 };
 
 constexpr ModuleFactory factories[] = {make_module<Noting<'a'>>, make_module<Noting<'b'>>,

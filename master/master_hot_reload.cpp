@@ -1,0 +1,53 @@
+// A reload that goes on in the running workers: all prepare, the master passes the commit point, all commit.
+#include "master/master.h"
+
+namespace drover {
+
+void Master::prepare_hot() {
+    try {
+        current_->prepare(last_generation_ + 1, std::move(verdict_->image_fd), std::move(*verdict_->image),
+                          listeners_);
+    } catch (const std::exception& failure) {
+        failures_.emplace_back(failure.what());
+        return handle(LifeEvent::generation_failed);
+    }
+    hot_ = true;
+    ++last_generation_;
+    desk_.progress("running workers prepare generation " + std::to_string(last_generation_));
+    prepare_timer_.start_once(std::chrono::milliseconds(current_->settings().master.prepare_timeout_ms));
+    if (current_->all_prepared()) handle(LifeEvent::generation_ready);
+}
+
+void Master::on_prepared(Pool&) {
+    if (hot_ && state_ == LifeState::preparing && current_->all_prepared())
+        handle(LifeEvent::generation_ready);
+}
+
+void Master::on_not_prepared(Pool&, const std::string& reason) {
+    if (!hot_ || state_ != LifeState::preparing) return;
+    failures_.push_back(reason);
+    handle(LifeEvent::generation_failed);
+}
+
+// Who has not answered by now never holds the others up: the reload is carried through without him.
+void Master::on_prepare_deadline() {
+    if (hot_ && state_ == LifeState::preparing) handle(LifeEvent::generation_ready);
+}
+
+// The commit point: from here on the master rolls forward.
+void Master::commit_hot() {
+    prepare_timer_.stop();
+    const Settings& before = current_->settings();
+    const std::string log_before = before.absolute_path(before.master.log_file);
+    try {
+        current_->commit();
+    } catch (const std::exception& failure) {
+        failures_.emplace_back(failure.what());
+        return handle(LifeEvent::generation_failed);
+    }
+    follow_log_settings(log_before);
+    quiet_timer_.start_once(quiet_time);
+    check_quiet();
+}
+
+}  // namespace drover

@@ -1,0 +1,86 @@
+// A pool's part in a hot reload: all workers prepare, then the pool goes over to the next generation without
+// new ones.
+#include "master/pool.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace drover {
+
+void Pool::prepare(Next next) {
+    next_ = std::move(next);
+    for (const auto& slot : slots_) {
+        if (slot->worker == nullptr || slot->worker->state() != WorkerState::serving) continue;
+        std::vector<int> sockets;
+        for (const auto& listener : next_.listeners)
+            sockets.push_back(listener->socket_for(slot->number));
+        slot->worker->prepare(next_.origin.generation, next_.origin.image_fd, sockets);
+    }
+}
+
+bool Pool::all_prepared() const noexcept {
+    return std::ranges::all_of(slots_, [](const auto& slot) {
+        return slot->worker == nullptr || slot->worker->state() != WorkerState::serving ||
+               slot->worker->prepared();
+    });
+}
+
+void Pool::listen_next() {
+    for (std::size_t i = 0; i < next_.listeners.size(); ++i) {
+        next_.listeners[i]->listen(size());
+        const ListenerOptions& wanted = next_.settings->listen[i].listener;
+        if (next_.listeners[i]->options() != wanted) next_.listeners[i]->set_options(wanted);
+    }
+}
+
+void Pool::commit() {
+    settings_ = next_.settings;
+    origin_ = next_.origin;
+    listeners_ = std::move(next_.listeners);
+    next_ = {};
+    if (settings_->hang_timeout_ms == 0) hang_timer_.stop();
+    if (settings_->hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
+    for (const auto& slot : slots_) {
+        slot->policy.set_rule(respawn_rule());
+        if (slot->worker == nullptr) continue;
+        if (slot->worker->prepared()) {
+            slot->worker->commit();
+        } else {
+            context_.log.warning(slot->worker->name() + " has not prepared the new generation: replaced");
+            slot->worker->signal(SIGKILL);
+        }
+    }
+    while (size() > settings_->workers && shrink()) {
+    }
+    while (size() < settings_->workers && grow()) {
+    }
+    steer();
+}
+
+void Pool::abandon() {
+    next_ = {};
+    each_worker([](WorkerProcess& worker) { worker.abandon(); });
+}
+
+bool Pool::all_committed() const noexcept {
+    return std::ranges::all_of(slots_, [this](const auto& slot) {
+        const WorkerProcess* const worker = slot->worker.get();
+        return worker != nullptr && worker->generation() == origin_.generation &&
+               worker->state() == WorkerState::serving && worker->committed();
+    });
+}
+
+void Pool::on_prepared(WorkerProcess&) {
+    observer_.on_prepared(*this);
+}
+
+void Pool::on_not_prepared(WorkerProcess& worker, std::string_view reason) {
+    observer_.on_not_prepared(*this, worker.name() + ": " + std::string(reason));
+}
+
+void Pool::on_committed(WorkerProcess&) {
+    observer_.on_committed(*this);
+    observer_.on_status_changed();
+}
+
+}  // namespace drover
