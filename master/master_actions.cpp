@@ -125,7 +125,7 @@ void Master::start_generation() {
         log_.info("reload: " + change);
     const bool fresh_wanted = current_ == nullptr || desk_.fresh_wanted() ||
                               verdict_->image->root().find("master").find("reload").text() == "fresh";
-    if (verdict_->change == Change::hot && !fresh_wanted) return prepare_hot();
+    if (verdict_->change <= Change::hot && !fresh_wanted) return prepare_hot();
     PoolObserver& observer = *this;
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));

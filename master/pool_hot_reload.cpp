@@ -50,11 +50,16 @@ void Pool::commit() {
             slot->worker->signal(SIGKILL);
         }
     }
-    while (size() > settings_->workers && shrink()) {
-    }
-    while (size() < settings_->workers && grow()) {
-    }
     steer();
+    try {
+        while (size() > settings_->workers && shrink()) {
+        }
+        while (size() < settings_->workers && grow()) {
+        }
+    } catch (const std::exception& failure) {
+        // There is no way back any more: the pool serves with the workers that it has.
+        context_.log.error("pool " + name() + " cannot be resized: " + failure.what());
+    }
 }
 
 void Pool::abandon() {
