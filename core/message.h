@@ -39,7 +39,7 @@ enum class MessageType : std::uint16_t {
     ready,              // GenerationMessage: modules have started
     failed,             // text: why it cannot start; the process then exits
     prepared,           // GenerationMessage: can commit
-    not_prepared,       // text: why it cannot
+    not_prepared,       // text: the generation's number, a blank, why it cannot
     committed,          // GenerationMessage: serves it
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
 

@@ -301,7 +301,7 @@ void Master::retire_all(int signal) {
     notifier_.stopping();
     quiet_timer_.stop();
     prepare_timer_.stop();
-    hot_ = false;
+    if (std::exchange(hot_, false)) current_->abandon();
     desk_.close_all("the master is stopping");
     if (reader_ != nullptr) reader_->cancel();
     abandon_next();

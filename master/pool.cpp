@@ -149,12 +149,13 @@ bool Pool::shrink() {
     slots_.pop_back();
     steer();
     if (slot->worker != nullptr) {
+        WorkerProcess& worker = *slot->worker;
+        leaving_.push_back(std::move(slot->worker));
         for (const auto& other : slots_) {
             const bool serves = other->worker != nullptr && other->worker->state() == WorkerState::serving;
-            if (serves) slot->worker->hand_over_to(*other->worker);
+            if (serves) worker.hand_over_to(*other->worker);
         }
-        slot->worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
-        leaving_.push_back(std::move(slot->worker));
+        worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     }
     retire_sockets();
     observer_.on_status_changed();

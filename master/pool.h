@@ -147,6 +147,7 @@ class Pool : private WorkerObserver {
         unsigned unfit_starts = 0;  // in a row that ended with the configuration's exit code before Ready
     };
 
+    void prepare(WorkerProcess& worker);
     void on_ready(WorkerProcess& worker) override;
     void on_stopped_accepting(WorkerProcess& worker) override;
     void on_report(WorkerProcess& worker) override;

@@ -10,12 +10,16 @@ namespace drover {
 void Pool::prepare(Next next) {
     next_ = std::move(next);
     for (const auto& slot : slots_) {
-        if (slot->worker == nullptr || slot->worker->state() != WorkerState::serving) continue;
-        std::vector<int> sockets;
-        for (const auto& listener : next_.listeners)
-            sockets.push_back(listener->socket_for(slot->number));
-        slot->worker->prepare(next_.origin.generation, next_.origin.image_fd, sockets);
+        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
+        if (serves) prepare(*slot->worker);
     }
+}
+
+void Pool::prepare(WorkerProcess& worker) {
+    std::vector<int> sockets;
+    for (const auto& listener : next_.listeners)
+        sockets.push_back(listener->socket_for(worker.identity().slot));
+    worker.prepare(next_.origin.generation, next_.origin.image_fd, sockets);
 }
 
 bool Pool::all_prepared() const noexcept {

@@ -29,6 +29,7 @@ void Pool::on_ready(WorkerProcess& worker) {
             context_.log.error("pool " + name() + ": " + failure.what());
         }
         worker.serve();
+        if (next_.settings != nullptr) prepare(worker);
         steer();
         hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
     }
@@ -87,9 +88,17 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
 void Pool::bury(Slot& slot, const ExitReport& report) {
     slot.start_timer.stop();
     const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);
+    const Slot* const place = &slot;
     worker->on_exit();
     const std::string text = obituary(*worker, report);
-    if (phase_ == Phase::retired) {
+    // Its last words may have been what a reload waited for, and the slot one that the new generation does
+    // not have.
+    const bool slot_is_gone =
+        std::ranges::none_of(slots_, [place](const auto& each) { return each.get() == place; });
+    if (slot_is_gone) {
+        context_.log.info(text);
+        observer_.on_worker_quiet(*this);
+    } else if (phase_ == Phase::retired) {
         context_.log.info(text);
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
@@ -97,6 +106,7 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
     } else {
         respawn(slot, *worker, report);
     }
+    if (next_.settings != nullptr) observer_.on_prepared(*this);  // one less to wait for
     observer_.on_status_changed();
 }
 

@@ -163,7 +163,13 @@ std::string WorkerProcess::end_hanging() {
 
 void WorkerProcess::hand_over_to(WorkerProcess& successor) {
     if (channel_ == nullptr || successor.channel_ == nullptr) return;
-    const auto [give, take] = Channel::make_pair();
+    std::pair<UniqueFd, UniqueFd> ends;
+    try {
+        ends = Channel::make_pair();
+    } catch (const std::system_error&) {
+        return;  // no descriptor is free: the worker drains like one without a successor
+    }
+    const auto& [give, take] = ends;
     successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},
                              std::array{take.get()});
     channel_->send(MessageType::handover_give, HandoverPeer{successor.identity_.instance},
@@ -193,7 +199,7 @@ void WorkerProcess::on_message(Message& message) {
             prepared_ = true;
             return observer_.on_prepared(*this);
         case MessageType::not_prepared:
-            return observer_.on_not_prepared(*this, message.text());
+            return on_not_prepared(message.text());
         case MessageType::committed:
             committing_ = false;
             return observer_.on_committed(*this);
@@ -207,6 +213,13 @@ void WorkerProcess::on_message(Message& message) {
         default:
             observer_.on_broken(*this, "it sent a message that is not a worker's");
     }
+}
+
+// A late answer to a reload that was refused meanwhile is none to the one that is under way.
+void WorkerProcess::on_not_prepared(std::string_view text) {
+    const std::string about = std::to_string(next_generation_) + " ";
+    if (next_generation_ == 0 || !text.starts_with(about)) return;
+    observer_.on_not_prepared(*this, text.substr(about.size()));
 }
 
 void WorkerProcess::on_channel_closed(std::string_view reason) {

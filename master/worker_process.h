@@ -101,6 +101,7 @@ class WorkerProcess {
 
   private:
     void send_configuration(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void on_not_prepared(std::string_view text);
     void on_kill_timer();
     void on_silence();
     void on_message(Message& message);

@@ -286,6 +286,7 @@ void Worker::drain(bool limited) {
         drain_timer_.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
     }
     if (!first) return connections_.drain();  // asked again: hand over no more
+    abandon();
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
     for (const auto& acceptor : acceptors_) {

@@ -91,6 +91,10 @@ class Worker {
     void commit();
     void abandon();
     void take_over_listeners();
+    static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
+                                              const std::vector<ListenSettings>& after);
+    // The number of a connection whose listener is gone.
+    static constexpr unsigned no_listener = 0xffff;
     const Settings& settings() const noexcept { return assignment_.configuration->settings(); }
     const PoolSettings& pool() const noexcept { return assignment_.configuration->pool(); }
     void apply_settings();

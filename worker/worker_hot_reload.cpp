@@ -2,8 +2,9 @@
 // whether it can, and puts it in place when the master has passed the commit point.
 #include "worker/worker.h"
 
-#include <algorithm>
 #include <exception>
+#include <optional>
+#include <stdexcept>
 
 namespace drover {
 
@@ -20,21 +21,24 @@ void Worker::prepare() {
         }
         modules_->prepare(*assignment_.configuration, next_->configuration);
     } catch (const std::exception& failure) {
+        const std::string generation = std::to_string(next_->configuration->generation());
         next_.reset();
-        channel_->send_text(MessageType::not_prepared, failure.what());
+        channel_->send_text(MessageType::not_prepared, generation + " " + failure.what());
         return;
     }
     channel_->send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
 }
 
 void Worker::abandon() {
+    if (!next_) return;
     modules_->abandon();
     next_.reset();
 }
 
 void Worker::commit() {
-    if (!next_) return;
+    if (!next_ || state_ != WorkerState::serving) return;
     take_over_listeners();
+    next_->listeners.clear();  // a duplicate that is kept would keep a closed listener listening
     assignment_ = std::move(*next_);
     next_.reset();
     services_->configuration = assignment_.configuration;
@@ -46,36 +50,52 @@ void Worker::commit() {
     send_report();
 }
 
+// Where listener `index` of `before` stands in `after`; none when it does not. Port 0 is another port
+// wherever it stands.
+std::optional<unsigned> Worker::find_again(const std::vector<ListenSettings>& before, unsigned index,
+                                           const std::vector<ListenSettings>& after) {
+    const ListenSettings& listen = before[index];
+    const bool chosen_by_kernel = !listen.address.is_unix() && listen.address.port() == 0;
+    for (unsigned i = 0; i < after.size(); ++i) {
+        const bool same_place = !chosen_by_kernel || i == index;
+        if (same_place && listener_name(after[i]) == listener_name(listen)) return i;
+    }
+    return std::nullopt;
+}
+
 // A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
 void Worker::take_over_listeners() {
     const std::vector<ListenSettings>& before = pool().listen;
     const std::vector<ListenSettings>& after = next_->configuration->pool().listen;
-    std::vector<std::unique_ptr<Acceptor>> acceptors;
-    std::vector<Module*> modules;
-    std::vector<unsigned> new_index(before.size(), 0);
-    for (unsigned i = 0; i < after.size(); ++i) {
-        modules.push_back(modules_->find(after[i].module));
-        const auto same = std::ranges::find_if(before, [&](const ListenSettings& listen) {
-            return listener_name(listen) == listener_name(after[i]);
-        });
-        if (same == before.end()) {
-            acceptors.push_back(make_acceptor(std::move(next_->listeners[i]), i));
-            if (!at_limit_) acceptors.back()->start();
-            continue;
-        }
-        const auto old = static_cast<std::size_t>(same - before.begin());
-        new_index[old] = i;
-        acceptors_[old]->set_listener(i);
-        acceptors.push_back(std::move(acceptors_[old]));
-    }
-    for (const auto& acceptor : acceptors_) {
-        if (acceptor != nullptr) acceptor->finish();
+    std::vector<std::optional<unsigned>> again;
+    for (unsigned i = 0; i < before.size(); ++i)
+        again.push_back(find_again(before, i, after));
+
+    // What goes takes its queue along first, while everything else is still as it was.
+    for (unsigned i = 0; i < before.size(); ++i) {
+        if (!again[i]) acceptors_[i]->finish();
     }
     for (const auto& acceptor : watched_)
         acceptor->finish();
+
+    std::vector<std::unique_ptr<Acceptor>> acceptors(after.size());
+    std::vector<unsigned> new_index(before.size(), no_listener);
+    for (unsigned i = 0; i < before.size(); ++i) {
+        if (!again[i]) continue;
+        new_index[i] = *again[i];
+        acceptors[*again[i]] = std::move(acceptors_[i]);
+        acceptors[*again[i]]->set_listener(*again[i]);
+    }
+    listener_modules_.clear();
+    for (unsigned i = 0; i < after.size(); ++i) {
+        listener_modules_.push_back(modules_->find(after[i].module));
+        if (acceptors[i] == nullptr) acceptors[i] = make_acceptor(std::move(next_->listeners[i]), i);
+    }
     acceptors_ = std::move(acceptors);
-    listener_modules_ = std::move(modules);
     connections_.renumber_listeners(new_index);
+    if (at_limit_) return;
+    for (const auto& acceptor : acceptors_)
+        acceptor->start();
 }
 
 }  // namespace drover

@@ -1,6 +1,7 @@
 // A reload in place: running workers go over to the next generation.
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/ports.h"
 #include "tests/support/proc.h"
 
 #include <algorithm>
@@ -105,6 +106,60 @@ TEST_CASE("the pool grows and shrinks in place, and no idle connection is lost")
         for (HttpClient& client : clients)
             CHECK(client.get().body == body);
     }
+    master.finish();
+}
+
+TEST_CASE("an address that was kept over reloads and then dropped is closed, its connections stay") {
+    MasterUnderTest master;
+    const ReservedPort third;
+    const std::string listen =
+        "\n[[pool.main.listen]]\naddress = \"" + third.address() + "\"\nmodule = \"http\"\n";
+    for (const char* body : {"second", "third"}) {
+        master.write_config({.body = body, .rest = listen});
+        REQUIRE(master.control("reload").ok);
+    }
+    HttpClient kept(third.number());
+    CHECK(kept.get().body == "third");
+    master.write_config({.body = "fourth"});
+    REQUIRE(master.control("reload").ok);
+    CHECK(kept.get().body == "fourth");
+    CHECK_THROWS(http_get(third.number()));
+    const UniqueFd taken = occupy_port(third.number());
+    master.finish();
+}
+
+TEST_CASE("listeners whose ports the kernel chose stay apart") {
+    MasterUnderTest master;
+    const std::string listen =
+        "\n[[pool.main.listen]]\naddress = \"127.0.0.1:0\"\nmodule = \"http\"\n"
+        "\n[[pool.main.listen]]\naddress = \"127.0.0.1:0\"\nmodule = \"http\"\n";
+    for (const char* body : {"second", "third", "fourth"}) {
+        const std::vector<pid_t> before = master.worker_pids();
+        master.write_config({.body = body, .rest = listen});
+        REQUIRE(master.control("reload").ok);
+        CHECK(master.get() == body);
+        CHECK(master.worker_pids() == before);
+    }
+    master.finish();
+}
+
+TEST_CASE("workers at max_connections survive a reload that drops a listener with a queue") {
+    MasterUnderTest master({.workers = 1, .pool = "max_connections = 5\n"});
+    const ReservedPort third;
+    const std::string listen =
+        "\n[[pool.main.listen]]\naddress = \"" + third.address() + "\"\nmodule = \"http\"\n";
+    const std::string pool = "max_connections = 5\n";
+    master.write_config({.body = "second", .workers = 1, .pool = pool, .rest = listen});
+    REQUIRE(master.control("reload").ok);
+    const std::vector<pid_t> before = master.worker_pids();
+    std::vector<StreamClient> clients;
+    for (int i = 0; i < 10; ++i)
+        clients.push_back(StreamClient::connect_tcp(third.number()));
+    master.write_config({.body = "third", .workers = 1, .pool = pool});
+    REQUIRE(master.control("reload").ok);
+    CHECK(master.worker_pids() == before);
+    clients.clear();
+    CHECK(master.get() == "third");
     master.finish();
 }
 
