@@ -1,8 +1,10 @@
-// How long a configuration takes to be served, for any server that reads a file and reloads on HUP:
-// publish PORT CONFIG ROUNDS COMMAND... starts COMMAND with each "@BODY@" in CONFIG replaced, and prints
-// milliseconds: start to first answer, HUP to the first answer of the new configuration, HUP to the end of
-// the last old worker (medians).
+// How long a configuration takes to be served, for any server that reads a file:
+// publish PORT CONFIG ROUNDS CONTROL COMMAND... starts COMMAND with each "@BODY@" in CONFIG replaced, and
+// prints medians in milliseconds: start to first answer, reload to the first answer of the new configuration,
+// reload to all workers new. CONTROL is the control socket of a Drover master: its verdict says when all
+// workers are new. With "-" the reload is a HUP, and all are new when the last old worker has ended.
 #include "tests/support/child.h"
+#include "tests/support/control_call.h"
 #include "tests/support/http_client.h"
 #include "tests/support/proc.h"
 #include "tests/support/temporary_folder.h"
@@ -13,6 +15,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +63,8 @@ int measure(const std::vector<std::string>& arguments) {
     const auto port = static_cast<std::uint16_t>(std::stoi(arguments[0]));
     const std::string& config = arguments[1];
     const int rounds = std::stoi(arguments[2]);
-    const std::vector<std::string> command(arguments.begin() + 3, arguments.end());
+    const std::string& control = arguments[3];
+    const std::vector<std::string> command(arguments.begin() + 4, arguments.end());
     const std::string pattern = read_file(config);
 
     std::vector<double> starts;
@@ -74,17 +78,24 @@ int measure(const std::vector<std::string>& arguments) {
         starts.push_back(since_ms(start));
 
         for (int reload = 0; reload < 5; ++reload) {
-            std::vector<drover::UniqueFd> old_workers;
-            for (const pid_t worker : children_of(server.pid()))
-                old_workers.push_back(open_pidfd(worker));
             const std::string body = "reload-" + std::to_string(reload);
             write_config(pattern, config, body);
+            const std::vector<pid_t> old_workers = children_of(server.pid());
             const auto published = Clock::now();
-            server.signal(SIGHUP);
+            std::optional<ControlCall> call;
+            if (control == "-") {
+                server.signal(SIGHUP);
+            } else {
+                call.emplace(control, "reload");
+            }
             wait_answer(port, body);
             first_answers.push_back(since_ms(published));
-            for (const drover::UniqueFd& worker : old_workers)
-                wait_gone(worker);
+            if (call) {
+                if (!call->wait().ok) throw std::runtime_error("the reload was refused");
+            } else {
+                for (const pid_t worker : old_workers)
+                    wait_gone(open_pidfd(worker));
+            }
             all_new.push_back(since_ms(published));
         }
         server.signal(SIGTERM);
@@ -98,7 +109,7 @@ int measure(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 5) return 2;
+    if (argc < 6) return 2;
     try {
         return measure({argv + 1, argv + argc});
     } catch (const std::exception& error) {
