@@ -314,7 +314,8 @@ void Worker::on_acceptor_closed() {
 }
 
 bool Worker::accepting() const noexcept {
-    return std::ranges::any_of(acceptors_, [](const auto& acceptor) { return !acceptor->closed(); });
+    const auto open = [](const auto& acceptor) { return !acceptor->closed(); };
+    return std::ranges::any_of(acceptors_, open) || std::ranges::any_of(watched_, open);
 }
 
 void Worker::on_drain_timeout() {
