@@ -104,8 +104,8 @@ class FdWatch {
     Interest interest_ = Interest::none;
 };
 
-// A timer on CLOCK_MONOTONIC; never early. Special state: stopped. Starting a started timer moves it. A
-// handler may destroy its own Timer.
+// A timer on CLOCK_MONOTONIC; early by a kernel tick at most (the loop reads the coarse clock). Special
+// state: stopped. Starting a started timer moves it. A handler may destroy its own Timer.
 class Timer {
   public:
     using Handler = Callback<void()>;

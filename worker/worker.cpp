@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include "core/process.h"
+#include "core/program_pages.h"
 #include "worker/privileges.h"
 
 #include <algorithm>
@@ -175,6 +176,7 @@ void Worker::start() {
     } catch (const std::exception& failure) {
         return fail(failure.what(), ExitCode::config);
     }
+    release_program_pages();  // most of what has run so far runs once
     channel_->send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
 }
 
