@@ -95,10 +95,7 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
     // not have.
     const bool slot_is_gone =
         std::ranges::none_of(slots_, [place](const auto& each) { return each.get() == place; });
-    if (slot_is_gone) {
-        context_.log.info(text);
-        observer_.on_worker_quiet(*this);
-    } else if (phase_ == Phase::retired) {
+    if (slot_is_gone || phase_ == Phase::retired) {
         context_.log.info(text);
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
