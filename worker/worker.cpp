@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <cstring>
 #include <exception>
 #include <stdexcept>
 
@@ -17,9 +16,9 @@ namespace drover {
 
 namespace {
 
+// A start is over by then, and nobody waits for this worker.
+constexpr std::chrono::milliseconds start_time{1000};
 constexpr std::chrono::milliseconds goodbye_time{1000};  // for the last messages to the master
-// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)).
-constexpr std::chrono::milliseconds watch_time{65'000};
 
 // TERM, QUIT and INT act; the others are announcements of what comes on the channel, and must not kill.
 constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
@@ -62,6 +61,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
+      started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
@@ -176,7 +176,6 @@ void Worker::start() {
     } catch (const std::exception& failure) {
         return fail(failure.what(), ExitCode::config);
     }
-    release_program_pages();  // most of what has run so far runs once
     channel_->send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
 }
 
@@ -209,64 +208,10 @@ void Worker::start_modules() {
 void Worker::serve() {
     if (state_ != WorkerState::starting) return;
     state_ = WorkerState::serving;
+    started_timer_.start_once(start_time);
     for (const auto& acceptor : acceptors_)
         acceptor->start();
     send_report();
-}
-
-// For a socket whose own worker is gone for good, or for a while: what waits in its queue, and handshakes
-// that are under way.
-void Worker::watch_listener(Message& message) {
-    const std::uint32_t index = message.as<ListenerMessage>().index;
-    if (state_ != WorkerState::serving || index >= listener_modules_.size()) return;
-    std::erase_if(watched_, [](const auto& acceptor) { return acceptor->closed(); });
-    watched_.push_back(make_acceptor(std::move(message.fds[0]), index));
-    if (!at_limit_) watched_.back()->start();
-    watched_.back()->close_after(watch_time);
-}
-
-std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listener) {
-    return std::make_unique<Acceptor>(loop_, std::move(socket), listener,
-                                      Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
-                                      Acceptor::ShortageHandler::to<&Worker::on_shortage>(this),
-                                      Acceptor::ClosedHandler::to<&Worker::on_acceptor_closed>(this));
-}
-
-void Worker::on_accept(Accepted accepted) {
-    accepted_.add();
-    try {
-        Module* const module = listener_modules_[accepted.listener];
-        module->connection(std::move(accepted));
-    } catch (const std::exception& failure) {
-        refused_.add();
-        log_.error(std::string("connection refused: ") + failure.what());
-    }
-    if (state_ == WorkerState::draining && connections_.draining()) return connections_.drain();
-    if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
-    at_limit_ = true;
-    for (const auto& acceptor : acceptors_)
-        acceptor->pause();
-    for (const auto& acceptor : watched_)
-        acceptor->pause();
-}
-
-void Worker::on_shortage(int error) {
-    if (std::exchange(shortage_said_, true)) return;
-    log_.error("cannot accept connections: " + std::string(std::strerror(error)) +
-               "; trying again until there is room (said once)");
-}
-
-void Worker::on_connection_closed() {
-    if (state_ == WorkerState::draining) return leave_when_done();
-    if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
-}
-
-void Worker::resume_accepting() {
-    at_limit_ = false;
-    for (const auto& acceptor : acceptors_)
-        acceptor->start();
-    for (const auto& acceptor : watched_)
-        acceptor->start();
 }
 
 void Worker::send_report() {
@@ -318,6 +263,11 @@ void Worker::on_acceptor_closed() {
 bool Worker::accepting() const noexcept {
     const auto open = [](const auto& acceptor) { return !acceptor->closed(); };
     return std::ranges::any_of(acceptors_, open) || std::ranges::any_of(watched_, open);
+}
+
+// Most of what has run so far runs once.
+void Worker::on_started() {
+    release_program_pages();
 }
 
 void Worker::on_drain_timeout() {

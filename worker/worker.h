@@ -75,6 +75,7 @@ class Worker {
     void on_shortage(int error);
     void on_connection_closed();
     void on_drain_timeout();
+    void on_started();
     void send_report();
 
     void take_counters(Message& message);
@@ -131,6 +132,7 @@ class Worker {
     FdWatch lifeline_watch_;
     Timer report_timer_;
     Timer drain_timer_;
+    Timer started_timer_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Counter accepted_;
     Counter refused_;

@@ -1,0 +1,73 @@
+// How a worker accepts: from its own sockets and those it watches for others, up to its limits.
+#include "worker/worker.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+namespace drover {
+
+namespace {
+
+// A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)).
+constexpr std::chrono::milliseconds watch_time{65'000};
+
+}  // namespace
+
+// For a socket whose own worker is gone for good, or for a while: what waits in its queue, and handshakes
+// that are under way.
+void Worker::watch_listener(Message& message) {
+    const std::uint32_t index = message.as<ListenerMessage>().index;
+    if (state_ != WorkerState::serving || index >= listener_modules_.size()) return;
+    std::erase_if(watched_, [](const auto& acceptor) { return acceptor->closed(); });
+    watched_.push_back(make_acceptor(std::move(message.fds[0]), index));
+    if (!at_limit_) watched_.back()->start();
+    watched_.back()->close_after(watch_time);
+}
+
+std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listener) {
+    return std::make_unique<Acceptor>(loop_, std::move(socket), listener,
+                                      Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
+                                      Acceptor::ShortageHandler::to<&Worker::on_shortage>(this),
+                                      Acceptor::ClosedHandler::to<&Worker::on_acceptor_closed>(this));
+}
+
+void Worker::on_accept(Accepted accepted) {
+    accepted_.add();
+    try {
+        Module* const module = listener_modules_[accepted.listener];
+        module->connection(std::move(accepted));
+    } catch (const std::exception& failure) {
+        refused_.add();
+        log_.error(std::string("connection refused: ") + failure.what());
+    }
+    if (state_ == WorkerState::draining && connections_.draining()) return connections_.drain();
+    if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
+    at_limit_ = true;
+    for (const auto& acceptor : acceptors_)
+        acceptor->pause();
+    for (const auto& acceptor : watched_)
+        acceptor->pause();
+}
+
+void Worker::on_shortage(int error) {
+    if (std::exchange(shortage_said_, true)) return;
+    log_.error("cannot accept connections: " + std::string(std::strerror(error)) +
+               "; trying again until there is room (said once)");
+}
+
+void Worker::on_connection_closed() {
+    if (state_ == WorkerState::draining) return leave_when_done();
+    if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
+}
+
+void Worker::resume_accepting() {
+    at_limit_ = false;
+    for (const auto& acceptor : acceptors_)
+        acceptor->start();
+    for (const auto& acceptor : watched_)
+        acceptor->start();
+}
+
+}  // namespace drover
