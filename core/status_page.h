@@ -39,7 +39,7 @@ struct WorkerStatus {
     std::uint64_t instance = 0;  // finds its row in the table; 0 while there is no process
     std::uint64_t generation = 0;
     WorkerState state = WorkerState::none;
-    std::uint32_t restarts = 0;        // of the slot, since the master started
+    std::uint32_t restarts = 0;        // of the slot, since its pool started
     std::int64_t started_ms = 0;       // of the process
     std::int64_t heartbeat_ms = 0;     // when the last report arrived; 0: none yet
     std::int64_t next_attempt_ms = 0;  // while backing off

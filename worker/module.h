@@ -16,8 +16,8 @@
 //   commit      worker, serving       the same; Services have the       noexcept
 //                                     next configuration
 //   abandon     worker, serving       the same; nothing has changed     noexcept
-//   drain       worker, once          the same; no new connection   no: an exception ends the worker
-//                                     comes afterwards
+//   drain       worker, once          the same; what was queued may  no: an exception ends the worker
+//                                     still come for a moment
 //   stop        worker, last          Services; no connection       noexcept
 //
 // All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and

@@ -195,8 +195,9 @@ TEST_CASE("another user is refused and logged" * doctest::skip(::geteuid() != 0)
         if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
         RawCaller caller(fixture.path);
         caller.send(status_request);
+        pollfd answer{caller.fd(), POLLIN, 0};
         while (!caller.ended())
-            ::usleep(1000);
+            ::poll(&answer, 1, 1000);
         ::_exit(caller.received().find("only root") != std::string::npos ? 0 : 3);
     }
     int status = -1;
