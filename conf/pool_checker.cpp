@@ -36,6 +36,8 @@ ImageValue PoolChecker::check(const DocumentValue& pool) {
     ImageValue checked = check_table(PoolSettings::options(), pool, path, findings_);
     checked.name = pool.name;
     check_hang_timeout(pool, checked, path);
+    check_processors(pool, path);
+    check_min_healthy(pool, checked, path);
     const std::vector<std::string> modules = listed_texts(checked, "modules");
     const DocumentValue* named = pool.find("modules");
     if (named != nullptr && named->children.size() == modules.size())
@@ -61,6 +63,26 @@ void PoolChecker::check_hang_timeout(const DocumentValue& pool, const ImageValue
     if (named == nullptr) named = pool.find("report_interval");
     findings_.add(named != nullptr ? named->key_place : pool.key_place, path + ".hang_timeout",
                   "must be more than twice report_interval, which is " + std::to_string(report_ms) + "ms");
+}
+
+void PoolChecker::check_processors(const DocumentValue& pool, const std::string& path) {
+    const DocumentValue* const named = pool.find("cpu_affinity");
+    if (named == nullptr || named->kind != DocumentKind::text || named->text.empty()) return;
+    if (named->text == "off" || named->text == "auto" || parse_processor_list(named->text)) return;
+    findings_.add(named->place, path + ".cpu_affinity",
+                  toml_string(cut_text(named->text, 60)) +
+                      " is not a list of processors; write \"off\", \"auto\" or one like \"0-3,8\"");
+}
+
+// A pool that can never be healthy would be degraded for ever.
+void PoolChecker::check_min_healthy(const DocumentValue& pool, const ImageValue& checked,
+                                    const std::string& path) {
+    const std::int64_t least = find_child(checked, "min_healthy")->integer;
+    const std::int64_t workers = find_child(checked, "workers")->integer;
+    if (workers == 0 || least <= workers) return;
+    const DocumentValue* const named = pool.find("min_healthy");
+    findings_.add(named != nullptr ? named->place : pool.key_place, path + ".min_healthy",
+                  "must be at most workers, which is " + std::to_string(workers));
 }
 
 void PoolChecker::check_modules(const DocumentValue& modules, const std::string& path) {

@@ -25,6 +25,8 @@ class PoolChecker {
 
   private:
     void check_hang_timeout(const DocumentValue& pool, const ImageValue& checked, const std::string& path);
+    void check_processors(const DocumentValue& pool, const std::string& path);
+    void check_min_healthy(const DocumentValue& pool, const ImageValue& checked, const std::string& path);
     void check_modules(const DocumentValue& modules, const std::string& path);
     void check_listener(const DocumentValue& listener, const ImageValue& checked,
                         const std::vector<std::string>& modules, const std::string& path);

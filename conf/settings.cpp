@@ -140,6 +140,8 @@ const std::vector<CounterDeclaration>& core_counters() {
     static const std::vector<CounterDeclaration> counters{
         {"drover_connections_accepted_total", CounterKind::counter, "connections", "Connections accepted."},
         {"drover_connections_active", CounterKind::gauge, "connections", "Connections open now."},
+        {"drover_connections_handed_over_total", CounterKind::counter, "connections",
+         "Connections given to another worker."},
         {"drover_connections_refused_total", CounterKind::counter, "connections",
          "Connections closed at once because the worker could not take them."}};
     return counters;
@@ -159,6 +161,34 @@ std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept {
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
     if (error != std::errc() || rest != text.data() + text.size() || mode > 0777) return {};
     return mode;
+}
+
+std::optional<std::vector<unsigned>> parse_processor_list(std::string_view text) {
+    constexpr unsigned highest = 1023;  // cpu_set_t has room for no more
+    std::vector<unsigned> processors;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    const auto number = [&](unsigned& value) {
+        const auto [rest, error] = std::from_chars(at, end, value);
+        const bool good = error == std::errc() && value <= highest;
+        at = rest;
+        return good;
+    };
+    while (true) {
+        unsigned first = 0;
+        if (!number(first)) return {};
+        unsigned last = first;
+        if (at != end && *at == '-') {
+            ++at;
+            if (!number(last) || last < first) return {};
+        }
+        for (unsigned processor = first; processor <= last; ++processor) {
+            if (std::ranges::find(processors, processor) != processors.end()) return {};
+            processors.push_back(processor);
+        }
+        if (at == end) return processors;
+        if (*at++ != ',') return {};
+    }
 }
 
 }  // namespace drover

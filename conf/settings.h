@@ -19,6 +19,15 @@ namespace drover {
 
 inline constexpr std::size_t max_pools = 64;
 
+// How a new generation proves itself: with more than `deaths` of its workers dead or hanging within `time_ms`
+// of the reload, the master goes back to the generation before it.
+struct ProbationSettings {
+    unsigned deaths = 0;       // 3
+    std::int64_t time_ms = 0;  // 10s; 0: off
+
+    static const Options<ProbationSettings>& options();
+};
+
 struct MasterSettings {
     enum class Reload { automatic, fresh };
 
@@ -29,6 +38,8 @@ struct MasterSettings {
     std::string_view user;                // "": stay; Apply::fresh
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
+    unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
+    ProbationSettings probation;
 
     static const Options<MasterSettings>& options();
 };
@@ -62,6 +73,15 @@ struct RespawnSettings {
     static const Options<RespawnSettings>& options();
 };
 
+// When a healthy worker is replaced; each of these is drawn up to a tenth higher for each worker. 0: off.
+struct RecycleSettings {
+    std::uint64_t connections = 0;  // accepted by it
+    std::uint64_t memory = 0;       // resident bytes
+    std::int64_t age_ms = 0;
+
+    static const Options<RecycleSettings>& options();
+};
+
 struct PoolSettings {
     std::string name;
     unsigned workers =
@@ -72,6 +92,13 @@ struct PoolSettings {
     std::int64_t start_timeout_ms = 0;    // 10s
     std::int64_t report_interval_ms = 0;  // 1s, 10ms to 60s
     std::int64_t hang_timeout_ms = 0;     // 10s; 0: off
+    unsigned min_healthy = 0;             // 1; with fewer that serve, the service is degraded
+    std::uint64_t memory_limit = 0;       // resident bytes of a worker; 0: off
+    std::uint64_t open_files_limit = 0;   // RLIMIT_NOFILE; 0: as the master has it
+    std::uint64_t core_limit = 0;         // RLIMIT_CORE, bytes; 0: as the master has it
+    std::string_view cpu_affinity;        // "off", "auto", "0-3,8"; parse_cpu_affinity
+    int nice = 0;                         // -20 to 19; 0: as the master has it
+    RecycleSettings recycle;
     RespawnSettings respawn;
     std::vector<ListenSettings> listen;  // addresses and listener options already put together
 
@@ -100,9 +127,13 @@ std::vector<CounterDeclaration> declared_counters(const Image& image);
 bool valid_pool_name(std::string_view name) noexcept;
 // "0660" to its mode; none when it is not three or four octal digits.
 std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;
+// The processors that a list like "0-3,8" names, in its order; none when it is no such list, names one twice
+// or one above 1023.
+std::optional<std::vector<unsigned>> parse_processor_list(std::string_view text);
 // What is wrong with a declaration (core/counter.h gives the rules); empty: nothing.
 std::string counter_fault(const CounterDeclaration& counter);
-// Core's own: drover_connections_accepted_total, drover_connections_active, drover_connections_refused_total.
+// Core's own: drover_connections_accepted_total, drover_connections_active,
+// drover_connections_handed_over_total, drover_connections_refused_total.
 const std::vector<CounterDeclaration>& core_counters();
 
 }  // namespace drover

@@ -17,6 +17,19 @@ IntegerRule keepalive_rule(std::int64_t min, std::int64_t max) {
     return {.min = min, .max = max, .word = "system", .fallback_is_word = true};
 }
 
+Options<ProbationSettings> probation_options() {
+    Options<ProbationSettings> options("How a new generation proves itself after a reload.");
+    options
+        .integer("deaths", &ProbationSettings::deaths, {.fallback = 3, .min = 0, .max = 1'000'000},
+                 Apply::hot,
+                 "With more workers of the new generation dead or hanging, the master goes back to the "
+                 "generation before it.")
+        .duration("time", &ProbationSettings::time_ms,
+                  {.fallback = 10 * second, .min = 100, .max = 60 * minute, .word = "off"}, Apply::hot,
+                  "How long a new generation is on probation.");
+    return options;
+}
+
 Options<MasterSettings> master_options() {
     using Reload = MasterSettings::Reload;
     Options<MasterSettings> options("What concerns the master and every process.");
@@ -52,7 +65,13 @@ Options<MasterSettings> master_options() {
                 Reload::automatic, Apply::hot,
                 "With \"auto\", workers keep running when a change allows it; with \"fresh\", every reload "
                 "starts new "
-                "ones.");
+                "ones.")
+        .integer("max_generations", &MasterSettings::max_generations, {.fallback = 8, .min = 2, .max = 64},
+                 Apply::hot,
+                 "Generations that may be alive at a time, the draining ones included; a reload that would "
+                 "make more is refused.")
+        .table("probation", &MasterSettings::probation, ProbationSettings::options(), Apply::hot,
+               "How a new generation proves itself after a reload.");
     return options;
 }
 
@@ -113,6 +132,24 @@ Options<RespawnSettings> respawn_options() {
     return options;
 }
 
+Options<RecycleSettings> recycle_options() {
+    Options<RecycleSettings> options(
+        "When a healthy worker is replaced by a new one, which takes its connections over; one slot of a "
+        "pool "
+        "at a time, and each limit up to a tenth higher, drawn for each worker.");
+    options
+        .integer("connections", &RecycleSettings::connections,
+                 {.min = 1, .word = "off", .fallback_is_word = true}, Apply::hot,
+                 "After it has accepted so many connections.")
+        .size("memory", &RecycleSettings::memory,
+              {.min = 1024 * 1024, .word = "off", .fallback_is_word = true}, Apply::hot,
+              "When it has so much resident memory.")
+        .duration("age", &RecycleSettings::age_ms,
+                  {.min = second, .max = 365 * day, .word = "off", .fallback_is_word = true}, Apply::hot,
+                  "When it is so old.");
+    return options;
+}
+
 Options<PoolSettings> pool_options() {
     constexpr std::int64_t most_workers = 1024;
     constexpr std::int64_t most_connections = 1048576;
@@ -141,6 +178,26 @@ Options<PoolSettings> pool_options() {
             "hang_timeout", &PoolSettings::hang_timeout_ms,
             {.fallback = 10 * second, .min = second, .max = day, .word = "off"}, Apply::hot,
             "A worker that has not reported for this long is ended and replaced; \"off\" for debuggers.")
+        .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = most_workers},
+                 Apply::hot, "With fewer workers that serve, the service is degraded.")
+        .size("memory_limit", &PoolSettings::memory_limit,
+              {.min = 1024 * 1024, .word = "off", .fallback_is_word = true}, Apply::hot,
+              "Resident memory of a worker: from nine tenths of it the worker is recycled, above it killed.")
+        .integer("open_files_limit", &PoolSettings::open_files_limit,
+                 {.min = 128, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::fresh,
+                 "Descriptors that a worker may have (RLIMIT_NOFILE); \"system\": as many as the master may.")
+        .size("core_limit", &PoolSettings::core_limit,
+              {.min = 4096, .word = "system", .fallback_is_word = true}, Apply::fresh,
+              "Size of the core that a worker may leave (RLIMIT_CORE); \"system\": as the master has it.")
+        .text(
+            "cpu_affinity", &PoolSettings::cpu_affinity,
+            {.fallback = "off", .max_size = 1024, .allow_empty = false}, Apply::fresh,
+            "\"auto\" binds each worker to one of the processors that the master may run on, in turn; a list "
+            "like \"0-3,8\" to one of these.")
+        .integer("nice", &PoolSettings::nice, {.min = -20, .max = 19}, Apply::fresh,
+                 "Scheduling priority of workers, from -20, the most favoured, to 19; below 0 needs root.")
+        .table("recycle", &PoolSettings::recycle, RecycleSettings::options(), Apply::hot,
+               "When healthy workers are replaced.")
         .table("respawn", &PoolSettings::respawn, RespawnSettings::options(), Apply::hot,
                "How dead workers are replaced.")
         .tables("listen", &PoolSettings::listen, ListenSettings::options(), most_listeners, Apply::hot,
@@ -149,6 +206,16 @@ Options<PoolSettings> pool_options() {
 }
 
 }  // namespace
+
+const Options<ProbationSettings>& ProbationSettings::options() {
+    static const Options<ProbationSettings> table = probation_options();
+    return table;
+}
+
+const Options<RecycleSettings>& RecycleSettings::options() {
+    static const Options<RecycleSettings> table = recycle_options();
+    return table;
+}
 
 const Options<MasterSettings>& MasterSettings::options() {
     static const Options<MasterSettings> table = master_options();

@@ -49,10 +49,10 @@ void CounterTable::declare(std::uint64_t generation, std::span<const CounterDecl
         return one.generation == generation;
     });
     if (known == declared_.end()) {
-        declared_.push_back({.generation = generation, .forgotten = false, .columns = chosen});
+        declared_.push_back({.generation = generation, .holders = 1, .columns = chosen});
     } else {
         known->columns.insert(known->columns.end(), chosen.begin(), chosen.end());
-        known->forgotten = false;
+        ++known->holders;
     }
     const SequenceWrite change(view_.header().columns_sequence);
     for (std::size_t i = 0; i < declarations.size(); ++i)
@@ -125,8 +125,8 @@ void CounterTable::assign(std::uint32_t index, const CounterDeclaration& declara
 void CounterTable::forget(std::uint64_t generation) {
     std::vector<bool> declared(layout_.column_count);
     for (Declared& one : declared_) {
-        if (one.generation == generation) one.forgotten = true;
-        if (one.forgotten) continue;
+        if (one.generation == generation && one.holders > 0) --one.holders;
+        if (one.holders == 0) continue;
         for (const std::uint32_t index : one.columns)
             declared[index] = true;
     }
@@ -144,7 +144,7 @@ void CounterTable::forget(std::uint64_t generation) {
 
 void CounterTable::drop_unused_generations() {
     std::erase_if(declared_, [this](const Declared& one) {
-        if (!one.forgotten) return false;
+        if (one.holders > 0) return false;
         for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
             const RowEntry& entry = view_.row_entry(row);
             if (entry.instance.load(std::memory_order_relaxed) != 0 &&

@@ -37,7 +37,7 @@ class CounterTable {
     // one, or a retired one that no row uses. Throws std::length_error, naming the first that found no room
     // or has a text that is too long, and std::invalid_argument for a name that is not Prometheus', with
     // nothing changed. The columns stay while any generation declares them. A second call for one generation
-    // adds to the first.
+    // adds to the first, and is undone by a second forget().
     void declare(std::uint64_t generation, std::span<const CounterDeclaration> declarations);
     // The generation is gone: columns that no other one declares are retired. A name that comes back before
     // its column was reused continues from its total. Rows of the generation keep its columns from being
@@ -70,7 +70,7 @@ class CounterTable {
   private:
     struct Declared {
         std::uint64_t generation = 0;
-        bool forgotten = false;  // kept while rows are left
+        unsigned holders = 0;  // declare() less forget(); with none it is kept while rows are left
         std::vector<std::uint32_t> columns;
     };
 

@@ -11,6 +11,7 @@ constexpr MessageRule text(std::size_t min_fds, std::size_t max_fds) noexcept {
     return {.min_size = 0, .max_size = max_message_payload, .min_fds = min_fds, .max_fds = max_fds};
 }
 
+constexpr MessageRule empty_rule = fixed(0, 0);
 constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
 constexpr MessageRule log_file_rule = fixed(0, 1);
 constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
@@ -42,6 +43,9 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::listener:
         case MessageType::watch_listener:
             return &listener_rule;
+        case MessageType::leave:
+        case MessageType::leave_wanted:
+            return &empty_rule;
         case MessageType::start:
         case MessageType::serve:
         case MessageType::ready:

@@ -30,6 +30,8 @@ enum class MessageType : std::uint16_t {
     commit,   // GenerationMessage: put it in place
     abandon,  // GenerationMessage: let it go
 
+    leave,  // empty: the signal that follows is the master's own; one that comes without is somebody else's
+
     watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
                      // empty
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
@@ -41,6 +43,7 @@ enum class MessageType : std::uint16_t {
     prepared,           // GenerationMessage: can commit
     not_prepared,       // text: the generation's number, a blank, why it cannot
     committed,          // GenerationMessage: serves it
+    leave_wanted,       // empty: somebody told it to leave; it serves until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
 
     // config reader to master

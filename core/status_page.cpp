@@ -123,8 +123,11 @@ StatusSnapshot StatusPage::read(std::size_t size) const {
         snapshot.master.worker_count = static_cast<std::uint32_t>(count);
         end_text(snapshot.master.last_reload_error);
         end_text(snapshot.master.version);
-        for (WorkerStatus& worker : snapshot.workers)
+        for (WorkerStatus& worker : snapshot.workers) {
             end_text(worker.pool);
+            for (WorkerDeath& death : worker.recent_deaths)
+                end_text(death.reason);
+        }
         return snapshot;
     }
     throw std::runtime_error(

@@ -28,27 +28,40 @@ struct MasterStatus {
     ReloadResult last_reload = ReloadResult::none;
     std::uint32_t worker_count = 0;  // lines in use, from the first
     std::uint64_t last_reload_generation = 0;
+    std::int64_t probation_until_ms = 0;  // 0: the generation is not on probation
     char last_reload_error[512] = {};
     char version[32] = {};
 };
 
+// How a worker of the slot ended that nobody had told to leave.
+struct WorkerDeath {
+    std::int64_t time_ms = 0;  // 0: none
+    char reason[88] = {};
+};
+
 struct WorkerStatus {
+    static constexpr std::size_t most_deaths = 3;
+
     char pool[64] = {};
     std::uint32_t slot = 0;
     std::uint32_t pid = 0;
     std::uint64_t instance = 0;  // finds its row in the table; 0 while there is no process
     std::uint64_t generation = 0;
     WorkerState state = WorkerState::none;
-    std::uint32_t restarts = 0;        // of the slot, since its pool started
+    std::uint32_t restarts = 0;  // of the slot, since its pool started, deaths and planned ones
+    std::uint32_t deaths = 0;    // of them
+    std::uint32_t reserved = 0;
     std::int64_t started_ms = 0;       // of the process
     std::int64_t heartbeat_ms = 0;     // when the last report arrived; 0: none yet
-    std::int64_t next_attempt_ms = 0;  // while backing off
+    std::int64_t next_attempt_ms = 0;  // while backing off; 0: given up until the next reload
+    std::int64_t leaves_by_ms = 0;     // while draining; 0: no limit
     std::uint64_t connections = 0;     // as last reported
     std::uint64_t accepted = 0;
     std::uint64_t loop_lag_us = 0;
     std::uint64_t cpu_us = 0;
     std::uint64_t resident_bytes = 0;
     std::uint64_t dropped_reports = 0;
+    WorkerDeath recent_deaths[most_deaths] = {};  // of the slot, the newest first
 };
 
 // A consistent copy.

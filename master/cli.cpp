@@ -12,6 +12,7 @@
 #include "worker/module_declarations.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -25,6 +26,8 @@
 namespace drover {
 
 namespace {
+
+constexpr unsigned most_workers = 1024;
 
 struct Invocation {
     std::string_view program;
@@ -43,6 +46,12 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
             break;
         case OptionId::fresh:
             app.add_flag(flags, line.fresh);
+            break;
+        case OptionId::probation:
+            app.add_flag(flags, line.probation);
+            break;
+        case OptionId::pool:
+            app.add_option(flags, line.pool);
             break;
         case OptionId::json:
             app.add_flag(flags, line.json);
@@ -93,8 +102,8 @@ int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
 }
 
 int print_help(const Invocation& invocation) {
-    const std::string& topic = invocation.line.argument;
-    if (topic.empty()) return print(usage_text(invocation.program));
+    if (invocation.line.words.empty()) return print(usage_text(invocation.program));
+    const std::string& topic = invocation.line.words.front();
     if (topic == "config") return print(configuration_reference(declare_modules(invocation.modules)));
     if (topic == "schema") return print(configuration_schema(declare_modules(invocation.modules)));
     if (const Command* command = find_command(topic)) {
@@ -106,15 +115,54 @@ int print_help(const Invocation& invocation) {
                 fmt::format("no help on \"{}\"{}", topic, suggestion(topic, topics)));
 }
 
+template <class Number>
+bool parse_number(std::string_view text, Number& number) {
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && rest == text.data() + text.size();
+}
+
+// Throws std::invalid_argument: the words after the command are not what it takes.
+ControlRequest make_request(const CommandLine& line) {
+    ControlRequest request;
+    request.command = line.command->name;
+    request.format = line.json ? "json" : "";
+    request.fresh = line.fresh;
+    request.probation = line.probation;
+    request.pool = line.pool;
+    request.progress = ::isatty(STDERR_FILENO) == 1;
+    if (line.command->id == CommandId::workers) {
+        if (parse_number(line.words[0], request.count) && request.count > 0 && request.count <= most_workers)
+            return request;
+        throw std::invalid_argument(fmt::format("\"{}\" is not a number of workers; 1 to {} are possible",
+                                                line.words[0], most_workers));
+    }
+    if (line.command->id == CommandId::worker) {
+        if (line.words[0] != "restart")
+            throw std::invalid_argument(
+                fmt::format("\"{}\" is nothing to do with a worker; restart is", line.words[0]));
+        const std::string& place = line.words[1];
+        const std::size_t slash = place.find('/');
+        request.command = "restart";
+        request.pool = place.substr(0, slash);
+        const bool good = slash != place.npos && slash > 0 &&
+                          parse_number(place.substr(slash + 1), request.slot) && request.slot < most_workers;
+        if (!good)
+            throw std::invalid_argument(
+                fmt::format("\"{}\" names no worker; write POOL/SLOT, such as main/0", place));
+    }
+    return request;
+}
+
 int call_master(const Invocation& invocation) {
     const CommandLine& line = invocation.line;
+    ControlRequest request;
+    try {
+        request = make_request(line);
+    } catch (const std::invalid_argument& error) {
+        return fail(invocation, ExitCode::usage, error.what());
+    }
     const std::string path =
         !line.control_path.empty() ? line.control_path : find_runtime_dir(line.config_path) + "/control.sock";
-    const bool terminal = ::isatty(STDERR_FILENO) == 1;
-    const ControlRequest request{.command = std::string(line.command->name),
-                                 .format = line.json ? "json" : "",
-                                 .fresh = line.fresh,
-                                 .progress = terminal};
     const auto show_progress = [](std::string_view text) {
         std::fputs(fmt::format("{}\n", text).c_str(), stderr);
     };
@@ -149,6 +197,8 @@ int run_command(const Invocation& invocation) {
         case CommandId::stop:
         case CommandId::quit:
         case CommandId::reopen:
+        case CommandId::workers:
+        case CommandId::worker:
         case CommandId::status:
         case CommandId::config:
             break;
@@ -170,7 +220,7 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     for (const Command& command : all_commands()) {
         CLI::App* subcommand = app.add_subcommand(std::string(command.name));
         subcommand->set_help_flag();
-        if (!command.argument.empty()) subcommand->add_option("argument", line.argument);
+        if (command.most_words > 0) subcommand->add_option("argument", line.words);
     }
     try {
         // CLI11 takes them from the back.
@@ -182,7 +232,14 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     const std::vector<CLI::App*> given = app.get_subcommands();
     if (!given.empty()) line.command = find_command(given.front()->get_name());
     if (line.help || line.version) return parsed;
-    parsed.error = line.command == nullptr ? "no command given" : find_misplaced_option(app, *line.command);
+    if (line.command == nullptr)
+        parsed.error = "no command given";
+    else if (line.words.size() < line.command->least_words)
+        parsed.error = fmt::format("{} needs {}", line.command->name, line.command->argument);
+    else if (line.words.size() > line.command->most_words)
+        parsed.error = fmt::format("unexpected argument \"{}\"", line.words[line.command->most_words]);
+    else
+        parsed.error = find_misplaced_option(app, *line.command);
     return parsed;
 }
 

@@ -8,6 +8,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 namespace drover {
 
@@ -19,10 +20,12 @@ int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modul
 struct CommandLine {
     const Command* command = nullptr;  // null only with help or version
     std::string config_path = "/etc/drover/drover.toml";
-    std::string control_path;  // empty: found through config_path
-    std::string argument;
+    std::string control_path;             // empty: found through config_path
+    std::vector<std::string> words = {};  // after the command: "restart", "main/0"
+    std::string pool = {};                // of --pool
     bool json = false;
     bool fresh = false;
+    bool probation = false;
     bool help = false;
     bool version = false;
 };

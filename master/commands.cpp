@@ -18,6 +18,9 @@ constexpr std::array options = {
     CommandOption{OptionId::json, "--json", "", "print JSON"},
     CommandOption{OptionId::fresh, "--fresh", "",
                   "start new workers even if running ones could take the change over"},
+    CommandOption{OptionId::probation, "--probation", "",
+                  "wait until the new generation has proved itself; exit with 1 when it is rolled back"},
+    CommandOption{OptionId::pool, "--pool", "NAME", "the pool; default the first one"},
     CommandOption{OptionId::help, "-h,--help", "", "print help", true},
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
@@ -44,9 +47,11 @@ std::vector<Command> make_commands() {
          "load the configuration anew, losing no connection",
          "Waits for the verdict: exits with 0 when every worker runs the new configuration, with 1 and the "
          "reason\n"
-         "when it was refused, which leaves everything as it was.",
+         "when it was refused, which leaves everything as it was. The new generation is then on probation: "
+         "when\n"
+         "too many of its workers die the master goes back by itself.",
          "",
-         {config, control, fresh}},
+         {config, control, fresh, probation}},
         {CommandId::stop,
          "stop",
          "stop when what is under way is done, or drain_timeout is over",
@@ -65,6 +70,24 @@ std::vector<Command> make_commands() {
          "For logrotate and its like.",
          "",
          {config, control}},
+        {CommandId::workers,
+         "workers",
+         "give a pool another number of workers, until the next reload",
+         "Waits until they serve. No connection is refused or broken on the way.",
+         "N",
+         {config, control, pool},
+         1,
+         1},
+        {CommandId::worker,
+         "worker",
+         "replace one worker by a new one, which takes its connections over",
+         "Waits until the new one serves; when it cannot be started the old one stays. Slots are what "
+         "status\n"
+         "shows: worker restart main/0.",
+         "restart POOL/SLOT",
+         {config, control},
+         2,
+         2},
         {CommandId::status,
          "status",
          "show master, workers and counters",
@@ -84,7 +107,9 @@ std::vector<Command> make_commands() {
          "help COMMAND explains the command, help config every key of the configuration;\n"
          "help schema prints a JSON schema of the configuration for editors.",
          "[COMMAND|config|schema]",
-         {}},
+         {},
+         0,
+         1},
     };
 }
 

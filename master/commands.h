@@ -2,6 +2,7 @@
 // whatever else is made of it (completion, a manual page) comes from here. Runs in: the command line.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -10,9 +11,22 @@
 
 namespace drover {
 
-enum class CommandId : std::uint8_t { run, check, reload, stop, quit, reopen, status, config, version, help };
+enum class CommandId : std::uint8_t {
+    run,
+    check,
+    reload,
+    stop,
+    quit,
+    reopen,
+    workers,
+    worker,
+    status,
+    config,
+    version,
+    help
+};
 
-enum class OptionId : std::uint8_t { config, control, json, fresh, help, version };
+enum class OptionId : std::uint8_t { config, control, json, fresh, probation, pool, help, version };
 
 struct CommandOption {
     OptionId id;
@@ -29,8 +43,10 @@ struct Command {
     std::string_view name;
     std::string_view summary;   // one line
     std::string_view details;   // sentences
-    std::string_view argument;  // a word after it that may stand there; empty: none
+    std::string_view argument;  // words that stand after it: "restart POOL/SLOT"; empty: none
     std::vector<OptionId> options;
+    std::size_t least_words = 0;
+    std::size_t most_words = 0;
 
     bool takes(const CommandOption& option) const noexcept;
 };

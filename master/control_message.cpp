@@ -15,7 +15,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 6> commands = {"reload", "stop", "quit", "reopen", "status", "config"};
+constexpr std::array<std::string_view, 8> commands = {"reload", "stop",   "quit",    "reopen",
+                                                      "status", "config", "workers", "restart"};
+constexpr unsigned most_workers = 1024;
 constexpr std::array<std::string_view, 2> commands_with_format = {"status", "config"};
 
 // Long enough to recognise a typing error, short enough to send back.
@@ -41,6 +43,22 @@ Json parse_object(std::string_view line) {
     return object;
 }
 
+unsigned read_number(const Json& object, const char* name, unsigned least, unsigned most) {
+    const auto found = object.find(name);
+    const bool fits = found != object.end() && found->is_number_unsigned() &&
+                      found->get<std::uint64_t>() >= least && found->get<std::uint64_t>() <= most;
+    if (!fits)
+        throw std::runtime_error(fmt::format("\"{}\" must be a number from {} to {}", name, least, most));
+    return found->get<unsigned>();
+}
+
+void read_pool_members(const Json& object, ControlRequest& request) {
+    request.pool = read_member<std::string>(object, "pool", "a string", "");
+    if (request.pool.size() > 63) throw std::runtime_error("\"pool\" is longer than a pool's name");
+    if (request.command == "workers") request.count = read_number(object, "count", 1, most_workers);
+    if (request.command == "restart") request.slot = read_number(object, "slot", 0, most_workers - 1);
+}
+
 ControlRequest to_request(const Json& object) {
     ControlRequest request;
     request.command = read_member<std::string>(object, "command", "a string", "");
@@ -51,6 +69,8 @@ ControlRequest to_request(const Json& object) {
     }
     request.format = read_member<std::string>(object, "format", "a string", "");
     request.fresh = read_member<bool>(object, "fresh", "true or false", false);
+    request.probation = read_member<bool>(object, "probation", "true or false", false);
+    read_pool_members(object, request);
     if (request.format == "text") request.format.clear();
     const bool has_format =
         std::ranges::find(commands_with_format, request.command) != commands_with_format.end();
@@ -102,6 +122,10 @@ std::string control_request_line(const ControlRequest& request) {
     json.member("command", request.command);
     if (!request.format.empty()) json.member("format", request.format);
     if (request.fresh) json.member("fresh", true);
+    if (request.probation) json.member("probation", true);
+    if (!request.pool.empty()) json.member("pool", request.pool);
+    if (request.command == "workers") json.member("count", request.count);
+    if (request.command == "restart") json.member("slot", request.slot);
     if (request.progress) json.member("progress", true);
     json.end_object();
     return json.take() + '\n';

@@ -14,9 +14,13 @@ namespace drover {
 
 struct ControlRequest {
     std::string command;
-    std::string format;     // "json" or "" (text)
-    bool fresh = false;     // reload: new workers whatever has changed
-    bool progress = false;  // the caller wants progress lines
+    std::string format;      // "json" or "" (text)
+    bool fresh = false;      // reload: new workers whatever has changed
+    bool probation = false;  // reload: answered when the new generation's probation has ended
+    std::string pool = {};   // workers: empty is the first pool; restart: required
+    unsigned count = 0;      // workers: 1 to 1024
+    unsigned slot = 0;       // restart: below 1024
+    bool progress = false;   // the caller wants progress lines
 };
 
 // A request in parsed form, or the reason why it is none.
@@ -25,7 +29,8 @@ struct ParsedControlRequest {
     std::string error;  // empty: fine
 };
 
-// Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config.
+// Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config,
+// workers, restart.
 ParsedControlRequest parse_control_request(std::string_view line) noexcept;
 
 // A line of the master's answer.

@@ -184,6 +184,19 @@ void Generation::append_status(std::vector<WorkerStatus>& lines) const {
         pool->append_status(lines);
 }
 
+void Generation::append_drain_progress(std::string& text) const {
+    Pool::Draining all;
+    for (const auto& pool : pools_) {
+        const Pool::Draining part = pool->draining();
+        all.workers += part.workers;
+        all.connections += part.connections;
+    }
+    if (all.workers == 0) return;
+    if (!text.empty()) text += ", ";
+    text += "generation " + std::to_string(number()) + ": " + std::to_string(all.workers) + " workers with " +
+            std::to_string(all.connections) + " connections";
+}
+
 std::string Generation::listening_text() const {
     std::string text;
     for (const auto& pool : pools_) {

@@ -69,6 +69,9 @@ class Generation {
 
     bool on_exit(pid_t pid, const ExitReport& report);
     void send_log_file(int fd);
+    // "generation 3: 2 workers with 17 connections", after a comma if there is text already; nothing when
+    // none drains.
+    void append_drain_progress(std::string& text) const;
     void append_status(std::vector<WorkerStatus>& lines) const;
     std::string listening_text() const;  // "127.0.0.1:8080 (http), ..."
     std::chrono::milliseconds longest_drain() const noexcept;

@@ -13,7 +13,7 @@ using Row = std::array<LifeStep, life_event_count>;
 
 // Columns in the order of LifeEvent:
 //   reload, config_ready, config_unchanged, config_refused,
-//   generation_ready, generation_failed, old_quiet,
+//   generation_ready, generation_failed, old_quiet, generation_unfit,
 //   stop, quit, interrupt,
 //   deadline, all_gone
 // "Stay and do nothing" stands where an event cannot come, or comes too late to matter.
@@ -23,6 +23,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::starting, A::start_generation},
       {S::reading, A::nothing},
       {S::killing, A::give_up},
+      {S::reading, A::nothing},
       {S::reading, A::nothing},
       {S::reading, A::nothing},
       {S::reading, A::nothing},
@@ -39,6 +40,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::running, A::announce},
       {S::killing, A::give_up},
       {S::starting, A::nothing},
+      {S::starting, A::nothing},
       {S::draining, A::drain},
       {S::quitting, A::drain_unlimited},
       {S::killing, A::force},
@@ -52,6 +54,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::running, A::nothing},
       {S::killing, A::give_up},
       {S::running, A::nothing},
+      {S::preparing, A::roll_back},
       {S::draining, A::drain},
       {S::quitting, A::drain_unlimited},
       {S::killing, A::force},
@@ -62,6 +65,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::preparing, A::start_generation},
       {S::running, A::settle_unchanged},
       {S::running, A::refuse},
+      {S::rereading, A::nothing},
       {S::rereading, A::nothing},
       {S::rereading, A::nothing},
       {S::rereading, A::nothing},
@@ -78,6 +82,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::switching, A::switch_over},
       {S::running, A::refuse},
       {S::preparing, A::nothing},
+      {S::preparing, A::nothing},
       {S::draining, A::drain},
       {S::quitting, A::drain_unlimited},
       {S::killing, A::force},
@@ -91,6 +96,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::switching, A::nothing},
       {S::running, A::refuse},
       {S::running, A::settle},
+      {S::switching, A::nothing},
       {S::draining, A::drain},
       {S::quitting, A::drain_unlimited},
       {S::killing, A::force},
@@ -98,6 +104,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::switching, A::nothing}}},
     // draining
     {{{S::draining, A::nothing},
+      {S::draining, A::nothing},
       {S::draining, A::nothing},
       {S::draining, A::nothing},
       {S::draining, A::nothing},
@@ -117,6 +124,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::quitting, A::nothing},
       {S::quitting, A::nothing},
       {S::quitting, A::nothing},
+      {S::quitting, A::nothing},
       {S::draining, A::drain},
       {S::quitting, A::nothing},
       {S::killing, A::force},
@@ -130,6 +138,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::killing, A::nothing},
       {S::killing, A::nothing},
       {S::killing, A::nothing},
+      {S::killing, A::nothing},
       {S::killing, A::kill},
       {S::killing, A::nothing},
       {S::killing, A::kill},
@@ -137,6 +146,7 @@ constexpr std::array<Row, life_state_count> table{{
       {S::finished, A::finish}}},
     // finished
     {{{S::finished, A::nothing},
+      {S::finished, A::nothing},
       {S::finished, A::nothing},
       {S::finished, A::nothing},
       {S::finished, A::nothing},

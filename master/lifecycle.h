@@ -28,13 +28,14 @@ enum class LifeEvent : std::uint8_t {
     generation_ready,   // every worker of the starting generation is ready
     generation_failed,  // one of them is not, or its listeners cannot be had
     old_quiet,          // no worker of the old generation accepts any more
+    generation_unfit,   // too many workers of the generation on probation have died
     stop,               // TERM
     quit,               // QUIT
     interrupt,          // INT
     deadline,           // the time for draining, or for a forced stop, is over
     all_gone,           // no child is left
 };
-inline constexpr int life_event_count = 12;
+inline constexpr int life_event_count = 13;
 
 enum class LifeAction : std::uint8_t {
     nothing,
@@ -42,6 +43,7 @@ enum class LifeAction : std::uint8_t {
     read_config,
     start_generation,
     announce,          // first generation: serve, say ready
+    roll_back,         // prepare the generation before, in place of the one that is unfit
     switch_over,       // next generation serves, the old one drains
     settle,            // the reload is done: give the verdict
     settle_unchanged,  // nothing to do: give the verdict

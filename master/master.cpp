@@ -1,10 +1,7 @@
 #include "master/master.h"
 
-#include "conf/reference.h"
 #include "core/system_error.h"
 #include "core/version.h"
-#include "master/status_text.h"
-#include "worker/status_json.h"
 
 #include <algorithm>
 #include <array>
@@ -31,7 +28,10 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
       prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
       status_timer_(loop_, Timer::Handler::to<&Master::publish_status>(this)),
-      watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)) {
+      watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)),
+      probation_timer_(loop_, Timer::Handler::to<&Master::on_probation_time>(this)),
+      rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
+      progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)) {
     for (const int signal : watched_signals) {
         signals_.push_back(
             std::make_unique<SignalWatch>(loop_, signal, SignalWatch::Handler::to<&Master::on_signal>(this)));
@@ -53,7 +53,7 @@ ExitCode Master::run() {
 void Master::on_signal(int signal) {
     switch (signal) {
         case SIGHUP:
-            desk_.ask(0, false);
+            desk_.ask({});
             return handle(LifeEvent::reload);
         case SIGTERM:
             return handle(LifeEvent::stop);
@@ -67,45 +67,12 @@ void Master::on_signal(int signal) {
         case SIGUSR2:
             return log_.warning("USR2: upgrading the program in place is not supported");
         case SIGTTIN:
-            return resize_first_pool(true);
+            return resize_by_signal(1);
         case SIGTTOU:
-            return resize_first_pool(false);
+            return resize_by_signal(-1);
         default:
             return reap();
     }
-}
-
-void Master::on_request(ControlCaller caller, const ControlRequest& request) {
-    const std::string& command = request.command;
-    if (command == "status" || command == "config") {
-        control_->reply(caller, true, command == "status" ? status_reply(request) : config_reply(request));
-    } else if (command == "reload") {
-        if (is_stopping(state_)) return control_->reply(caller, false, "the master is stopping");
-        desk_.ask(caller, request.fresh);
-        handle(LifeEvent::reload);
-    } else if (command == "stop" || command == "quit") {
-        // The caller believes it when this process has ended.
-        control_->reply(caller, true, "stopped");
-        const bool already = is_stopping(state_) && state_ != LifeState::quitting;
-        if (!already) handle(command == "stop" ? LifeEvent::stop : LifeEvent::quit);
-    } else if (command == "reopen") {
-        const std::string error = reopen_log();
-        control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
-    } else {
-        control_->reply(caller, false, "unknown command \"" + command + "\"");
-    }
-}
-
-std::string Master::status_reply(const ControlRequest& request) {
-    publish_status();
-    const std::int64_t now = loop_.now_ms();
-    return request.format == "json" ? status_json(*counter_reader_, now)
-                                    : status_table(*counter_reader_, now);
-}
-
-std::string Master::config_reply(const ControlRequest& request) const {
-    if (current_ == nullptr) return "";
-    return request.format == "json" ? to_json(current_->image()) : to_toml(current_->image());
 }
 
 void Master::on_watchdog() {
@@ -141,6 +108,7 @@ std::vector<Generation*> Master::generations() const {
 void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
     log_.info(worker.name() + " is ready");
     check_quiet();
+    if (current_ != nullptr) orders_.look_at(*current_);
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool) {
         for (const auto& old : old_)
             old->hand_over_to(pool, worker);
@@ -160,6 +128,22 @@ void Master::on_start_failed(Pool&, const std::string& reason) {
 
 void Master::on_worker_quiet(Pool&) {
     check_quiet();
+    if (!progress_timer_.started()) progress_timer_.start_once(progress_interval);
+}
+
+// How far those are that drain; as long as there are any.
+void Master::on_progress_time() {
+    std::string text;
+    for (const Generation* const generation : generations())
+        generation->append_drain_progress(text);
+    if (text.empty()) return;
+    log_.info("draining: " + text);
+    progress_timer_.start_once(progress_interval);
+}
+
+void Master::on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) {
+    if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
+        orders_.fail(pool.name(), slot, reason);
 }
 
 void Master::on_committed(Pool&) {
@@ -207,9 +191,9 @@ MasterState Master::public_state() const noexcept {
     if (is_stopping(state_)) return MasterState::stopping;
     if (state_ == LifeState::reading || state_ == LifeState::starting) return MasterState::starting;
     if (state_ != LifeState::running) return MasterState::reloading;
-    const bool all_serve =
-        std::ranges::all_of(current_->pools(), [](const auto& pool) { return pool->serving() > 0; });
-    return all_serve ? MasterState::running : MasterState::degraded;
+    const bool healthy = std::ranges::all_of(
+        current_->pools(), [](const auto& pool) { return pool->serving() >= pool->settings().min_healthy; });
+    return healthy ? MasterState::running : MasterState::degraded;
 }
 
 void Master::open_log(const Settings& settings) {
@@ -233,20 +217,6 @@ std::string Master::reopen_log() {
         generation->send_log_file(pools_->log_file.get());
     log_.info("log files reopened");
     return "";
-}
-
-void Master::resize_first_pool(bool grow) {
-    if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
-    Pool& pool = current_->first_pool();
-    if (next_ != nullptr || hot_)
-        return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
-    try {
-        const bool done = grow ? pool.grow() : pool.shrink();
-        const std::string size = std::to_string(pool.size()) + " workers";
-        log_.info("pool " + pool.name() + (done ? ": " + size : " stays at " + size));
-    } catch (const std::exception& failure) {
-        log_.error("pool " + pool.name() + " cannot be resized: " + failure.what());
-    }
 }
 
 }  // namespace drover

@@ -13,14 +13,17 @@
 #include "master/generation.h"
 #include "master/lifecycle.h"
 #include "master/listener_registry.h"
+#include "master/order_desk.h"
 #include "master/pid_file.h"
 #include "master/pool.h"
+#include "master/probation.h"
 #include "master/reload_desk.h"
 #include "master/runtime_directory.h"
 #include "master/service_notifier.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +42,8 @@ class Master : private PoolObserver {
     // An old worker that has not stopped accepting by then, or a running one that has not committed, is
     // waited for no longer.
     static constexpr std::chrono::milliseconds quiet_time{5000};
+    // Between two lines of the log about workers that drain.
+    static constexpr std::chrono::milliseconds progress_interval{5000};
 
     void on_signal(int signal);
     void on_request(ControlCaller caller, const ControlRequest& request);
@@ -47,6 +52,9 @@ class Master : private PoolObserver {
     void on_quiet_deadline();
     void on_prepare_deadline();
     void on_watchdog();
+    void on_probation_time();
+    void on_rollback_due();
+    void on_progress_time();
 
     void on_worker_ready(Pool& pool, WorkerProcess& worker) override;
     void on_start_failed(Pool& pool, const std::string& reason) override;
@@ -54,6 +62,8 @@ class Master : private PoolObserver {
     void on_prepared(Pool& pool) override;
     void on_not_prepared(Pool& pool, const std::string& reason) override;
     void on_committed(Pool& pool) override;
+    void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) override;
+    void on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) override;
     void on_status_changed() override;
 
     // Feeds the lifecycle table and carries out what it says (master_actions.cpp).
@@ -61,12 +71,26 @@ class Master : private PoolObserver {
     void carry_out(LifeAction action);
     void read_config();
     void start_generation();
-    void prepare_hot();
+    void start_fresh(std::uint64_t number);
+    void prepare_hot(std::uint64_t number);
     void commit_hot();
     void follow_log_settings(const std::string& log_before);
     void open_service(const Settings& settings);
     void announce();
     void switch_over();
+    // What the master goes back to when the generation that serves is unfit (master_probation.cpp).
+    struct Fallback {
+        std::uint64_t generation = 0;
+        UniqueFd image_fd;
+        bool hot = false;  // the way back is a hot reload
+    };
+    Fallback fall_back_to(const Generation& generation, bool hot) const;
+    void begin_probation(Fallback fallback);
+    // What is left of it: 0 when there is none.
+    std::chrono::milliseconds probation_time() const noexcept;
+    void end_probation(bool passed, const std::string& text);
+    void roll_back();
+    bool too_many_generations();
     void settle();
     void settle_unchanged();
     void refuse();
@@ -85,7 +109,14 @@ class Master : private PoolObserver {
     std::vector<Generation*> generations() const;
     void open_log(const Settings& settings);
     std::string reopen_log();
-    void resize_first_pool(bool grow);
+    // What operators ask for (master_requests.cpp).
+    void on_reload_request(ControlCaller caller, const ControlRequest& request);
+    void on_stop_request(ControlCaller caller, const ControlRequest& request);
+    void on_size_request(ControlCaller caller, const ControlRequest& request);
+    void on_restart_request(ControlCaller caller, const ControlRequest& request);
+    void resize_by_signal(int workers);
+    std::string resize(Pool& pool, unsigned size);
+    std::string cannot_change_pools() const;
     std::string status_reply(const ControlRequest& request);
     std::string config_reply(const ControlRequest& request) const;
     void publish_status();
@@ -116,12 +147,19 @@ class Master : private PoolObserver {
     Timer prepare_timer_;
     Timer status_timer_;
     Timer watchdog_timer_;
+    Timer probation_timer_;
+    Timer rollback_timer_;  // out of the pool's own work
+    Timer progress_timer_;
 
     LifeState state_ = LifeState::reading;
     MasterStatus status_;
     std::uint64_t last_generation_ = 0;
     bool hot_ = false;  // the reload under way goes on in the running workers
+    Probation probation_;
+    std::optional<Fallback> fallback_;  // while a generation is on probation
+    std::string rollback_reason_;       // not empty: the reload under way is the way back
     ReloadDesk desk_;
+    OrderDesk orders_;
     std::vector<std::string> failures_;  // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;
 };

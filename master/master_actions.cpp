@@ -1,11 +1,10 @@
-// What the lifecycle table's actions are. Each leaves the master consistent before it feeds the next event
-// back in.
+// What the lifecycle table's actions are, but for stopping (master_stop.cpp). Each leaves the master
+// consistent before it feeds the next event back in.
 #include "core/system_error.h"
 #include "master/master.h"
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <utility>
 
 #include <fcntl.h>
@@ -19,11 +18,6 @@ namespace {
 // these bounds.
 constexpr std::uint32_t least_rows = 1024;
 constexpr std::uint32_t most_rows = 65536;
-
-// How long workers that were told to leave at once may take before the kernel ends them.
-constexpr std::chrono::milliseconds force_time{2000};
-// The pools end workers that do not keep to their drain_timeout; after this much more the master ends all.
-constexpr std::chrono::milliseconds drain_grace{4000};
 
 CounterCapacity capacity_for(const Settings& settings) {
     std::uint32_t workers = 0;
@@ -61,6 +55,8 @@ void Master::carry_out(LifeAction action) {
             return start_generation();
         case LifeAction::announce:
             return announce();
+        case LifeAction::roll_back:
+            return roll_back();
         case LifeAction::switch_over:
             return switch_over();
         case LifeAction::settle:
@@ -125,13 +121,31 @@ void Master::start_generation() {
         log_.info("reload: " + change);
     const bool fresh_wanted = current_ == nullptr || desk_.fresh_wanted() ||
                               verdict_->image->root().find("master").find("reload").text() == "fresh";
-    if (verdict_->change <= Change::hot && !fresh_wanted) return prepare_hot();
+    const std::uint64_t number = ++last_generation_;
+    if (verdict_->change <= Change::hot && !fresh_wanted) return prepare_hot(number);
+    if (too_many_generations()) return handle(LifeEvent::generation_failed);
+    start_fresh(number);
+}
+
+// Workers that still drain keep theirs alive; who reloads faster than they leave is told so.
+bool Master::too_many_generations() {
+    const std::size_t alive = old_.size() + (current_ != nullptr ? 1 : 0);
+    const unsigned most = current_ != nullptr ? current_->settings().master.max_generations : 1;
+    if (alive < most) return false;
+    std::string text;
+    for (const auto& old : old_)
+        old->append_drain_progress(text);
+    failures_.push_back(std::to_string(alive) + " generations are alive, and master.max_generations is " +
+                        std::to_string(most) + "; draining: " + text);
+    return true;
+}
+
+void Master::start_fresh(std::uint64_t number) {
     PoolObserver& observer = *this;
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
-        next_ = std::make_unique<Generation>(last_generation_ + 1, std::move(verdict_->image_fd),
+        next_ = std::make_unique<Generation>(number, std::move(verdict_->image_fd),
                                              std::move(*verdict_->image), *pools_, listeners_, observer);
-        ++last_generation_;
         desk_.progress("starting workers of generation " + std::to_string(next_->number()));
         next_->start();
     } catch (const std::exception& failure) {
@@ -147,6 +161,7 @@ void Master::open_service(const Settings& settings) {
     control_ = std::make_unique<ControlServer>(loop_, log_, runtime_directory_->file("control.sock"),
                                                ControlServer::RequestHandler::to<&Master::on_request>(this));
     desk_.set_server(control_.get());
+    orders_.set_server(control_.get());
     int lifeline[2];
     check_call(::pipe2(lifeline, O_CLOEXEC), "pipe2");
     lifeline_reader_.reset(lifeline[0]);
@@ -180,7 +195,7 @@ void Master::announce() {
     if (const auto interval = notifier_.watchdog_interval(); interval.count() > 0) {
         watchdog_timer_.start_every(interval);
     }
-    if (desk_.close(false, "the master was starting")) handle(LifeEvent::reload);
+    if (desk_.close(false, "the master was starting", {})) handle(LifeEvent::reload);
 }
 
 void Master::follow_log_settings(const std::string& log_before) {
@@ -193,7 +208,15 @@ void Master::follow_log_settings(const std::string& log_before) {
 void Master::switch_over() {
     if (hot_) return commit_hot();
     Generation* const before = current_.get();
+    std::optional<Fallback> fallback;
+    try {
+        fallback = fall_back_to(*before, false);
+    } catch (const std::exception& failure) {
+        failures_.emplace_back(failure.what());
+        return handle(LifeEvent::generation_failed);
+    }
     if (!open_gates()) return handle(LifeEvent::generation_failed);
+    begin_probation(std::move(*fallback));
     follow_log_settings(before->settings().absolute_path(before->settings().master.log_file));
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
@@ -217,7 +240,10 @@ void Master::settle() {
     for (const auto& old : old_)
         old->release_listeners();
     current_->retire_sockets();
-    close_reload(ReloadResult::ok, "generation " + std::to_string(current_->number()) + " serves");
+    if (probation_.failed()) return handle(LifeEvent::generation_unfit);
+    const std::string serves = "generation " + std::to_string(current_->number()) + " serves";
+    if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves);
+    close_reload(ReloadResult::rolled_back, serves + " again: " + rollback_reason_);
 }
 
 void Master::settle_unchanged() {
@@ -231,26 +257,33 @@ void Master::refuse() {
     }
     abandon_next();
     current_->drop_idle_sockets();
+    if (!rollback_reason_.empty()) {
+        failures_.insert(failures_.begin(),
+                         "the generation before cannot be had back, and " + rollback_reason_);
+        end_probation(false, join(failures_));
+    }
     close_reload(ReloadResult::refused, join(failures_));
+    if (probation_.failed()) handle(LifeEvent::generation_unfit);
 }
 
 void Master::close_reload(ReloadResult result, const std::string& text) {
     const bool ok = result == ReloadResult::ok;
+    rollback_reason_.clear();
     status_.last_reload = result;
     status_.last_reload_generation = ok ? current_->number() : last_generation_;
     const std::string error = ok ? "" : text;
     std::ranges::fill(status_.last_reload_error, '\0');
     error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
     publish_status();
-    if (ok) {
-        log_.info("reload: " + text);
-    } else {
-        for (const std::string& failure : failures_)
-            log_.error("reload refused: " + failure);
-    }
-    notifier_.ready((ok ? "" : "last reload refused; ") + std::string("generation ") +
-                    std::to_string(current_->number()) + " serves on " + current_->listening_text());
-    if (desk_.close(ok, text)) handle(LifeEvent::reload);
+    if (ok) log_.info("reload: " + text);
+    if (result == ReloadResult::rolled_back) log_.error("reload rolled back: " + text);
+    for (const std::string& failure : failures_)
+        log_.error("reload refused: " + failure);
+    const std::string last = ok ? "" : "last reload " + std::string(to_text(result)) + "; ";
+    notifier_.ready(last + "generation " + std::to_string(current_->number()) + " serves on " +
+                    current_->listening_text());
+    orders_.look_at(*current_);
+    if (desk_.close(ok, text, probation_time())) handle(LifeEvent::reload);
 }
 
 // It may be in the middle of telling us: it is destroyed when its workers are gone.
@@ -259,57 +292,6 @@ void Master::abandon_next() {
     next_->retire(SIGKILL);
     next_->release_listeners();
     old_.push_back(std::move(next_));
-}
-
-void Master::give_up() {
-    if (exit_code_ == ExitCode::ok) exit_code_ = ExitCode::refused;
-    for (const std::string& failure : failures_)
-        std::fprintf(stderr, "%s\n", failure.c_str());
-    force();
-}
-
-void Master::drain(int signal) {
-    log_.info(signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
-    retire_all(signal);
-    std::chrono::milliseconds longest{0};
-    for (const Generation* const generation : generations())
-        longest = std::max(longest, generation->longest_drain());
-    if (signal == SIGTERM) stop_timer_.start_once(longest + drain_grace);
-    check_gone();
-}
-
-void Master::force() {
-    retire_all(SIGINT);
-    stop_timer_.start_once(force_time);
-    check_gone();
-}
-
-void Master::kill_all() {
-    log_.warning("ending the workers that have not left");
-    retire_all(SIGKILL);
-    stop_timer_.start_once(force_time);
-    check_gone();
-}
-
-void Master::on_stop_deadline() {
-    handle(LifeEvent::deadline);
-}
-
-// The listening sockets go as well: once the workers have closed theirs, a client is refused at once instead
-// of waiting in a queue that nobody serves.
-void Master::retire_all(int signal) {
-    notifier_.stopping();
-    quiet_timer_.stop();
-    prepare_timer_.stop();
-    if (std::exchange(hot_, false)) current_->abandon();
-    desk_.close_all("the master is stopping");
-    if (reader_ != nullptr) reader_->cancel();
-    abandon_next();
-    for (Generation* const generation : generations()) {
-        generation->refuse_new();
-        generation->retire(signal);
-        generation->release_listeners();
-    }
 }
 
 }  // namespace drover

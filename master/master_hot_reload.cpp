@@ -3,17 +3,15 @@
 
 namespace drover {
 
-void Master::prepare_hot() {
+void Master::prepare_hot(std::uint64_t number) {
     try {
-        current_->prepare(last_generation_ + 1, std::move(verdict_->image_fd), std::move(*verdict_->image),
-                          listeners_);
+        current_->prepare(number, std::move(verdict_->image_fd), std::move(*verdict_->image), listeners_);
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);
     }
     hot_ = true;
-    ++last_generation_;
-    desk_.progress("running workers prepare generation " + std::to_string(last_generation_));
+    desk_.progress("running workers prepare generation " + std::to_string(number));
     prepare_timer_.start_once(std::chrono::milliseconds(current_->settings().master.prepare_timeout_ms));
     if (current_->all_prepared()) handle(LifeEvent::generation_ready);
 }
@@ -40,7 +38,9 @@ void Master::commit_hot() {
     const Settings& before = current_->settings();
     const std::string log_before = before.absolute_path(before.master.log_file);
     try {
+        Fallback fallback = fall_back_to(*current_, true);
         current_->commit();
+        begin_probation(std::move(fallback));
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);

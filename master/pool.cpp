@@ -20,7 +20,7 @@ Pool::Slot::Slot(Pool& owner, unsigned slot_number)
       respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill>(this)),
       start_timer(owner.context_.loop, Timer::Handler::to<&Slot::on_start_timeout>(this)) {}
 
-void Pool::Slot::fill() {
+std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     WorkerRecipe recipe;
     recipe.identity = {pool.context_.next_instance++, pool.settings_->name, number};
     recipe.generation = pool.origin_.generation;
@@ -28,12 +28,20 @@ void Pool::Slot::fill() {
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
+    for (const auto& listener : pool.listeners_)
+        recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;
+    auto started =
+        std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
+    jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
+    start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
+    pool.observer_.on_status_changed();
+    return started;
+}
+
+void Pool::Slot::fill() {
     try {
-        for (const auto& listener : pool.listeners_)
-            recipe.listener_fds.push_back(listener->socket_for(number));
-        worker =
-            std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
+        worker = start_worker();
     } catch (const std::exception& failure) {
         if (pool.phase_ == Phase::gated) throw;
         pool.context_.log.error("cannot start worker " + pool.settings_->name + "/" + std::to_string(number) +
@@ -41,8 +49,6 @@ void Pool::Slot::fill() {
         return fill_after(std::chrono::milliseconds(pool.settings_->respawn.max_delay_ms));
     }
     next_attempt_ms = 0;
-    start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
-    pool.observer_.on_status_changed();
 }
 
 void Pool::Slot::fill_after(std::chrono::milliseconds delay) {
@@ -52,8 +58,30 @@ void Pool::Slot::fill_after(std::chrono::milliseconds delay) {
 }
 
 void Pool::Slot::on_start_timeout() {
-    pool.context_.log.error(worker->name() + " was not ready within start_timeout: killed");
-    worker->signal(SIGKILL);
+    WorkerProcess& late = newcomer != nullptr ? *newcomer : *worker;
+    pool.context_.log.error(late.name() + " was not ready within start_timeout: killed");
+    late.kill("not ready within start_timeout");
+}
+
+void Pool::Slot::forgive() {
+    respawn_timer.stop();
+    policy = RespawnPolicy(pool.respawn_rule());
+    unfit_starts = 0;
+}
+
+void Pool::Slot::note_death(const std::string& reason) {
+    ++restarts;
+    ++deaths;
+    std::ranges::move_backward(recent_deaths.begin(), recent_deaths.end() - 1, recent_deaths.end());
+    WorkerDeath& death = recent_deaths.front();
+    death = {.time_ms = pool.context_.loop.now_ms()};
+    reason.copy(death.reason, sizeof(death.reason) - 1);
+}
+
+void Pool::Slot::describe(WorkerStatus& status) const noexcept {
+    status.restarts = restarts;
+    status.deaths = deaths;
+    std::ranges::copy(recent_deaths, std::begin(status.recent_deaths));
 }
 
 Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
@@ -63,7 +91,7 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       origin_(origin),
       listeners_(std::move(listeners)),
       observer_(observer),
-      hang_timer_(context.loop, Timer::Handler::to<&Pool::look_for_hangs>(this)),
+      watch_timer_(context.loop, Timer::Handler::to<&Pool::look_after_workers>(this)),
       sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)) {
     for (unsigned i = 0; i < settings.workers; ++i)
         slots_.push_back(std::make_unique<Slot>(*this, i));
@@ -100,17 +128,18 @@ void Pool::serve() {
     each_worker([](WorkerProcess& worker) {
         if (worker.ready()) worker.serve();
     });
-    if (settings_->hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
+    watch_workers();
     steer();
 }
 
 void Pool::retire(int signal) {
     phase_ = Phase::retired;
-    hang_timer_.stop();
+    watch_timer_.stop();
     sockets_timer_.stop();
     for (const auto& slot : slots_) {
         slot->respawn_timer.stop();
         slot->start_timer.stop();
+        slot->replace_reason.clear();
     }
     each_worker([this, signal](WorkerProcess& worker) {
         worker.leave(signal, std::chrono::milliseconds(settings_->drain_timeout_ms));
@@ -148,6 +177,7 @@ bool Pool::shrink() {
     const std::unique_ptr<Slot> slot = std::move(slots_.back());
     slots_.pop_back();
     steer();
+    drop_newcomer(*slot);
     if (slot->worker != nullptr) {
         WorkerProcess& worker = *slot->worker;
         leaving_.push_back(std::move(slot->worker));
@@ -158,14 +188,26 @@ bool Pool::shrink() {
         worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     }
     retire_sockets();
+    replace_next();  // the one that was being replaced may be gone
     observer_.on_status_changed();
     return true;
 }
 
 unsigned Pool::serving() const noexcept {
     return static_cast<unsigned>(std::ranges::count_if(slots_, [](const auto& slot) {
-        return slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
+        return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
+               !slot->worker->hangs();
     }));
+}
+
+Pool::Draining Pool::draining() const {
+    Draining all;
+    each_worker([&all](const WorkerProcess& worker) {
+        if (worker.state() != WorkerState::draining) return;
+        ++all.workers;
+        all.connections += worker.last_report().connections;
+    });
+    return all;
 }
 
 bool Pool::any_accepting() const noexcept {
@@ -175,15 +217,16 @@ bool Pool::any_accepting() const noexcept {
 }
 
 bool Pool::empty() const noexcept {
-    return leaving_.empty() &&
-           std::ranges::none_of(slots_, [](const auto& slot) { return slot->worker != nullptr; });
+    return leaving_.empty() && std::ranges::none_of(slots_, [](const auto& slot) {
+               return slot->worker != nullptr || slot->newcomer != nullptr;
+           });
 }
 
 void Pool::kill_accepting() {
-    each_worker([this](const WorkerProcess& worker) {
+    each_worker([this](WorkerProcess& worker) {
         if (worker.stopped_accepting()) return;
         context_.log.error(worker.name() + " did not stop accepting when told: killed");
-        worker.signal(SIGKILL);
+        worker.kill("did not stop accepting");
     });
 }
 
@@ -237,14 +280,16 @@ std::string Pool::listening_text() const {
 void Pool::each_worker(const std::function<void(WorkerProcess&)>& visit) const {
     for (const auto& slot : slots_) {
         if (slot->worker != nullptr) visit(*slot->worker);
+        if (slot->newcomer != nullptr) visit(*slot->newcomer);
     }
     for (const auto& worker : leaving_)
         visit(*worker);
 }
 
 Pool::Slot* Pool::find_slot(const WorkerProcess& worker) const noexcept {
-    const auto found =
-        std::ranges::find_if(slots_, [&](const auto& slot) { return slot->worker.get() == &worker; });
+    const auto found = std::ranges::find_if(slots_, [&](const auto& slot) {
+        return slot->worker.get() == &worker || slot->newcomer.get() == &worker;
+    });
     return found == slots_.end() ? nullptr : found->get();
 }
 
@@ -261,7 +306,7 @@ void Pool::append_status(std::vector<WorkerStatus>& lines) const {
     };
     for (const auto& slot : slots_) {
         WorkerStatus status = line(slot->number);
-        status.restarts = slot->restarts;
+        slot->describe(status);
         if (slot->worker != nullptr) {
             slot->worker->describe(status);
         } else if (phase_ == Phase::retired) {
@@ -272,6 +317,9 @@ void Pool::append_status(std::vector<WorkerStatus>& lines) const {
             status.next_attempt_ms = slot->next_attempt_ms;
         }
         lines.push_back(status);
+        if (slot->newcomer == nullptr) continue;
+        lines.push_back(line(slot->number));
+        slot->newcomer->describe(lines.back());
     }
     for (const auto& worker : leaving_) {
         WorkerStatus status = line(worker->identity().slot);

@@ -2,6 +2,7 @@
 // starts its workers gated (ready, not accepting), serves when its generation is switched to, and is retired
 // when the next one is. While it serves, new connections are steered to the slots that do. Owned by its
 // Generation. Runs in: the master. pool.cpp: how it lives. pool_supervision.cpp: deaths, hangs, steering.
+// pool_replacement.cpp: workers that are replaced on purpose. pool_hot_reload.cpp: a reload in place.
 #pragma once
 
 #include "conf/settings.h"
@@ -9,9 +10,11 @@
 #include "core/event_loop.h"
 #include "core/listener.h"
 #include "core/log.h"
+#include "core/status_page.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,6 +51,10 @@ class PoolObserver {
     virtual void on_prepared(Pool& pool) = 0;
     virtual void on_not_prepared(Pool& pool, const std::string& reason) = 0;
     virtual void on_committed(Pool& pool) = 0;
+    // A worker ended that nobody had told to; `ready`: it had been.
+    virtual void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) = 0;
+    // The worker in the slot stays.
+    virtual void on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) = 0;
     virtual void on_status_changed() = 0;
 };
 
@@ -59,7 +66,7 @@ class Pool : private WorkerObserver {
     };
 
     static constexpr unsigned max_workers = 1024;
-    static constexpr std::chrono::milliseconds hang_check_interval{500};
+    static constexpr std::chrono::milliseconds watch_interval{500};
 
     // Settings and context outlive the pool; there is a listener for each of settings.listen.
     Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
@@ -106,8 +113,21 @@ class Pool : private WorkerObserver {
     bool grow();
     bool shrink();
 
+    // Replaces the worker of a slot by a new one that takes its connections over. False: there is no such
+    // slot, or the pool does not serve.
+    bool restart(unsigned slot, std::string reason);
+    // Who fills the slot (below size()) and serves; null: nobody does.
+    const WorkerProcess* serving_in(unsigned slot) const noexcept;
+    // A worker that serves has not reported for longer than two of its intervals.
+    bool any_silent() const noexcept;
+
     unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
-    unsigned serving() const noexcept;
+    unsigned serving() const noexcept;  // and do not hang
+    struct Draining {
+        std::uint64_t workers = 0;
+        std::uint64_t connections = 0;  // as last reported
+    };
+    Draining draining() const;
     bool any_accepting() const noexcept;
     bool empty() const noexcept;  // no process is left
     void kill_accepting();        // those that still accept although told to stop
@@ -134,22 +154,34 @@ class Pool : private WorkerObserver {
         Slot(Pool& pool, unsigned number);
         void fill();
         void fill_after(std::chrono::milliseconds delay);
+        std::unique_ptr<WorkerProcess> start_worker();
         void on_start_timeout();
+        // Deaths under another configuration do not count.
+        void forgive();
+        void note_death(const std::string& reason);
+        void describe(WorkerStatus& status) const noexcept;
 
         Pool& pool;
         unsigned number;
-        std::unique_ptr<WorkerProcess> worker;  // null: between two workers
+        std::unique_ptr<WorkerProcess> worker;    // null: between two workers
+        std::unique_ptr<WorkerProcess> newcomer;  // starts beside the worker, to take its place
+        std::string replace_reason;               // why the worker is to be replaced; empty: it is not
+        double jitter = 0;                        // of the worker's recycling, in [0, 1)
         RespawnPolicy policy;
         Timer respawn_timer;
         Timer start_timer;
+        std::int64_t no_recycling_before_ms = 0;  // a replacement has failed
         std::int64_t next_attempt_ms = 0;
         std::uint32_t restarts = 0;
+        std::uint32_t deaths = 0;
+        std::array<WorkerDeath, WorkerStatus::most_deaths> recent_deaths{};  // the newest first
         unsigned unfit_starts = 0;  // in a row that ended with the configuration's exit code before Ready
     };
 
     void prepare(WorkerProcess& worker);
     void on_ready(WorkerProcess& worker) override;
     void on_stopped_accepting(WorkerProcess& worker) override;
+    void on_leave_wanted(WorkerProcess& worker) override;
     void on_report(WorkerProcess& worker) override;
     void on_broken(WorkerProcess& worker, std::string_view reason) override;
     void on_prepared(WorkerProcess& worker) override;
@@ -159,10 +191,21 @@ class Pool : private WorkerObserver {
     void bury(Slot& slot, const ExitReport& report);
     void respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report);
     void replace_left(Slot& slot);
+    void begin_serving(WorkerProcess& worker);
+    void fill_empty(Slot& slot);
+    void consider_recycling(Slot& slot);
+    void replace_next();
+    void take_over(Slot& slot);
+    void drop_newcomer(Slot& slot);
+    void on_newcomer_lost(Slot& slot, const ExitReport& report);
+    void on_replacement_failed(Slot& slot, const std::string& reason);
     void shorten_waits();
     void steer();
     void watch_sockets_of(unsigned slot);
-    void look_for_hangs();
+    void look_after_workers();
+    bool look_for_hang(WorkerProcess& worker);
+    void look_at_memory(WorkerProcess& worker);
+    void watch_workers();
     void on_sockets_quiet();
     std::string obituary(const WorkerProcess& worker, const ExitReport& report) const;
     Slot* find_slot(const WorkerProcess& worker) const noexcept;
@@ -177,7 +220,7 @@ class Pool : private WorkerObserver {
     Phase phase_ = Phase::gated;
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away or filled anew
-    Timer hang_timer_;
+    Timer watch_timer_;
     Timer sockets_timer_;  // until retired sockets are closed
 };
 

@@ -42,18 +42,21 @@ void Pool::commit() {
     origin_ = next_.origin;
     listeners_ = std::move(next_.listeners);
     next_ = {};
-    if (settings_->hang_timeout_ms == 0) hang_timer_.stop();
-    if (settings_->hang_timeout_ms > 0) hang_timer_.start_every(hang_check_interval);
+    watch_workers();
     for (const auto& slot : slots_) {
         slot->policy.set_rule(respawn_rule());
-        if (slot->worker == nullptr) continue;
-        if (slot->worker->prepared()) {
+        drop_newcomer(*slot);  // of the generation before; another one follows
+        if (slot->worker == nullptr) {
+            slot->forgive();
+            slot->fill();
+        } else if (slot->worker->prepared()) {
             slot->worker->commit();
         } else {
             context_.log.warning(slot->worker->name() + " has not prepared the new generation: replaced");
-            slot->worker->signal(SIGKILL);
+            slot->worker->kill("has not prepared the new generation");
         }
     }
+    replace_next();
     steer();
     try {
         while (size() > settings_->workers && shrink()) {

@@ -23,23 +23,28 @@ void Pool::on_ready(WorkerProcess& worker) {
         slot->unfit_starts = 0;
     }
     if (slot != nullptr && phase_ == Phase::serving) {
-        try {
-            listen();
-        } catch (const std::exception& failure) {
-            context_.log.error("pool " + name() + ": " + failure.what());
-        }
-        worker.serve();
-        if (next_.settings != nullptr) prepare(worker);
-        steer();
-        hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
+        slot->newcomer.get() == &worker ? take_over(*slot) : begin_serving(worker);
     }
     observer_.on_worker_ready(*this, worker);
     observer_.on_status_changed();
 }
 
+void Pool::begin_serving(WorkerProcess& worker) {
+    try {
+        listen();
+    } catch (const std::exception& failure) {
+        context_.log.error("pool " + name() + ": " + failure.what());
+    }
+    worker.serve();
+    if (next_.settings != nullptr) prepare(worker);
+    steer();
+    hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
+}
+
 void Pool::on_stopped_accepting(WorkerProcess& worker) {
     Slot* const slot = find_slot(worker);
-    if (slot != nullptr && phase_ == Phase::serving) replace_left(*slot);
+    const bool left = slot != nullptr && slot->worker.get() == &worker;
+    if (left && phase_ == Phase::serving) replace_left(*slot);
     observer_.on_worker_quiet(*this);
     observer_.on_status_changed();
 }
@@ -53,23 +58,34 @@ void Pool::replace_left(Slot& slot) {
     leaving_.push_back(std::move(slot.worker));
     ++slot.restarts;
     steer();
-    slot.fill();
+    fill_empty(slot);
 }
 
-void Pool::on_report(WorkerProcess&) {
+// A newcomer that was to replace the worker that is gone becomes the slot's worker.
+void Pool::fill_empty(Slot& slot) {
+    slot.replace_reason.clear();
+    if (slot.newcomer == nullptr) return slot.fill();
+    slot.worker = std::move(slot.newcomer);
+}
+
+void Pool::on_report(WorkerProcess& worker) {
+    Slot* const slot = find_slot(worker);
+    if (slot != nullptr && slot->worker.get() == &worker) consider_recycling(*slot);
     observer_.on_status_changed();
 }
 
 void Pool::on_broken(WorkerProcess& worker, std::string_view reason) {
     context_.log.error(worker.name() + ": " + std::string(reason) + ": killed");
-    worker.signal(SIGKILL);
+    worker.kill(std::string(reason));
 }
 
 bool Pool::on_exit(pid_t pid, const ExitReport& report) {
     for (const auto& slot : slots_) {
-        if (slot->worker == nullptr || slot->worker->pid() != pid) continue;
-        bury(*slot, report);
-        return true;
+        const bool newcomer = slot->newcomer != nullptr && slot->newcomer->pid() == pid;
+        const bool worker = slot->worker != nullptr && slot->worker->pid() == pid;
+        if (newcomer) on_newcomer_lost(*slot, report);
+        if (worker) bury(*slot, report);
+        if (newcomer || worker) return true;
     }
     const auto left =
         std::ranges::find_if(leaving_, [pid](const auto& worker) { return worker->pid() == pid; });
@@ -109,8 +125,13 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
 
 void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report) {
     const std::string text = obituary(dead, report);
-    ++slot.restarts;
+    slot.note_death(dead.cause_of_death(report));
     steer();
+    observer_.on_worker_lost(*this, dead, text);
+    if (slot.newcomer != nullptr) {
+        context_.log.error(text + "; replaced by the one that was to take over");
+        return fill_empty(slot);
+    }
     const bool unfit = !dead.ready() && report.signal == 0 && report.code == to_int(ExitCode::config);
     slot.unfit_starts = unfit ? slot.unfit_starts + 1 : 0;
     if (slot.unfit_starts >= most_unfit_starts) {
@@ -182,24 +203,56 @@ void Pool::watch_sockets_of(unsigned slot) {
     }
 }
 
-void Pool::look_for_hangs() {
-    const std::int64_t now = context_.loop.now_ms();
+void Pool::watch_workers() {
+    const bool wanted = settings_->hang_timeout_ms > 0 || settings_->memory_limit > 0;
+    wanted ? watch_timer_.start_every(watch_interval) : watch_timer_.stop();
+}
+
+void Pool::look_after_workers() {
     bool changed = false;
     for (const auto& slot : slots_) {
         WorkerProcess* const worker = slot->worker.get();
         if (worker == nullptr || worker->hangs() || worker->state() != WorkerState::serving) continue;
-        if (now - worker->last_sign_ms() < settings_->hang_timeout_ms) continue;
-        context_.log.error(worker->name() + " hangs: no report for " +
-                           std::to_string(now - worker->last_sign_ms()) + " ms; " + worker->end_hanging());
-        changed = true;
+        changed = look_for_hang(*worker) || changed;
+        look_at_memory(*worker);
     }
     if (changed) steer();
 }
 
+bool Pool::look_for_hang(WorkerProcess& worker) {
+    const std::int64_t silent_ms = context_.loop.now_ms() - worker.last_sign_ms();
+    if (settings_->hang_timeout_ms == 0 || silent_ms < settings_->hang_timeout_ms) return false;
+    context_.log.error(worker.name() + " hangs: no report for " + std::to_string(silent_ms) + " ms; " +
+                       worker.end_hanging());
+    return true;
+}
+
+// The kernel is asked, not the worker: one that eats memory in a loop does not report.
+void Pool::look_at_memory(WorkerProcess& worker) {
+    if (settings_->memory_limit == 0) return;
+    const std::uint64_t resident = worker.resident_bytes();
+    if (resident <= settings_->memory_limit) return;
+    context_.log.error(worker.name() + " has " + std::to_string(resident / 1024) +
+                       " KiB of memory, more than memory_limit: killed");
+    worker.kill("above memory_limit");
+}
+
+bool Pool::any_silent() const noexcept {
+    const std::int64_t now = context_.loop.now_ms();
+    return std::ranges::any_of(slots_, [&](const auto& slot) {
+        return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
+               now - slot->worker->last_sign_ms() > 2 * settings_->report_interval_ms;
+    });
+}
+
+const WorkerProcess* Pool::serving_in(unsigned slot) const noexcept {
+    if (slot >= size()) return nullptr;
+    const WorkerProcess* const worker = slots_[slot]->worker.get();
+    return worker != nullptr && worker->state() == WorkerState::serving ? worker : nullptr;
+}
+
 std::string Pool::obituary(const WorkerProcess& worker, const ExitReport& report) const {
-    std::string text = worker.name() + " " + report.text();
-    if (!worker.last_words().empty()) text += ": " + worker.last_words();
-    return text;
+    return worker.name() + " " + worker.cause_of_death(report);
 }
 
 }  // namespace drover

@@ -1,10 +1,11 @@
 // ReloadDesk keeps who waits for a reload's verdict: those who asked before it began get this one, those who
-// ask while it is under way get the next, because the file may have changed since it was read. Runs in: the
-// master.
+// ask while it is under way get the next, because the file may have changed since it was read. Who wants to
+// know how the new generation's probation ends waits for that, too. Runs in: the master.
 #pragma once
 
 #include "master/control.h"
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,20 +14,26 @@ namespace drover {
 
 class ReloadDesk {
   public:
+    struct Wish {
+        ControlCaller caller = 0;  // 0: a signal, nobody waits
+        bool fresh = false;        // new workers whatever has changed
+        bool probation = false;    // the answer comes when the probation has ended
+    };
+
     void set_server(ControlServer* server) noexcept { server_ = server; }
 
-    // A reload is wanted by `caller` (or by a signal: 0). While one is under way this asks for another one
-    // after it.
-    // `fresh` asks for new workers whatever has changed.
-    void ask(ControlCaller caller, bool fresh);
+    // A reload is wanted. While one is under way this asks for another one after it.
+    void ask(const Wish& wish);
     void begin() noexcept;
     // Of the reload under way.
     bool fresh_wanted() const noexcept { return fresh_; }
     void progress(std::string_view text) const;
-    // The verdict. True when another reload was asked for meanwhile.
-    bool close(bool ok, std::string_view text);
+    // The verdict; `probation` is how long the new generation is on probation, or 0. True when another reload
+    // was asked for meanwhile.
+    bool close(bool ok, const std::string& text, std::chrono::milliseconds probation);
+    void close_probation(bool passed, std::string_view text);
     // No reload will come any more.
-    void close_all(std::string_view reason);
+    void close_all(const std::string& reason);
 
   private:
     ControlServer* server_ = nullptr;
@@ -34,8 +41,9 @@ class ReloadDesk {
     bool again_ = false;
     bool fresh_ = false;
     bool next_fresh_ = false;
-    std::vector<ControlCaller> waiting_;  // for the reload under way, or the first one to begin
-    std::vector<ControlCaller> next_;     // for the one after it
+    std::vector<Wish> waiting_;  // for the reload under way, or the first one to begin
+    std::vector<Wish> next_;     // for the one after it
+    std::vector<ControlCaller> on_probation_;
 };
 
 }  // namespace drover

@@ -64,7 +64,12 @@ TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std
     const WorkerLoad load = current_load(reader, worker);
     std::string state = to_text(worker.state);
     if (worker.state == WorkerState::backing_off) {
-        state += fmt::format(", in {}", short_time_text(worker.next_attempt_ms - now_ms));
+        const bool given_up = worker.next_attempt_ms == 0;
+        state += given_up ? ", given up"
+                          : fmt::format(", in {}", short_time_text(worker.next_attempt_ms - now_ms));
+    }
+    if (worker.leaves_by_ms != 0) {
+        state += fmt::format(", {} left", short_time_text(worker.leaves_by_ms - now_ms));
     }
     const auto if_process = [process](std::string text) { return process ? std::move(text) : "-"; };
     return {printable(worker.pool),
@@ -79,6 +84,20 @@ TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std
             worker.heartbeat_ms != 0 ? short_time_text(now_ms - worker.heartbeat_ms) : "-",
             if_process(short_time_text(static_cast<std::int64_t>(worker.cpu_us / 1000))),
             if_process(bytes_text(worker.resident_bytes))};
+}
+
+// The last death of each slot that had one.
+std::string deaths_text(const std::vector<WorkerStatus>& workers, std::int64_t now_ms) {
+    std::string text;
+    for (const WorkerStatus& worker : workers) {
+        const WorkerDeath& last = worker.recent_deaths[0];
+        if (last.time_ms == 0) continue;
+        fmt::format_to(std::back_inserter(text), "{}/{}: {} {}, the last {} ago: {}\n",
+                       printable(worker.pool), worker.slot, worker.deaths,
+                       worker.deaths == 1 ? "death" : "deaths", age_text(now_ms - last.time_ms),
+                       printable(last.reason));
+    }
+    return text;
 }
 
 std::string render(const std::vector<TableRow>& rows) {
@@ -152,6 +171,10 @@ std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
                                    to_text(master.state), master.pid, master.generation,
                                    age_text(now_ms - master.started_ms));
     text += last_reload_text(master);
+    if (master.probation_until_ms != 0) {
+        text += fmt::format("generation {} is on probation for {}\n", master.generation,
+                            short_time_text(master.probation_until_ms - now_ms));
+    }
 
     TableRow titles;
     std::ranges::transform(worker_columns, titles.begin(),
@@ -160,6 +183,9 @@ std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
     for (const WorkerStatus& worker : status.workers)
         rows.push_back(worker_row(reader, worker, now_ms));
     text += '\n' + render(rows);
+    if (const std::string deaths = deaths_text(status.workers, now_ms); !deaths.empty()) {
+        text += '\n' + deaths;
+    }
 
     const std::vector<CounterReader::Sum> sums = reader.sums();
     if (!sums.empty()) text += '\n' + counters_text(sums);

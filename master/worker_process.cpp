@@ -6,6 +6,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include <unistd.h>
+
 namespace drover {
 
 namespace {
@@ -27,6 +29,14 @@ char state_in_kernel(pid_t pid) {
     const std::string stat = read_proc(pid, "stat");
     const std::size_t name_end = stat.rfind(')');
     return name_end == std::string::npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
+}
+
+std::uint64_t resident_bytes_of(pid_t pid) {
+    std::ifstream stream("/proc/" + std::to_string(pid) + "/statm");
+    std::uint64_t size = 0;
+    std::uint64_t resident = 0;
+    stream >> size >> resident;
+    return stream ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
 }
 
 std::string wait_channel(pid_t pid) {
@@ -134,9 +144,13 @@ void WorkerProcess::send_configuration(std::uint64_t generation, int image_fd,
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
     if (state_ == WorkerState::starting) stopped_accepting_ = true;
     state_ = WorkerState::draining;
-    const bool hopeless = state_in_kernel(pid()) == 'T';
-    process_.signal(hopeless ? SIGKILL : signal);
-    if (signal == SIGTERM && !kill_timer_.started()) kill_timer_.start_once(drain_timeout + drain_grace);
+    if (state_in_kernel(pid()) == 'T') return kill("stopped when it had to leave");
+    const bool drains = signal == SIGTERM || signal == SIGQUIT;
+    if (drains && channel_ != nullptr) channel_->send(MessageType::leave);
+    process_.signal(signal);
+    if (signal != SIGTERM || kill_timer_.started()) return;
+    leaves_by_ms_ = loop_.now_ms() + drain_timeout.count();
+    kill_timer_.start_once(drain_timeout + drain_grace);
 }
 
 void WorkerProcess::on_kill_timer() {
@@ -153,12 +167,29 @@ std::string WorkerProcess::end_hanging() {
     const char state = state_in_kernel(pid());
     std::string text = std::string("state ") + state + ", waits in " + wait_channel(pid());
     if (state == 'T' || state == 't') {
-        process_.signal(SIGKILL);
+        kill("hung");
         return text + "; killed";
     }
+    killed_because_ = "hung";
     process_.signal(SIGABRT);
     kill_timer_.start_once(abort_time);
     return text + "; aborted";
+}
+
+void WorkerProcess::kill(std::string reason) {
+    killed_because_ = std::move(reason);
+    process_.signal(SIGKILL);
+}
+
+std::string WorkerProcess::cause_of_death(const ExitReport& report) const {
+    std::string text = report.text();
+    if (!killed_because_.empty()) text += " (" + killed_because_ + ")";
+    if (!last_words_.empty()) text += ": " + last_words_;
+    return text;
+}
+
+std::uint64_t WorkerProcess::resident_bytes() const {
+    return resident_bytes_of(pid());
 }
 
 void WorkerProcess::hand_over_to(WorkerProcess& successor) {
@@ -203,6 +234,8 @@ void WorkerProcess::on_message(Message& message) {
         case MessageType::committed:
             committing_ = false;
             return observer_.on_committed(*this);
+        case MessageType::leave_wanted:
+            return observer_.on_leave_wanted(*this);
         case MessageType::failed:
             last_words_ = message.text();
             return;
@@ -255,6 +288,7 @@ void WorkerProcess::describe(WorkerStatus& status) const noexcept {
     status.generation = generation_;
     status.state = state_;
     status.started_ms = started_ms_;
+    status.leaves_by_ms = leaves_by_ms_;
     status.heartbeat_ms = heartbeat_ms_;
     status.connections = last_report_.connections;
     status.accepted = last_report_.accepted;

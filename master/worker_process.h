@@ -30,6 +30,8 @@ class WorkerObserver {
     virtual ~WorkerObserver() = default;
     virtual void on_ready(WorkerProcess& worker) = 0;
     virtual void on_stopped_accepting(WorkerProcess& worker) = 0;
+    // Somebody else than the master told it to leave; it serves on until it is replaced.
+    virtual void on_leave_wanted(WorkerProcess& worker) = 0;
     virtual void on_report(WorkerProcess& worker) = 0;
     // A hot reload: it can commit; it cannot; it has.
     virtual void on_prepared(WorkerProcess& worker) = 0;
@@ -68,8 +70,10 @@ class WorkerProcess {
     bool stopped_accepting() const noexcept { return stopped_accepting_; }
     std::int64_t started_ms() const noexcept { return started_ms_; }
     std::int64_t ready_ms() const noexcept { return ready_ms_; }  // 0: not yet
-    // What the worker said before it failed; empty: nothing.
-    const std::string& last_words() const noexcept { return last_words_; }
+    const Report& last_report() const noexcept { return last_report_; }
+    // "killed by signal 9", and what is known of the cause: the worker's last words, or why the master ended
+    // it.
+    std::string cause_of_death(const ExitReport& report) const;
 
     void serve();
     // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
@@ -90,7 +94,10 @@ class WorkerProcess {
     bool hangs() const noexcept { return hangs_; }
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
     std::string end_hanging();
-    void signal(int signal) const noexcept { process_.signal(signal); }
+    // KILL, and why.
+    void kill(std::string reason);
+    // What the kernel says; 0 when it cannot be asked.
+    std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
     void send_log_file(int fd);
@@ -130,7 +137,9 @@ class WorkerProcess {
     std::int64_t ready_ms_ = 0;
     std::int64_t heartbeat_ms_ = 0;
     Report last_report_;
-    std::string last_words_;
+    std::string last_words_;      // what the worker said before it failed
+    std::string killed_because_;  // by the master
+    std::int64_t leaves_by_ms_ = 0;
 };
 
 }  // namespace drover

@@ -39,6 +39,20 @@ void write_last_reload(JsonWriter& json, const MasterStatus& master) {
     json.end_object();
 }
 
+void write_deaths(JsonWriter& json, const WorkerStatus& worker, std::int64_t now_ms) {
+    json.member("deaths", worker.deaths);
+    json.key("recent_deaths");
+    json.begin_array();
+    for (const WorkerDeath& death : worker.recent_deaths) {
+        if (death.time_ms == 0) break;
+        json.begin_object();
+        json.member("reason", std::string_view(death.reason));
+        json.member("age_s", seconds(now_ms - death.time_ms));
+        json.end_object();
+    }
+    json.end_array();
+}
+
 void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerStatus& worker,
                   std::int64_t now_ms) {
     const WorkerLoad load = current_load(reader, worker);
@@ -53,8 +67,11 @@ void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerSta
     json.member("restarts", worker.restarts);
     write_seconds_or_null(json, "age_s", worker.pid != 0, now_ms - worker.started_ms);
     write_seconds_or_null(json, "heartbeat_age_s", worker.heartbeat_ms != 0, now_ms - worker.heartbeat_ms);
-    write_seconds_or_null(json, "next_attempt_s", worker.state == WorkerState::backing_off,
+    write_seconds_or_null(json, "next_attempt_s",
+                          worker.state == WorkerState::backing_off && worker.next_attempt_ms != 0,
                           worker.next_attempt_ms - now_ms);
+    write_seconds_or_null(json, "drain_left_s", worker.leaves_by_ms != 0, worker.leaves_by_ms - now_ms);
+    write_deaths(json, worker, now_ms);
     json.member("loop_lag_us", worker.loop_lag_us);
     json.member("cpu_us", worker.cpu_us);
     json.member("resident_bytes", worker.resident_bytes);
@@ -87,6 +104,8 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     json.member("generation", status.master.generation);
     json.member("uptime_s", seconds(now_ms - status.master.started_ms));
     write_last_reload(json, status.master);
+    write_seconds_or_null(json, "probation_s", status.master.probation_until_ms != 0,
+                          status.master.probation_until_ms - now_ms);
     json.key("workers");
     json.begin_array();
     for (const WorkerStatus& worker : status.workers)

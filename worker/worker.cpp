@@ -3,6 +3,7 @@
 #include "core/process.h"
 #include "core/program_pages.h"
 #include "worker/privileges.h"
+#include "worker/process_limits.h"
 
 #include <algorithm>
 #include <array>
@@ -109,6 +110,8 @@ void Worker::on_message(Message& message) {
             return commit();
         case MessageType::abandon:
             return abandon();
+        case MessageType::leave:
+            return on_dismissed();
         case MessageType::watch_listener:
             return watch_listener(message);
         case MessageType::handover_give:
@@ -137,9 +140,24 @@ void Worker::on_lifeline(Readiness) {
 void Worker::on_signal(int signal) {
     // What the signal is about may still wait in the channel: a successor to give the connections to.
     if (channel_ != nullptr) channel_->receive_pending();
-    if (signal == SIGTERM) drain(true);
-    if (signal == SIGQUIT) drain(false);
+    if (signal == SIGTERM) on_leave_signal(true);
+    if (signal == SIGQUIT) on_leave_signal(false);
     if (signal == SIGINT) leave(ExitCode::ok);
+}
+
+// A worker that is told to leave by somebody else than its master could hand its connections to nobody: it
+// asks for a successor first, and is dismissed when there is one. Told twice, it goes.
+void Worker::on_leave_signal(bool limited) {
+    const bool own_way = state_ == WorkerState::serving && !dismissed_ && channel_ != nullptr;
+    if (!own_way || std::exchange(successor_wanted_, true)) return drain(limited);
+    log_.info("told to leave: serving on until a successor takes over");
+    channel_->send(MessageType::leave_wanted);
+}
+
+// Its signal may have come before, and been taken for somebody else's.
+void Worker::on_dismissed() {
+    dismissed_ = true;
+    if (successor_wanted_) drain(true);
 }
 
 void Worker::take_counters(Message& message) {
@@ -152,6 +170,8 @@ void Worker::take_image(Message& message) {
     Assignment& assignment = services_ == nullptr ? assignment_ : next_.emplace();
     assignment.configuration = std::make_shared<const Configuration>(
         message.as<GenerationMessage>().generation, Image::open(message.fds[0].get()), identity_.pool);
+    std::erase_if(generations_, [](const auto& generation) { return generation.expired(); });
+    generations_.push_back(assignment.configuration);
     if (services_ == nullptr) apply_settings();
 }
 
@@ -183,10 +203,14 @@ void Worker::start_modules() {
     if (!counters_ || assignment_.configuration == nullptr) throw std::runtime_error("start came too early");
     const std::vector<ListenSettings>& listen = pool().listen;
     if (assignment_.listeners.size() != listen.size()) throw std::runtime_error("a listener is missing");
+    apply_limits(pool(), identity_.slot);
+    connection_limit_ = connection_limit(pool());
     become_user(std::string(settings().master.user));
+    if (pool().core_limit > 0) allow_core();
 
     accepted_ = counters_->counter("drover_connections_accepted_total");
     refused_ = counters_->counter("drover_connections_refused_total");
+    handed_over_ = counters_->counter("drover_connections_handed_over_total");
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, *counters_,
                                                     assignment_.configuration, identity_.slot});
@@ -233,6 +257,7 @@ void Worker::drain(bool limited) {
         drain_timer_.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
     }
     if (!first) return connections_.drain();  // asked again: hand over no more
+    drain_began_ms_ = loop_.now_ms();
     abandon();
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
@@ -278,7 +303,20 @@ void Worker::on_drain_timeout() {
 void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
-    if (connections_.size() == 0 && !awaits_more && !accepting()) leave(ExitCode::ok);
+    if (connections_.size() != 0 || awaits_more || accepting()) return;
+    if (given_ > 0) {
+        log_.info("handed over " + std::to_string(given_) + " connections in " +
+                  std::to_string(last_given_ms_ - drain_began_ms_) + " ms");
+    }
+    leave(ExitCode::ok);
+}
+
+void Worker::note_handed_over() {
+    const std::uint64_t given = giver_->given();
+    if (given == given_) return;
+    handed_over_.add(given - given_);
+    given_ = given;
+    last_given_ms_ = loop_.now_ms();
 }
 
 // Takes effect when the callback that is running has returned: it may be one of a connection.

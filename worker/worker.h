@@ -3,8 +3,9 @@
 // master is gone, and leaves. Its states, in this order only: starting, serving, draining. Runs in: worker.
 //
 // Signals to a worker: TERM drains within the pool's drain_timeout, QUIT drains without a limit, INT leaves
-// at once. USR1 and HUP need no action of their own: what they announce (a log file, an image) arrives on the
-// channel.
+// at once. A first TERM or QUIT that is not the master's does not drain: the worker asks for a successor and
+// serves until that takes over. USR1 and HUP need no action of their own: what they announce (a log file, an
+// image) arrives on the channel.
 #pragma once
 
 #include "core/channel.h"
@@ -91,6 +92,7 @@ class Worker {
     void prepare();
     void commit();
     void abandon();
+    void check_generations() const;
     void take_over_listeners();
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
                                               const std::vector<ListenSettings>& after);
@@ -104,7 +106,10 @@ class Worker {
     void serve();
     void on_acceptor_closed();
     bool accepting() const noexcept;
+    void on_leave_signal(bool limited);
+    void on_dismissed();
     void drain(bool limited);
+    void note_handed_over();
     void leave_when_done();
     void leave(ExitCode code);
     void fail(const std::string& reason, ExitCode code);
@@ -136,9 +141,16 @@ class Worker {
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Counter accepted_;
     Counter refused_;
+    Counter handed_over_;
     WorkerState state_ = WorkerState::starting;
     ExitCode exit_code_ = ExitCode::ok;
     std::uint64_t connection_limit_ = 0;
+    std::vector<std::weak_ptr<const Configuration>> generations_;  // that something here may still use
+    std::int64_t drain_began_ms_ = 0;
+    std::int64_t last_given_ms_ = 0;
+    std::uint64_t given_ = 0;        // of the giver, counted already
+    bool dismissed_ = false;         // by the master
+    bool successor_wanted_ = false;  // told to leave by somebody else
     bool said_stopped_ = false;
     bool at_limit_ = false;       // acceptors pause: max_connections
     bool shortage_said_ = false;  // of descriptors

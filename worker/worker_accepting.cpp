@@ -58,6 +58,7 @@ void Worker::on_shortage(int error) {
 }
 
 void Worker::on_connection_closed() {
+    if (giver_ != nullptr) note_handed_over();
     if (state_ == WorkerState::draining) return leave_when_done();
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
 }

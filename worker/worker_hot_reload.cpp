@@ -2,6 +2,7 @@
 // whether it can, and puts it in place when the master has passed the commit point.
 #include "worker/worker.h"
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,7 @@ void Worker::prepare() {
                 throw std::runtime_error("a listener names a module that the worker does not have");
             }
         }
+        check_generations();
         modules_->prepare(*assignment_.configuration, next_->configuration);
     } catch (const std::exception& failure) {
         const std::string generation = std::to_string(next_->configuration->generation());
@@ -27,6 +29,15 @@ void Worker::prepare() {
         return;
     }
     channel_->send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
+}
+
+// Requests that are under way keep the generation they began with alive; slow ones must not pile them up.
+void Worker::check_generations() const {
+    const auto alive = std::ranges::count_if(generations_, [](const auto& each) { return !each.expired(); });
+    const unsigned most = settings().master.max_generations;
+    if (alive <= static_cast<std::ptrdiff_t>(most)) return;
+    throw std::runtime_error("requests that are under way still use " + std::to_string(alive - 1) +
+                             " generations (master.max_generations is " + std::to_string(most) + ")");
 }
 
 void Worker::abandon() {

@@ -258,11 +258,12 @@ TEST_CASE("counters: core's, then the used modules'; alike ones are merged, unli
     for (const CounterDeclaration& counter : declared_counters(image))
         names.push_back(counter.name);
     CHECK(names == std::vector<std::string>{"drover_connections_accepted_total", "drover_connections_active",
+                                            "drover_connections_handed_over_total",
                                             "drover_connections_refused_total", "http_requests_total",
                                             "toy_shared"});
     CHECK(declared_counters(image).back().kind == CounterKind::gauge);
     CHECK(declared_counters(image).back().unit == "things");
-    CHECK(declared_counters(Image::view(toy::check("[pool.a]\n").image)).size() == 3);
+    CHECK(declared_counters(Image::view(toy::check("[pool.a]\n").image)).size() == 4);
 
     std::vector<ModuleDeclaration> modules = toy::modules();
     modules[1].counters = {{"toy_shared", CounterKind::counter, "things", "Another."},

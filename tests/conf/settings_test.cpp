@@ -233,3 +233,13 @@ TEST_CASE("modes are octal") {
     for (const char* wrong : {"", "0", "66", "06666", "0888", "0x66", "+666", " 666", "1000"})
         CHECK_MESSAGE(!parse_unix_mode(wrong), wrong);
 }
+TEST_CASE("a list of processors") {
+    using List = std::vector<unsigned>;
+    CHECK(parse_processor_list("0") == List{0});
+    CHECK(parse_processor_list("0-3,8") == List{0, 1, 2, 3, 8});
+    CHECK(parse_processor_list("5,2") == List{5, 2});
+    CHECK(parse_processor_list("1023") == List{1023});
+    for (const char* wrong : {"", ",", "1,", ",1", "a", "1-", "-1", "3-1", "1,1", "0-3,2", "1024", "0-1024",
+                              "1 2", "1, 2", "99999999999"})
+        CHECK_MESSAGE(!parse_processor_list(wrong), wrong);
+}

@@ -95,7 +95,9 @@ TEST_CASE("options stand before or after the command") {
 
 TEST_CASE("every command is parsed; help takes a topic, which may be a command's name") {
     for (const Command& command : all_commands()) {
-        const ParsedCommandLine parsed = parse({std::string(command.name)});
+        std::vector<std::string> line{std::string(command.name)};
+        line.insert(line.end(), command.least_words, "word");
+        const ParsedCommandLine parsed = parse(line);
         CHECK(parsed.error == "");
         CHECK(parsed.line.command == &command);
 
@@ -103,7 +105,7 @@ TEST_CASE("every command is parsed; help takes a topic, which may be a command's
         CHECK(help.error == "");
         REQUIRE(help.line.command != nullptr);
         CHECK(help.line.command->id == CommandId::help);
-        CHECK(help.line.argument == command.name);
+        CHECK(help.line.words == std::vector<std::string>{std::string(command.name)});
 
         CHECK(parse({std::string(command.name), "--help"}).line.help);
         CHECK(parse({"-h", std::string(command.name)}).line.help);
@@ -120,6 +122,9 @@ TEST_CASE("what is wrong is said in one line") {
     CHECK(parse({"reload", "now"}).error == "unexpected argument \"now\"");
     CHECK(parse({"reload", "stop"}).error == "unexpected argument \"stop\"");
     CHECK(parse({"help", "run", "check"}).error == "unexpected argument \"check\"");
+    CHECK(parse({"workers"}).error == "workers needs N");
+    CHECK(parse({"workers", "2", "3"}).error == "unexpected argument \"3\"");
+    CHECK(parse({"worker", "restart"}).error == "worker needs restart POOL/SLOT");
     CHECK(parse({"reload", "--json"}).error == "reload takes no --json");
     CHECK(parse({"run", "--control", "x"}).error == "run takes no --control");
     CHECK(parse({"-c", "a.toml", "version"}).error == "version takes no --config");

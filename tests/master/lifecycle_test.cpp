@@ -37,6 +37,7 @@ constexpr Cell cells[] = {
 
     {S::running, E::reload, S::rereading, A::read_config},
     {S::running, E::generation_failed, S::killing, A::give_up},
+    {S::running, E::generation_unfit, S::preparing, A::roll_back},
     {S::running, E::stop, S::draining, A::drain},
     {S::running, E::quit, S::quitting, A::drain_unlimited},
     {S::running, E::interrupt, S::killing, A::force},

@@ -20,6 +20,9 @@ WorkerView parse_worker(const json& worker) {
     view.connections = worker.at("connections").get<std::int64_t>();
     view.accepted = worker.at("accepted").get<std::uint64_t>();
     view.restarts = worker.at("restarts").get<std::uint64_t>();
+    view.deaths = worker.at("deaths").get<std::uint64_t>();
+    for (const json& death : worker.at("recent_deaths"))
+        view.recent_deaths.push_back(death.at("reason").get<std::string>());
     worker.at("age_s");
     worker.at("heartbeat_age_s");
     return view;
@@ -42,6 +45,7 @@ StatusView StatusView::parse(const std::string& text) {
         if (const json& error = reload.at("error"); !error.is_null())
             view.last_reload->error = error.get<std::string>();
     }
+    view.on_probation = !object.at("probation_s").is_null();
     for (const json& worker : object.at("workers"))
         view.workers.push_back(parse_worker(worker));
     view.counters = object.at("counters").get<std::map<std::string, std::int64_t>>();

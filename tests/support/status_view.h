@@ -27,6 +27,8 @@ struct WorkerView {
     std::int64_t connections = 0;
     std::uint64_t accepted = 0;
     std::uint64_t restarts = 0;
+    std::uint64_t deaths = 0;
+    std::vector<std::string> recent_deaths;  // reasons, the newest first
 };
 
 struct StatusView {
@@ -35,6 +37,7 @@ struct StatusView {
     std::string state;
     std::uint64_t generation = 0;
     std::optional<ReloadView> last_reload;
+    bool on_probation = false;
     std::vector<WorkerView> workers;
     std::map<std::string, std::int64_t> counters;
 

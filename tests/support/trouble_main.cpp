@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ namespace {
 struct TroubleOptions {
     std::string_view in_check;
     std::string_view in_start;
+    std::string_view later;
+    std::int64_t after_ms = 0;
 
     static const Options<TroubleOptions>& options();
 };
@@ -30,7 +33,10 @@ const Options<TroubleOptions>& TroubleOptions::options() {
         Options<TroubleOptions>("Does what no module should.")
             .text("in_check", &TroubleOptions::in_check, {}, Apply::fresh, "What to do in the config reader.")
             .text("in_start", &TroubleOptions::in_start, {}, Apply::fresh,
-                  "What to do in a worker that starts.");
+                  "What to do in a worker that starts.")
+            .text("later", &TroubleOptions::later, {}, Apply::hot, "What to do in a worker that serves.")
+            .duration("after", &TroubleOptions::after_ms, {.fallback = 1000, .min = 1}, Apply::hot,
+                      "When, from the start or the reload.");
     return table;
 }
 
@@ -58,13 +64,19 @@ void act(std::string_view what) {
         for (;;)
             hoard.emplace_back(std::size_t{16} << 20, 'x');
     }
+    if (what.starts_with("obey ")) {
+        std::ifstream orders(std::string(what.substr(5)));
+        std::string order;
+        if (std::getline(orders, order)) act(order);
+    }
     if (what == "hang") {
         for (;;)
             pause();
     }
 }
 
-// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, anything else is acted upon.
+// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "eat N" holds N MiB more,
+// anything else is acted upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -88,6 +100,9 @@ class TroubleConnection final : public Connection {
         } else if (line.starts_with("env ")) {
             const char* value = std::getenv(std::string(line.substr(4)).c_str());
             write(value == nullptr ? "unset" : value);
+        } else if (line.starts_with("eat ")) {
+            static std::vector<std::string> hoard;
+            hoard.emplace_back(std::stoul(std::string(line.substr(4))) << 20, 'x');
         } else {
             act(line);
         }
@@ -104,14 +119,33 @@ class TroubleModule final : public Module {
     }
     void start(Services& services, const ImageNode& options) override {
         services_ = &services;
-        act(TroubleOptions::options().load(options).in_start);
+        later_ = std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_later>(this));
+        options_ = TroubleOptions::options().load(options);
+        act(options_.in_start);
+        set_later();
+    }
+    void prepare(const std::shared_ptr<const Configuration>&, const ImageNode& options) override {
+        next_ = TroubleOptions::options().load(options);
+    }
+    void commit() noexcept override {
+        options_ = next_;
+        set_later();
     }
     void connection(Accepted accepted) override {
         open_connection<TroubleConnection>(*services_, std::move(accepted));
     }
 
   private:
+    void set_later() {
+        later_->stop();
+        if (!options_.later.empty()) later_->start_once(std::chrono::milliseconds(options_.after_ms));
+    }
+    void on_later() { act(options_.later); }
+
     Services* services_ = nullptr;
+    TroubleOptions options_;
+    TroubleOptions next_;
+    std::unique_ptr<Timer> later_;
 };
 
 }  // namespace

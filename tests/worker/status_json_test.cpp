@@ -36,6 +36,7 @@ TEST_CASE("a master without workers") {
     CHECK(
         compact_status(fixture) ==
         R"({"version":"0.1.0","pid":4711,"state":"running","generation":3,"uptime_s":192,"last_reload":null,)"
+        R"("probation_s":null,)"
         R"("workers":[],)"
         R"("counters":{"drover_connections_accepted_total":0,"drover_connections_active":0}})");
 }
@@ -55,11 +56,11 @@ TEST_CASE("a worker's own row comes before its last report") {
     worker.resident_bytes = 7;
     worker.dropped_reports = 8;
     fixture.count(worker, 1000, 12);
-    CHECK(holds(
-        compact_status(fixture),
-        R"("workers":[{"pool":"main","slot":1,"pid":4712,"generation":3,"state":"serving",)"
-        R"("connections":12,"accepted":1000,"restarts":2,"age_s":61.25,"heartbeat_age_s":0.4,)"
-        R"("next_attempt_s":null,"loop_lag_us":5,"cpu_us":6,"resident_bytes":7,"dropped_reports":8}])"));
+    CHECK(holds(compact_status(fixture),
+                R"("workers":[{"pool":"main","slot":1,"pid":4712,"generation":3,"state":"serving",)"
+                R"("connections":12,"accepted":1000,"restarts":2,"age_s":61.25,"heartbeat_age_s":0.4,)"
+                R"("next_attempt_s":null,"drain_left_s":null,"deaths":0,"recent_deaths":[],)"
+                R"("loop_lag_us":5,"cpu_us":6,"resident_bytes":7,"dropped_reports":8}])"));
 }
 
 TEST_CASE("without a row the last report counts; without a process ages are null") {
@@ -76,6 +77,27 @@ TEST_CASE("without a row the last report counts; without a process ages are null
     CHECK(holds(text,
                 R"("pid":0,"generation":3,"state":"backing_off","connections":0,"accepted":0,"restarts":0,)"
                 R"("age_s":null,"heartbeat_age_s":null,"next_attempt_s":1.5,)"));
+}
+
+TEST_CASE("what is left of a probation and of a drain, and how workers of the slot have died") {
+    StatusFixture fixture;
+    fixture.master.probation_until_ms = StatusFixture::now_ms + 2500;
+    WorkerStatus& worker = fixture.add_worker(0, WorkerState::draining);
+    worker.leaves_by_ms = StatusFixture::now_ms + 4000;
+    worker.deaths = 2;
+    worker.recent_deaths[0].time_ms = StatusFixture::now_ms - 1500;
+    StatusFixture::set_text(worker.recent_deaths[0].reason, "killed by signal 9");
+    worker.recent_deaths[1].time_ms = StatusFixture::now_ms - 3000;
+    StatusFixture::set_text(worker.recent_deaths[1].reason, "exited with code 1");
+    WorkerStatus& given_up = fixture.add_worker(1, WorkerState::backing_off);
+    given_up.next_attempt_ms = 0;
+    const std::string text = compact_status(fixture);
+    CHECK(holds(text, R"("probation_s":2.5,)"));
+    CHECK(holds(
+        text, R"("next_attempt_s":null,"drain_left_s":4,"deaths":2,"recent_deaths":[)"
+              R"({"reason":"killed by signal 9","age_s":1.5},{"reason":"exited with code 1","age_s":3}],)"));
+    CHECK(holds(text, R"("state":"backing_off","connections":0,"accepted":0,"restarts":0,)"
+                      R"("age_s":null,"heartbeat_age_s":null,"next_attempt_s":null,)"));
 }
 
 TEST_CASE("counters are totals of dead and living, gauges of the living, and signed") {

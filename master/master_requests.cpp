@@ -1,0 +1,110 @@
+// What operators ask a running master for, by the control socket and by TTIN and TTOU.
+#include "conf/reference.h"
+#include "master/master.h"
+#include "master/status_text.h"
+#include "worker/status_json.h"
+
+#include <algorithm>
+
+namespace drover {
+
+void Master::on_request(ControlCaller caller, const ControlRequest& request) {
+    const std::string& command = request.command;
+    if (command == "status") return control_->reply(caller, true, status_reply(request));
+    if (command == "config") return control_->reply(caller, true, config_reply(request));
+    if (command == "reload") return on_reload_request(caller, request);
+    if (command == "stop" || command == "quit") return on_stop_request(caller, request);
+    if (command == "workers") return on_size_request(caller, request);
+    if (command == "restart") return on_restart_request(caller, request);
+    if (command == "reopen") {
+        const std::string error = reopen_log();
+        return control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
+    }
+    control_->reply(caller, false, "unknown command \"" + command + "\"");
+}
+
+void Master::on_reload_request(ControlCaller caller, const ControlRequest& request) {
+    if (is_stopping(state_)) return control_->reply(caller, false, "the master is stopping");
+    desk_.ask({.caller = caller, .fresh = request.fresh, .probation = request.probation});
+    handle(LifeEvent::reload);
+}
+
+// The caller believes it when this process has ended.
+void Master::on_stop_request(ControlCaller caller, const ControlRequest& request) {
+    control_->reply(caller, true, "stopped");
+    const bool already = is_stopping(state_) && state_ != LifeState::quitting;
+    if (!already) handle(request.command == "stop" ? LifeEvent::stop : LifeEvent::quit);
+}
+
+std::string Master::status_reply(const ControlRequest& request) {
+    publish_status();
+    const std::int64_t now = loop_.now_ms();
+    return request.format == "json" ? status_json(*counter_reader_, now)
+                                    : status_table(*counter_reader_, now);
+}
+
+std::string Master::config_reply(const ControlRequest& request) const {
+    if (current_ == nullptr) return "";
+    return request.format == "json" ? to_json(current_->image()) : to_toml(current_->image());
+}
+
+// Why pools stay as they are now; empty: they need not.
+std::string Master::cannot_change_pools() const {
+    if (is_stopping(state_)) return "the master is stopping";
+    if (current_ == nullptr) return "the master is starting";
+    if (state_ != LifeState::running) return "a reload is under way";
+    return {};
+}
+
+void Master::on_size_request(ControlCaller caller, const ControlRequest& request) {
+    if (const std::string why_not = cannot_change_pools(); !why_not.empty())
+        return control_->reply(caller, false, why_not);
+    Pool* const pool = request.pool.empty() ? &current_->first_pool() : current_->find_pool(request.pool);
+    if (pool == nullptr) return control_->reply(caller, false, "there is no pool \"" + request.pool + "\"");
+    if (const std::string failure = resize(*pool, request.count); !failure.empty())
+        return control_->reply(caller, false, failure);
+    orders_.await_size(caller, *pool, request.count);
+    orders_.look_at(*current_);
+}
+
+void Master::on_restart_request(ControlCaller caller, const ControlRequest& request) {
+    if (const std::string why_not = cannot_change_pools(); !why_not.empty())
+        return control_->reply(caller, false, why_not);
+    Pool* const pool = current_->find_pool(request.pool);
+    if (pool == nullptr || request.slot >= pool->size()) {
+        return control_->reply(caller, false,
+                               "there is no worker " + request.pool + "/" + std::to_string(request.slot));
+    }
+    orders_.await_restart(caller, *pool, request.slot);
+    pool->restart(request.slot, "an operator asks for it");
+}
+
+void Master::resize_by_signal(int workers) {
+    if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
+    Pool& pool = current_->first_pool();
+    if (next_ != nullptr || hot_)
+        return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
+    const int size = static_cast<int>(pool.size()) + workers;
+    if (size < 1 || size > static_cast<int>(Pool::max_workers)) {
+        return log_.info("pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
+    }
+    resize(pool, static_cast<unsigned>(size));
+}
+
+// Why the pool could not be given that size; empty: it has it.
+std::string Master::resize(Pool& pool, unsigned size) {
+    std::string failure;
+    try {
+        while (pool.size() < size && pool.grow()) {
+        }
+        while (pool.size() > size && pool.shrink()) {
+        }
+    } catch (const std::exception& error) {
+        failure = "pool " + pool.name() + " cannot be resized: " + error.what();
+        log_.error(failure);
+    }
+    log_.info("pool " + pool.name() + ": " + std::to_string(pool.size()) + " workers");
+    return failure;
+}
+
+}  // namespace drover

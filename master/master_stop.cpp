@@ -1,0 +1,75 @@
+// How the master stops: gracefully, at once, or because its start failed.
+#include "master/master.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+namespace drover {
+
+namespace {
+
+// How long workers that were told to leave at once may take before the kernel ends them.
+constexpr std::chrono::milliseconds force_time{2000};
+// The pools end workers that do not keep to their drain_timeout; after this much more the master ends all.
+constexpr std::chrono::milliseconds drain_grace{4000};
+
+}  // namespace
+
+void Master::give_up() {
+    if (exit_code_ == ExitCode::ok) exit_code_ = ExitCode::refused;
+    for (const std::string& failure : failures_)
+        std::fprintf(stderr, "%s\n", failure.c_str());
+    force();
+}
+
+void Master::drain(int signal) {
+    log_.info(signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
+    retire_all(signal);
+    std::chrono::milliseconds longest{0};
+    for (const Generation* const generation : generations())
+        longest = std::max(longest, generation->longest_drain());
+    if (signal == SIGTERM) stop_timer_.start_once(longest + drain_grace);
+    check_gone();
+}
+
+void Master::force() {
+    retire_all(SIGINT);
+    stop_timer_.start_once(force_time);
+    check_gone();
+}
+
+void Master::kill_all() {
+    log_.warning("ending the workers that have not left");
+    retire_all(SIGKILL);
+    stop_timer_.start_once(force_time);
+    check_gone();
+}
+
+void Master::on_stop_deadline() {
+    handle(LifeEvent::deadline);
+}
+
+// The listening sockets go as well: once the workers have closed theirs, a client is refused at once instead
+// of waiting in a queue that nobody serves.
+void Master::retire_all(int signal) {
+    notifier_.stopping();
+    quiet_timer_.stop();
+    prepare_timer_.stop();
+    probation_timer_.stop();
+    probation_.end();
+    fallback_.reset();
+    if (std::exchange(hot_, false)) current_->abandon();
+    desk_.close_all("the master is stopping");
+    orders_.close_all("the master is stopping");
+    if (reader_ != nullptr) reader_->cancel();
+    abandon_next();
+    for (Generation* const generation : generations()) {
+        generation->refuse_new();
+        generation->retire(signal);
+        generation->release_listeners();
+    }
+}
+
+}  // namespace drover

@@ -1,0 +1,100 @@
+// How a pool replaces a worker on purpose: a newcomer starts beside it, and when it is ready it takes over
+// slot, socket and connections. One slot of the pool at a time; what fails leaves the worker as it was.
+#include "core/exit_code.h"
+#include "master/pool.h"
+#include "master/recycle_policy.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace drover {
+
+bool Pool::restart(unsigned slot, std::string reason) {
+    if (phase_ != Phase::serving || slot >= size()) return false;
+    Slot& place = *slots_[slot];
+    // An empty slot waits for its next worker anyway: it need not wait any longer.
+    if (place.worker == nullptr) {
+        place.forgive();
+        place.fill();
+        return true;
+    }
+    if (place.worker->state() != WorkerState::serving) return true;
+    place.replace_reason = std::move(reason);
+    replace_next();
+    return true;
+}
+
+void Pool::on_leave_wanted(WorkerProcess& worker) {
+    Slot* const slot = find_slot(worker);
+    if (slot == nullptr || phase_ != Phase::serving) return;
+    restart(slot->number, "it was told to leave");
+}
+
+void Pool::consider_recycling(Slot& slot) {
+    const WorkerProcess& worker = *slot.worker;
+    const std::int64_t now = context_.loop.now_ms();
+    const bool too_soon = !slot.replace_reason.empty() || now < slot.no_recycling_before_ms;
+    if (phase_ != Phase::serving || worker.state() != WorkerState::serving || too_soon) return;
+    const Report& report = worker.last_report();
+    const WorkerAge age{report.accepted, report.resident_bytes, now - worker.started_ms()};
+    slot.replace_reason = recycle_reason(*settings_, age, slot.jitter);
+    if (!slot.replace_reason.empty()) replace_next();
+}
+
+void Pool::replace_next() {
+    if (phase_ != Phase::serving) return;
+    const auto starts = [](const auto& slot) { return slot->newcomer != nullptr; };
+    if (std::ranges::any_of(slots_, starts)) return;
+    const auto wants = [](const auto& slot) {
+        return !slot->replace_reason.empty() && slot->worker != nullptr &&
+               slot->worker->state() == WorkerState::serving;
+    };
+    const auto next = std::ranges::find_if(slots_, wants);
+    if (next == slots_.end()) return;
+    Slot& slot = **next;
+    context_.log.info(slot.worker->name() + " is being replaced: " + slot.replace_reason);
+    try {
+        slot.newcomer = slot.start_worker();
+    } catch (const std::exception& failure) {
+        on_replacement_failed(slot, std::string("cannot start a worker: ") + failure.what());
+    }
+}
+
+void Pool::take_over(Slot& slot) {
+    context_.log.info(slot.newcomer->name() + " takes over from " + slot.worker->name());
+    slot.replace_reason.clear();
+    ++slot.restarts;
+    leaving_.push_back(std::move(slot.worker));
+    slot.worker = std::move(slot.newcomer);
+    begin_serving(*slot.worker);
+    leaving_.back()->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
+    replace_next();
+}
+
+// It has no connection yet.
+void Pool::drop_newcomer(Slot& slot) {
+    if (slot.newcomer == nullptr) return;
+    slot.start_timer.stop();
+    slot.newcomer->leave(SIGINT, {});
+    leaving_.push_back(std::move(slot.newcomer));
+}
+
+void Pool::on_newcomer_lost(Slot& slot, const ExitReport& report) {
+    const std::unique_ptr<WorkerProcess> newcomer = std::move(slot.newcomer);
+    slot.start_timer.stop();
+    newcomer->on_exit();
+    const std::string text = newcomer->name() + " " + newcomer->cause_of_death(report);
+    if (phase_ != Phase::serving) return context_.log.info(text);
+    on_replacement_failed(slot, text);
+}
+
+// The worker serves on. Recycling is tried again, but not at once.
+void Pool::on_replacement_failed(Slot& slot, const std::string& reason) {
+    context_.log.error(reason + "; " + slot.worker->name() + " stays");
+    slot.replace_reason.clear();
+    slot.no_recycling_before_ms = context_.loop.now_ms() + settings_->respawn.max_delay_ms;
+    observer_.on_replacement_failed(*this, slot.number, reason);
+    replace_next();
+}
+
+}  // namespace drover

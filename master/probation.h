@@ -1,0 +1,34 @@
+// Probation counts what goes wrong with a new generation after a reload, until its time is over: with too
+// many deaths of its workers it has failed. A value, without a clock: the master has the timer, and the
+// generation to go back to. Runs in: the master.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace drover {
+
+class Probation {
+  public:
+    // `deaths` are forgiven, one more is too many.
+    void begin(std::uint64_t generation, unsigned deaths) noexcept;
+    void end() noexcept { generation_ = 0; }
+
+    bool under_way() const noexcept { return generation_ != 0; }
+    std::uint64_t generation() const noexcept { return generation_; }  // 0: none is on probation
+    unsigned deaths() const noexcept { return deaths_; }
+    bool failed() const noexcept { return under_way() && deaths_ > forgiven_; }
+
+    // A worker of `generation` died, or hangs. Of another generation it does not count.
+    void count_death(std::uint64_t generation, const std::string& obituary);
+    // "3 of its workers died, the last: worker main/0 (pid 7) killed by signal 11 (SIGSEGV)".
+    std::string reason() const;
+
+  private:
+    std::uint64_t generation_ = 0;
+    unsigned forgiven_ = 0;
+    unsigned deaths_ = 0;
+    std::string last_;
+};
+
+}  // namespace drover
