@@ -91,6 +91,11 @@ void Generation::abandon() noexcept {
     next_.reset();
 }
 
+void Generation::kill_uncommitted() {
+    for (const auto& pool : pools_)
+        pool->kill_uncommitted();
+}
+
 bool Generation::all_committed() const noexcept {
     return std::ranges::all_of(pools_, [](const auto& pool) { return pool->all_committed(); });
 }

@@ -42,6 +42,7 @@ class Generation {
     // next generation from then on.
     void commit();
     void abandon() noexcept;
+    void kill_uncommitted();  // those that prepared, and then did not
     bool all_committed() const noexcept;
 
     void start();

@@ -228,8 +228,10 @@ void Master::switch_over() {
 }
 
 void Master::on_quiet_deadline() {
-    if (hot_)
+    if (hot_) {
+        current_->kill_uncommitted();
         return handle(LifeEvent::old_quiet);  // what is missing is being replaced, and the status shows it
+    }
     for (const auto& old : old_)
         old->kill_accepting();
 }

@@ -97,6 +97,7 @@ class Pool : private WorkerObserver {
     // shrinks. The new listeners listen already.
     void commit();
     void abandon();
+    void kill_uncommitted();
     // Every slot is filled by a worker of this generation that serves it.
     bool all_committed() const noexcept;
     // Begins to listen on the listeners to come. Throws std::system_error.

@@ -74,6 +74,14 @@ void Pool::abandon() {
     each_worker([](WorkerProcess& worker) { worker.abandon(); });
 }
 
+void Pool::kill_uncommitted() {
+    for (const auto& slot : slots_) {
+        if (slot->worker == nullptr || slot->worker->committed()) continue;
+        context_.log.error(slot->worker->name() + " has not taken the new generation over: killed");
+        slot->worker->kill("has not taken the new generation over");
+    }
+}
+
 bool Pool::all_committed() const noexcept {
     return std::ranges::all_of(slots_, [this](const auto& slot) {
         const WorkerProcess* const worker = slot->worker.get();

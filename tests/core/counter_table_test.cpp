@@ -175,6 +175,8 @@ TEST_CASE("counter_table: a name keeps its column while any generation declares 
     CHECK(reader.sums()[0].help == "Other words.");
     CHECK(reader.sums()[0].unit == "replies");
     table.forget(2);
+    CHECK(reader.sums().size() == 4);
+    table.forget(2);
     CHECK(reader.sums().size() == 1);
     // Another kind is another column.
     declare(table, 4, {{"requests_total", CounterKind::gauge, "", ""}});
