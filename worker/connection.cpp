@@ -3,9 +3,8 @@
 #include "core/system_error.h"
 #include "worker/handover_giver.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <exception>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -13,18 +12,8 @@ namespace drover {
 
 namespace {
 
-// Above this the shared outbox gives its memory back after a large reply.
-constexpr std::size_t outbox_keep = 256 * 1024;
-
-bool try_again(int error) {
+bool try_again(int error) noexcept {
     return error == EAGAIN || error == EINTR;
-}
-
-// Bytes that the socket took; 0 when it would block, -1 when the connection is broken.
-ssize_t send_some(int fd, std::string_view bytes) noexcept {
-    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && try_again(errno)) return 0;
-    return sent;
 }
 
 }  // namespace
@@ -38,20 +27,51 @@ Connection::Connection(Services& services, Accepted accepted)
 
 Connection::~Connection() = default;
 
+Address Connection::peer_address() const {
+    try {
+        return Address::peer_of(socket_.get());
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
+
+Address Connection::local_address() const {
+    try {
+        return Address::local_of(socket_.get());
+    } catch (const std::system_error&) {
+        return {};
+    }
+}
+
 void Connection::start() {
     if (adopted_) return services_.connections.add_adopted(*this);
-    watch_.start(services_.loop, socket_.get(), Interest::read,
-                 FdWatch::Handler::to<&Connection::on_ready>(this));
+    watch();
     services_.connections.add(*this);
 }
 
+void Connection::watch() {
+    interest_ = Interest::read;
+    services_.connections.poller_.add(socket_.get(), interest_, *this);
+    watched_ = true;
+}
+
+void Connection::unwatch() noexcept {
+    if (watched_) services_.connections.poller_.remove(socket_.get());
+    watched_ = false;
+}
+
+// An error or a hang-up comes as readable and writable, also to a connection that waits for nothing.
 void Connection::on_ready(Readiness readiness) {
-    services_.connections.in_event_ = true;
     switch (state_) {
         case State::open:
         case State::flushing:
             if (output_ != nullptr) {
                 if (readiness.writable) send_waiting();
+            } else if (above_mark_) {
+                relieve();
+                deliver_resumed();
+            } else if (interest_ == Interest::none) {
+                retire();
             } else if (readiness.readable) {
                 read_input();
             }
@@ -63,38 +83,39 @@ void Connection::on_ready(Readiness readiness) {
         case State::dead:
             break;
     }
-    services_.connections.delete_dead();
 }
 
 void Connection::on_deadline() {
     services_.connections.in_event_ = true;
     if (state_ == State::open) {
         run_hook([this] { on_time_limit(); });
+        deliver_resumed();
     } else {
         retire();
     }
     services_.connections.delete_dead();
 }
 
-// Runs a hook with the outbox to itself and carries out what it asked for. A hook of one connection may run
-// inside a hook of another (resume_input): what the outer one has written so far then waits in the outer
-// one's own buffer.
-template <class Hook>
-void Connection::run_hook(Hook hook) noexcept {
+// A hook has the outbox to itself; what it asked for is carried out at its end. A hook of one connection may
+// run inside a hook of another (resume_input): what the outer one has written so far then waits in the outer
+// one's own output.
+void Connection::begin_hook(Connection*& outer) {
     ConnectionList& list = services_.connections;
-    Connection* const outer = std::exchange(list.in_hook_, this);
-    if (outer != nullptr && !list.outbox_.empty()) {
-        outer->output_ = std::make_unique<Buffer>(Buffer{std::move(list.outbox_), 0});
-        list.outbox_.clear();
-    }
-    try {
-        hook();
-    } catch (const std::exception& failure) {
-        services_.log.error(std::string("connection ended: ") + failure.what());
-        abort();
-    }
-    if (state_ != State::dead) flush_outbox();
+    outer = std::exchange(list.in_hook_, this);
+    if (outer == nullptr || list.outbox_.empty()) return;
+    outer->output_ = list.outbox_.take_rest();
     list.outbox_.clear();
+}
+
+void Connection::fail_hook(const std::exception& failure) noexcept {
+    services_.log.error(std::string("connection ended: ") + failure.what());
+    abort();
+}
+
+void Connection::end_hook(Connection* outer) noexcept {
+    ConnectionList& list = services_.connections;
+    if (state_ != State::dead) flush_outbox();
+    list.outbox_.clear(ConnectionList::max_kept_outbox);
     list.in_hook_ = outer;
     settle();
 }
@@ -103,6 +124,7 @@ void Connection::drain() {
     if (state_ != State::open || draining_) return;
     draining_ = true;
     run_hook([this] { on_drain(); });
+    deliver_resumed();
 }
 
 void Connection::read_input() {
@@ -113,22 +135,38 @@ void Connection::read_input() {
     } else if (size == 0) {
         end_of_input_ = true;
         run_hook([this] { on_end_of_input(); });
+        deliver_resumed();
     } else if (!try_again(errno)) {
         retire();
     }
 }
 
+bool Connection::deliverable() const noexcept {
+    return state_ == State::open && input_ != nullptr && output_ == nullptr && !paused_ && !above_mark_ &&
+           !delivering_;
+}
+
+void Connection::deliver_resumed() {
+    const bool resumed = resumed_;
+    resumed_ = false;
+    if (resumed && deliverable()) deliver({});
+}
+
 void Connection::deliver(std::string_view fresh) {
     if (input_ != nullptr) input_->append(fresh);
-    bool stopped_at_mark = false;
-    do {
+    for (;;) {
+        resumed_ = false;
+        delivering_ = true;
         run_hook([&] {
             const std::string_view input = input_ != nullptr ? std::string_view(*input_) : fresh;
             keep_input(input, on_input(input));
-            stopped_at_mark = services_.connections.outbox_.size() >= output_high_mark;
         });
+        delivering_ = false;
         // When the socket took all of it at once no event will say that it is time to go on.
-    } while (stopped_at_mark && state_ == State::open && output_ == nullptr && input_ != nullptr);
+        const bool stopped_at_mark = above_mark_ && output_ == nullptr && input_ != nullptr;
+        if (stopped_at_mark) relieve();
+        if (!(stopped_at_mark || resumed_) || !deliverable()) return;
+    }
 }
 
 void Connection::keep_input(std::string_view input, std::size_t consumed) {
@@ -143,79 +181,41 @@ void Connection::keep_input(std::string_view input, std::size_t consumed) {
     }
 }
 
+void Connection::pause_input() {
+    paused_ = true;
+    if (state_ == State::open && !services_.connections.in_hook(*this)) settle();
+}
+
 void Connection::resume_input() {
-    if (state_ != State::open || input_ == nullptr || output_ != nullptr) return;
-    if (services_.connections.in_hook_ == this) return;
-    deliver({});
-}
-
-void Connection::write(std::string_view bytes) {
-    if (state_ != State::open || bytes.empty()) return;
-    if (output_ != nullptr) {
-        output_->bytes.append(bytes);
-        return;
-    }
-    ConnectionList& list = services_.connections;
-    if (list.in_hook_ == this) {
-        list.outbox_.append(bytes);
-        return;
-    }
-    const ssize_t sent = send_some(socket_.get(), bytes);
-    if (sent < 0) {
-        retire();
-    } else if (static_cast<std::size_t>(sent) < bytes.size()) {
-        output_ =
-            std::make_unique<Buffer>(Buffer{std::string(bytes.substr(static_cast<std::size_t>(sent))), 0});
-        update_interest();
-    }
-}
-
-bool Connection::writable() const noexcept {
-    if (state_ != State::open || output_ != nullptr) return false;
-    const ConnectionList& list = services_.connections;
-    return list.in_hook_ != this || list.outbox_.size() < output_high_mark;
-}
-
-void Connection::flush_outbox() {
-    std::string& outbox = services_.connections.outbox_;
-    if (outbox.empty()) return;
-    const ssize_t sent = send_some(socket_.get(), outbox);
-    if (sent < 0) {
-        retire();
-    } else if (static_cast<std::size_t>(sent) < outbox.size()) {
-        output_ = std::make_unique<Buffer>(Buffer{outbox.substr(static_cast<std::size_t>(sent)), 0});
-    }
-    if (outbox.capacity() > outbox_keep) outbox = std::string();
-}
-
-void Connection::send_waiting() {
-    const std::string_view unsent = output_->unsent();
-    const ssize_t sent = send_some(socket_.get(), unsent);
-    if (sent < 0) return retire();
-    output_->sent += static_cast<std::size_t>(sent);
-    if (static_cast<std::size_t>(sent) < unsent.size()) return;
-    output_.reset();
-    if (state_ == State::open) run_hook([this] { on_sent(); });
-    if (state_ == State::open && output_ == nullptr && input_ != nullptr) deliver({});
+    paused_ = false;
+    if (state_ != State::open) return;
+    resumed_ = true;
+    if (delivering_ || services_.connections.in_hook(*this)) return;
+    deliver_resumed();
     settle();
 }
 
 // After anything that may have changed what the connection waits for.
 void Connection::settle() {
-    if (state_ == State::flushing && output_ == nullptr && services_.connections.in_hook_ != this)
-        finish_close();
+    if (output_ == nullptr && !services_.connections.in_hook(*this)) {
+        if (state_ == State::flushing) finish_close();
+        if (state_ == State::open && output_ends_ && !output_ended_) finish_output();
+    }
     if (state_ != State::dead && state_ != State::moving) update_interest();
     if (services_.connections.giver_ != nullptr) services_.connections.giver_->look_again();
 }
 
 void Connection::update_interest() {
     Interest interest = Interest::read;
-    if (output_ != nullptr) {
+    if (output_ != nullptr || (above_mark_ && state_ == State::open)) {
         interest = Interest::write;
-    } else if (end_of_input_ || (input_ != nullptr && input_->size() >= max_kept_input)) {
+    } else if (state_ == State::open &&
+               (end_of_input_ || paused_ || (input_ != nullptr && input_->size() >= max_kept_input))) {
         interest = Interest::none;
     }
-    watch_.want(interest);
+    if (interest == interest_ || !watched_) return;
+    services_.connections.poller_.change(socket_.get(), interest, *this);
+    interest_ = interest;
 }
 
 void Connection::close(Linger linger) {
@@ -223,7 +223,7 @@ void Connection::close(Linger linger) {
     state_ = State::flushing;
     linger_ = linger;
     set_time_limit(flush_time);
-    if (services_.connections.in_hook_ == this) return;
+    if (services_.connections.in_hook(*this)) return;
     if (input_ != nullptr) linger_ = Linger::always;
     settle();
 }
@@ -251,13 +251,14 @@ void Connection::discard_input() {
     if (size == 0 || (size < 0 && !try_again(errno))) retire();
 }
 
-// Out of the loop first, then closed: a descriptor closed while another process holds it would haunt epoll.
+// A socket that another process holds, too, would haunt epoll if it were closed first.
 void Connection::retire() noexcept {
     if (state_ == State::dead) return;
     HandoverGiver* const giver = services_.connections.giver_;
     if (state_ == State::moving && giver != nullptr) giver->forget(*this);
     state_ = State::dead;
-    watch_.stop();
+    if (may_be_shared_) unwatch();
+    watched_ = false;
     socket_.reset();
     clear_time_limit();
     services_.connections.bury(*this);

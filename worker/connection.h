@@ -1,6 +1,6 @@
-// Connection is the non-blocking byte stream that modules derive their connections from. A worker's event
-// makes one read, one call of on_input, and one write of all that on_input wrote; an idle connection holds no
-// buffer.
+// Connection is the non-blocking byte stream that modules derive their connections from; what a module keeps
+// for a connection are the members of its own class. A worker's event makes one read, one call of on_input,
+// and one write of all that on_input wrote; an idle connection holds no buffer.
 //
 // A Connection is created by open_connection() and owns itself: it is deleted after close() or abort(), from
 // the loop, never inside one of its own hooks. It counts itself in drover_connections_active. It must not be
@@ -14,15 +14,18 @@
 // more), draining (on_drain was called). Runs in: worker, on its one thread.
 #pragma once
 
+#include "core/address.h"
 #include "core/deadline_wheel.h"
-#include "core/event_loop.h"
 #include "core/unique_fd.h"
+#include "worker/connection_list.h"
+#include "worker/connection_output.h"
 #include "worker/handover_format.h"
 #include "worker/module.h"
 #include "worker/services.h"
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,24 +40,40 @@ class Connection : private DeadlineEntry {
   public:
     // When a module has left this much input with its connection, no more is read until it consumes some.
     static constexpr std::size_t max_kept_input = 1024 * 1024;
-    // Above this much unsent output writable() is false.
+    // From this much unsent output on writable() is false ...
     static constexpr std::size_t output_high_mark = 256 * 1024;
+    // ... until less than this is left.
+    static constexpr std::size_t output_low_mark = 64 * 1024;
 
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
     int fd() const noexcept { return socket_.get(); }
+    // Asked of the kernel at each call; an unnamed unix address when it does not know (any more).
+    Address peer_address() const;
+    Address local_address() const;
 
     // Appends to what will be sent. Within a hook it leaves with everything else after the hook; otherwise at
-    // once. What the socket does not take is kept, and no input is read until it has left. After close() it
-    // is dropped.
+    // once. What the socket does not take is kept, and no input is read until it has left. After close() or
+    // end_output() it is dropped.
     void write(std::string_view bytes);
-    // False while output waits or more than output_high_mark was written in this hook: a module that answers
-    // pipelined requests stops consuming then; on_input comes again when the output has left.
+    // The same without a copy, as long as the socket takes it at once: `bytes` must stay as they are until
+    // the hook returns, or, outside of hooks, until the call does. Pays from a few kilobytes on.
+    void write_borrowed(std::string_view bytes);
+    // A part of a regular file goes out behind what was written, by sendfile(2). When the file turns out to
+    // be shorter the connection ends.
+    void send_file(FileRange range);
+    // False from the high mark on, files counted, until on_writable: a module that answers pipelined requests
+    // stops consuming meanwhile; on_input comes again then.
     bool writable() const noexcept;
-    // Consumption goes on with the input that was kept, as if more had arrived; for answers that were given
-    // later.
+    // No input is read or delivered until resume_input(). A reset is noticed all the same.
+    void pause_input();
+    // Ends a pause. Consumption goes on with the input that was kept, as if more had arrived: also for
+    // answers that were given later.
     void resume_input();
+    // Sends what was written, then ends the sending side alone: the peer reads its end of file, input goes
+    // on.
+    void end_output();
 
     enum class Linger : std::uint8_t {
         if_unread,  // the peer has had its say: close at once unless something unread would reset the
@@ -94,14 +113,29 @@ class Connection : private DeadlineEntry {
     Services& services() const noexcept { return services_; }
     unsigned listener() const noexcept { return listener_; }
     bool output_waits() const noexcept { return output_ != nullptr; }
+    bool input_ended() const noexcept { return end_of_input_; }
+    bool input_waits() const noexcept { return input_ != nullptr; }
+    // Runs `action` as a hook, for what happens outside of them (a timer, another connection's hook): all
+    // that it writes leaves in one piece.
+    template <class Action>
+    void in_hook(Action action) {
+        if (state_ != State::open || services_.connections.in_hook(*this)) return action();
+        run_hook(action);
+        deliver_resumed();
+    }
 
     // Bytes from the peer: what was kept, then what has just arrived. Returns how many were consumed; the
     // rest is kept and comes first next time. The view is valid during the call only.
     virtual std::size_t on_input(std::string_view input) = 0;
     // The peer has ended its side. Input kept unconsumed stays lost. Default: close().
     virtual void on_end_of_input() { close(); }
+    // Output was above the high mark and is below the low one.
+    virtual void on_writable() {}
     // Output that had to wait has left.
     virtual void on_sent() {}
+    // Some of the output that waits has left, also after close(): the place to move a time limit, and no
+    // hook: nothing else may be done here.
+    virtual void on_progress() noexcept {}
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
     virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }
@@ -115,12 +149,6 @@ class Connection : private DeadlineEntry {
 
     friend class HandoverGiver;
     enum class State : std::uint8_t { open, flushing, lingering, moving, dead };
-    struct Buffer {
-        std::string bytes;
-        std::size_t sent = 0;
-
-        std::string_view unsent() const noexcept { return std::string_view(bytes).substr(sent); }
-    };
 
     void start();
     // connection_handover.cpp. The giver's side: begin_moving stops reading and says what there is; undone by
@@ -137,92 +165,64 @@ class Connection : private DeadlineEntry {
     void on_deadline() final;
     template <class Hook>
     void run_hook(Hook hook) noexcept;
+    void begin_hook(Connection*& outer);
+    void fail_hook(const std::exception& failure) noexcept;
+    void end_hook(Connection* outer) noexcept;
     void read_input();
     void deliver(std::string_view fresh);
+    void deliver_resumed();
+    bool deliverable() const noexcept;
     void keep_input(std::string_view input, std::size_t consumed);
+    ConnectionOutput& gathered();
+    void note_written(const ConnectionOutput& output) noexcept;
     void flush_outbox();
     void send_waiting();
+    void relieve();
     void settle();
     void finish_close();
+    void finish_output();
     void discard_input();
+    void watch();
+    void unwatch() noexcept;
     void update_interest();
     void retire() noexcept;
 
     Services& services_;
     Connection* next_ = nullptr;  // in the ConnectionList
     Connection* previous_ = nullptr;
-    FdWatch watch_;
+    std::unique_ptr<std::string> input_;        // kept; null when there is none
+    std::unique_ptr<ConnectionOutput> output_;  // waits for the socket; null when there is none
     UniqueFd socket_;
+    std::uint32_t moving_limit_ms_ = 0;  // what was left of the time limit when it began to move; 0: none
     std::uint16_t listener_;
     State state_ = State::open;
     State resume_state_ = State::open;  // while moving
     Linger linger_ = Linger::if_unread;
-    bool adopted_ = false;
-    bool draining_ = false;
-    bool end_of_input_ = false;
-    std::uint32_t moving_limit_ms_ = 0;   // what was left of the time limit when it began to move; 0: none
-    std::unique_ptr<std::string> input_;  // kept; null when there is none
-    std::unique_ptr<Buffer> output_;      // waits for the socket; null when there is none
+    Interest interest_ = Interest::none;  // of the poller
+    bool watched_ : 1 = false;
+    bool adopted_ : 1 = false;
+    bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
+    bool draining_ : 1 = false;
+    bool end_of_input_ : 1 = false;
+    bool paused_ : 1 = false;
+    bool delivering_ : 1 = false;    // on_input is being called
+    bool resumed_ : 1 = false;       // in a hook: input is to be delivered after it
+    bool above_mark_ : 1 = false;    // on_writable is to come
+    bool output_ends_ : 1 = false;   // end_output() was called
+    bool output_ended_ : 1 = false;  // and carried out
 };
 
-// All connections of a worker, and the buffers they share. Owned by the worker.
-class ConnectionList {
-  public:
-    using ClosedHandler = Callback<void()>;
-    explicit ConnectionList(EventLoop& loop, ClosedHandler on_closed = {});
-    ~ConnectionList();
-    ConnectionList(const ConnectionList&) = delete;
-    ConnectionList& operator=(const ConnectionList&) = delete;
-
-    std::size_t size() const noexcept { return size_; }
-    // Tells each connection that the worker drains.
-    void drain();
-    bool draining() const noexcept { return draining_; }
-    // Ends every one at once. Not from within a hook.
-    void abort_all() noexcept;
-
-    // Who is told when a connection may have become movable, or is gone; null: nobody.
-    void set_giver(HandoverGiver* giver) noexcept { giver_ = giver; }
-    // Walks over all connections, for a giver.
-    void begin_offering() noexcept { offering_ = first_; }
-    Connection* next_to_offer() noexcept;
-    void offer_again(Connection& connection) noexcept { offering_ = &connection; }
-    // Connections that were taken over since the last call: reading begins, or they are let go without a
-    // word.
-    std::size_t begin_adopted();
-    void drop_adopted() noexcept;
-
-    // After a hot reload: a connection of listener i is one of listener new_index[i] now.
-    void renumber_listeners(const std::vector<unsigned>& new_index) noexcept;
-
-    void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
-    // What one read can take.
-    static constexpr std::size_t scratch_size = 64 * 1024;
-
-  private:
-    friend class Connection;
-    void add(Connection& connection) noexcept;
-    void add_adopted(Connection& connection);
-    void remove(Connection& connection) noexcept;
-    void bury(Connection& connection) noexcept;
-    void delete_dead() noexcept;
-
-    Connection* first_ = nullptr;
-    Connection* dead_ = nullptr;        // closed, deleted from the loop
-    Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
-    Connection* offering_ = nullptr;    // next one of next_to_offer()
-    std::vector<Connection*> adopted_;  // not begun yet
-    HandoverGiver* giver_ = nullptr;
-    Connection* in_hook_ = nullptr;  // whose output outbox_ is
-    std::size_t size_ = 0;
-    bool draining_ = false;
-    bool in_event_ = false;  // delete_dead() comes at the event's end
-    Gauge active_;
-    ClosedHandler on_closed_;
-    Timer delete_soon_;
-    std::unique_ptr<char[]> scratch_;  // input of the connection being read
-    std::string outbox_;               // output of the connection in whose hook we are
-};
+template <class Hook>
+void Connection::run_hook(Hook hook) noexcept {
+    Connection* outer = nullptr;
+    try {
+        begin_hook(outer);
+        hook();
+    } catch (const std::exception& failure) {
+        fail_hook(failure);
+    }
+    end_hook(outer);
+}
 
 // Makes a T (derived from Connection) that owns itself, and starts reading.
 template <class T, class... Args>

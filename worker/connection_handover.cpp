@@ -11,12 +11,19 @@ using Stage = CarriedConnection::Stage;
 
 bool Connection::begin_moving(CarriedConnection& carried) {
     if (state_ == State::dead || state_ == State::moving) return false;
+    std::vector<ConnectionOutput::Place> files;
+    if (output_ != nullptr) files = output_->unsent_files();
+    if (files.size() > 1) return false;
     if (state_ == State::open) {
         const Movable movable = draining_ ? Movable::never : on_hand_over(carried.module_state);
         if (movable == Movable::never) drain();
         if (movable != Movable::now) return false;
     }
-    if (output_ != nullptr) carried.unsent = output_->unsent();
+    if (output_ != nullptr) carried.unsent = output_->unsent_bytes();
+    if (!files.empty()) {
+        carried.file = files.front().range;
+        carried.file_position = static_cast<std::uint32_t>(files.front().position);
+    }
     if (input_ != nullptr) carried.input = *input_;
     if (carried.unsent.size() + carried.input.size() + carried.module_state.size() > max_carried_bytes) {
         drain();
@@ -28,11 +35,13 @@ bool Connection::begin_moving(CarriedConnection& carried) {
                     : state_ == State::flushing ? Stage::flushing
                                                 : Stage::lingering;
     carried.end_of_input = end_of_input_;
+    carried.output_ends = output_ends_;
     carried.linger_always = linger_ == Linger::always;
     carried.listener = listener_;
     carried.time_limit_ms = has_deadline() ? moving_limit_ms_ : CarriedConnection::no_time_limit;
     clear_time_limit();
-    watch_.stop();
+    unwatch();
+    may_be_shared_ = true;
     resume_state_ = std::exchange(state_, State::moving);
     return true;
 }
@@ -40,31 +49,37 @@ bool Connection::begin_moving(CarriedConnection& carried) {
 void Connection::stay() {
     if (state_ != State::moving) return;
     state_ = resume_state_;
-    watch_.start(services_.loop, socket_.get(), Interest::read,
-                 FdWatch::Handler::to<&Connection::on_ready>(this));
+    watch();
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
     update_interest();
 }
 
 void Connection::carry_on(const CarriedConnection& carried) {
     adopted_ = true;
+    may_be_shared_ = true;
     state_ = carried.stage == Stage::open       ? State::open
              : carried.stage == Stage::flushing ? State::flushing
                                                 : State::lingering;
     end_of_input_ = carried.end_of_input;
+    output_ends_ = carried.output_ends;
     linger_ = carried.linger_always ? Linger::always : Linger::if_unread;
     moving_limit_ms_ = carried.time_limit_ms == CarriedConnection::no_time_limit ? 0 : carried.time_limit_ms;
-    if (!carried.unsent.empty()) output_ = std::make_unique<Buffer>(Buffer{carried.unsent, 0});
+    if (!carried.unsent.empty() || carried.file.length > 0) {
+        const std::string_view unsent = carried.unsent;
+        output_ = std::make_unique<ConnectionOutput>();
+        output_->append(unsent.substr(0, carried.file_position));
+        output_->append(carried.file);
+        output_->append(unsent.substr(carried.file_position));
+    }
     if (!carried.input.empty()) input_ = std::make_unique<std::string>(carried.input);
 }
 
 void Connection::begin_adopted() {
     if (state_ == State::dead) return;
-    watch_.start(services_.loop, socket_.get(), Interest::read,
-                 FdWatch::Handler::to<&Connection::on_ready>(this));
+    watch();
     // The time that was left counts on: a reload is no gift to a client that is slow on purpose.
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
-    if (state_ == State::open && input_ != nullptr && output_ == nullptr) deliver({});
+    if (deliverable()) deliver({});
     settle();
 }
 

@@ -1,3 +1,5 @@
+#include "worker/connection_list.h"
+
 #include "worker/connection.h"
 
 #include <utility>
@@ -7,10 +9,17 @@ namespace drover {
 ConnectionList::ConnectionList(EventLoop& loop, ClosedHandler on_closed)
     : on_closed_(on_closed),
       delete_soon_(loop, Timer::Handler::to<&ConnectionList::delete_dead>(this)),
+      poller_(loop, ConnectionPoller::ReadyHandler::to<&ConnectionList::on_ready>(this),
+              ConnectionPoller::BatchHandler::to<&ConnectionList::delete_dead>(this)),
       scratch_(new char[scratch_size]) {}
 
 ConnectionList::~ConnectionList() {
     abort_all();
+}
+
+void ConnectionList::on_ready(Connection& connection, Readiness readiness) {
+    in_event_ = true;
+    connection.on_ready(readiness);
 }
 
 void ConnectionList::add(Connection& connection) noexcept {

@@ -16,13 +16,22 @@ std::span<const std::byte> as_bytes(std::string_view text) {
 
 }  // namespace
 
+// The fds are borrowed from the connections, which keep them until they are acknowledged.
 struct HandoverGiver::Draft {
+    static constexpr std::size_t max_fds_a_record = 2;
+
     std::vector<Connection*> connections;
     std::vector<int> fds;
     std::string records;
 
     bool empty() const noexcept { return connections.empty(); }
-    bool full() const noexcept { return connections.size() >= max_message_fds; }
+    bool full() const noexcept { return fds.size() + max_fds_a_record > max_message_fds; }
+    void add(Connection& connection, const CarriedConnection& carried) {
+        append_record(records, carried);
+        connections.push_back(&connection);
+        fds.push_back(connection.fd());
+        if (carried.file.length > 0) fds.push_back(carried.file.file->get());
+    }
 };
 
 HandoverGiver::Receiver::Receiver(HandoverGiver& owner, EventLoop& loop, UniqueFd socket)
@@ -97,15 +106,14 @@ bool HandoverGiver::fill(Draft& draft) {
         if (connection == nullptr) return false;
         CarriedConnection carried;
         if (!connection->begin_moving(carried)) continue;
-        const std::size_t before = draft.records.size();
-        append_record(draft.records, carried);
-        draft.connections.push_back(connection);
-        draft.fds.push_back(connection->fd());
+        const std::size_t records_before = draft.records.size();
+        const std::size_t fds_before = draft.fds.size();
+        draft.add(*connection, carried);
         if (draft.records.size() + sizeof(HandoverBatch) <= max_message_payload) continue;
         if (draft.connections.size() == 1) return true;  // sent in parts
-        draft.records.resize(before);
+        draft.records.resize(records_before);
+        draft.fds.resize(fds_before);
         draft.connections.pop_back();
-        draft.fds.pop_back();
         connection->stay();
         connections_.offer_again(*connection);
         return true;

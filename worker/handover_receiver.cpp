@@ -2,6 +2,7 @@
 
 #include "worker/connection.h"
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <stdexcept>
@@ -53,9 +54,11 @@ void HandoverReceiver::take_batch(Message& message) {
     if (!whole.empty()) records = whole.append(records);
 
     HandoverAck ack{.sequence = batch.sequence};
-    for (std::size_t i = 0; i < message.fds.size(); ++i) {
-        const bool taken = i < batch.count && take_one(records, std::move(message.fds[i]));
-        if (!taken) ack.refused[i / 8] = static_cast<std::uint8_t>(ack.refused[i / 8] | (1U << (i % 8)));
+    std::span<UniqueFd> fds = message.fds;
+    const std::size_t count = std::min<std::size_t>(batch.count, 8 * sizeof(ack.refused));
+    for (std::size_t i = 0; i < count; ++i) {
+        if (!take_one(records, fds))
+            ack.refused[i / 8] = static_cast<std::uint8_t>(ack.refused[i / 8] | (1U << (i % 8)));
     }
     // From the moment the acknowledgement is queued the connections are ours; without it they are the
     // giver's.
@@ -66,12 +69,18 @@ void HandoverReceiver::take_batch(Message& message) {
     }
 }
 
-bool HandoverReceiver::take_one(std::string_view& records, UniqueFd socket) {
+// Takes a record and its descriptors, which are closed when it is refused.
+bool HandoverReceiver::take_one(std::string_view& records, std::span<UniqueFd>& fds) {
     std::optional<CarriedConnection> carried = take_record(records);
-    if (!carried) {
+    const std::size_t needed = carried && carried->file.length > 0 ? 2 : 1;
+    if (!carried || fds.size() < needed) {
+        // Which descriptor belongs to which of the records behind it is not known either.
         records = {};
         return false;
     }
+    UniqueFd socket = std::move(fds[0]);
+    if (needed > 1) carried->file.file = std::make_shared<const UniqueFd>(std::move(fds[1]));
+    fds = fds.subspan(needed);
     if (carried->listener >= targets_.size()) return false;
     const Target target = targets_[carried->listener];
     if (target.module == nullptr) return false;

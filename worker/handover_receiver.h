@@ -9,6 +9,7 @@
 #include "worker/module.h"
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,7 @@ class HandoverReceiver {
     void on_closed(std::string_view reason);
     void take_names(std::string_view names);
     void take_batch(Message& message);
-    bool take_one(std::string_view& records, UniqueFd socket);
+    bool take_one(std::string_view& records, std::span<UniqueFd>& fds);
 
     ConnectionList& connections_;
     FindTarget find_target_;

@@ -25,8 +25,9 @@ std::string TestConfig::text(const std::string& http_address, const std::string&
     std::string text = "[master]\nruntime_dir = \"run\"\nlog_file = \"" + log_file + "\"\n" + master;
     text += "\n[pool.main]\nworkers = " + std::to_string(workers) + "\nmodules = [" + modules + "]\n";
     text += "drain_timeout = \"" + drain_timeout + "\"\n" + pool;
-    text += "\n[[pool.main.listen]]\naddress = \"" + http_address + "\"\nmodule = \"http\"\n";
-    text += "\n[[pool.main.listen]]\naddress = \"" + echo_address + "\"\nmodule = \"echo\"\n";
+    const std::string spread = balance.empty() ? "" : "balance = \"" + balance + "\"\n";
+    text += "\n[[pool.main.listen]]\naddress = \"" + http_address + "\"\nmodule = \"http\"\n" + spread;
+    text += "\n[[pool.main.listen]]\naddress = \"" + echo_address + "\"\nmodule = \"echo\"\n" + spread;
     text +=
         "\n[[module.http.route]]\npath = \"/\"\nreturn = { status = 200, type = \"text/plain\", body = \"" +
         body + "\" }\n";

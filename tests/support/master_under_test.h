@@ -27,9 +27,10 @@ struct TestConfig {
     std::string log_file = "stderr";
     std::string drain_timeout = "30s";
     std::string modules = "\"http\", \"echo\"";
-    std::string master = {};  // more lines of [master]
-    std::string pool = {};    // more lines of [pool.main]
-    std::string rest = {};    // more tables
+    std::string master = {};   // more lines of [master]
+    std::string pool = {};     // more lines of [pool.main]
+    std::string rest = {};     // more tables
+    std::string balance = {};  // of both listeners; empty: the default
 
     std::string text(const std::string& http_address, const std::string& echo_address) const;
 };

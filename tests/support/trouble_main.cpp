@@ -53,7 +53,9 @@ void send_garbage() {
     }
 }
 
+// "stop FILE": whoever removes the file stops, so that of several processes one does, once.
 void act(std::string_view what) {
+    if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();

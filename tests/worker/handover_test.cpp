@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 
 using namespace drover;
 using namespace drover::test;
@@ -134,6 +135,59 @@ TEST_CASE("unsent output of several messages moves in parts") {
         return slow.received().size() == written;
     }));
     CHECK(slow.received().find_first_not_of('x') == std::string::npos);
+}
+
+TEST_CASE("a file that is being sent moves in the middle, with what stands before and behind it") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    TwoWorkers workers(script);
+    const std::string contents(30'000'000, 'f');
+    UniqueFd memory(::memfd_create("file", MFD_CLOEXEC));
+    REQUIRE(::write(memory.get(), contents.data(), contents.size()) == 30'000'000);
+    const auto file = std::make_shared<const UniqueFd>(std::move(memory));
+    // So many that the two descriptors of each do not fit into one message.
+    std::vector<FixtureClient> clients;
+    for (int i = 0; i < 150; ++i) {
+        clients.emplace_back(workers.old_worker);
+        script.last->send_file({file, 0, i < 3 ? contents.size() : 3'000'000});
+        script.last->write("behind");
+        CHECK(script.last->output_waits());
+    }
+    workers.begin();
+    REQUIRE(workers.moved(clients.size()));
+    CHECK(workers.run_until([&] { return file.use_count() == 1; }));
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+        const std::size_t size = i < 3 ? contents.size() : 3'000'000;
+        REQUIRE(workers.run_until([&] {
+            clients[i].read();
+            return clients[i].received().size() == size + 6;
+        }));
+        CHECK(clients[i].received().find_first_not_of('f') == size);
+        CHECK(clients[i].received().ends_with("behind"));
+        clients[i].take_received();
+    }
+}
+
+TEST_CASE("a connection that has several files to send moves when one is left") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    TwoWorkers workers(script);
+    const std::string contents(9'000'000, 'f');
+    UniqueFd memory(::memfd_create("file", MFD_CLOEXEC));
+    REQUIRE(::write(memory.get(), contents.data(), contents.size()) == 9'000'000);
+    const auto file = std::make_shared<const UniqueFd>(std::move(memory));
+    FixtureClient client(workers.old_worker);
+    script.last->send_file({file, 0, contents.size()});
+    script.last->send_file({file, 0, contents.size()});
+    workers.begin();
+    for (int round = 0; round < 5; ++round)
+        workers.old_worker.settle();
+    CHECK(workers.old_worker.connection_count() == 1);
+    REQUIRE(workers.run_until([&] {
+        client.read();
+        return client.received().size() == 2 * contents.size();
+    }));
+    CHECK(workers.moved(1));
 }
 
 TEST_CASE("a busy connection moves after the event that makes it idle; one that cannot move drains") {

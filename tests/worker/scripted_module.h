@@ -17,6 +17,7 @@ struct Script {
     std::function<std::size_t(ScriptedConnection&, std::string_view)> input =
         [](ScriptedConnection&, std::string_view bytes) { return bytes.size(); };
     std::function<void(ScriptedConnection&)> sent = [](ScriptedConnection&) {};
+    std::function<void(ScriptedConnection&)> writable = [](ScriptedConnection&) {};
     std::function<void(ScriptedConnection&)> end_of_input;
     std::function<void(ScriptedConnection&)> time_limit;
     std::function<void(ScriptedConnection&)> drain = [](ScriptedConnection&) {};
@@ -44,6 +45,7 @@ class ScriptedConnection final : public Connection {
   private:
     std::size_t on_input(std::string_view input) override { return script_.input(*this, input); }
     void on_sent() override { script_.sent(*this); }
+    void on_writable() override { script_.writable(*this); }
     void on_end_of_input() override {
         script_.end_of_input ? script_.end_of_input(*this) : Connection::on_end_of_input();
     }

@@ -1,0 +1,114 @@
+// Workers that are killed one after the other, under load: what is lost is what they held, and nothing else.
+#include "tests/support/busy_clients.h"
+#include "tests/support/held_connections.h"
+#include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+namespace {
+
+// Looks at the totals again and again: none may ever be less than it was.
+class TotalsWatch {
+  public:
+    void look(const StatusView& view) {
+        for (const auto& counter : view.counters) {
+            if (!counter.first.ends_with("_total")) continue;
+            std::int64_t& before = before_[counter.first];
+            CHECK_MESSAGE(counter.second >= before,
+                          counter.first << " went from " << before << " back to " << counter.second);
+            before = counter.second;
+        }
+    }
+
+  private:
+    std::map<std::string, std::int64_t> before_;
+};
+
+void wait_whole(MasterUnderTest& master, std::size_t workers, std::size_t fds) {
+    master.wait_serving(workers, Deadline(std::chrono::seconds(30)));
+    master.wait_until("no process but the workers, no descriptor lost", [&] {
+        return children_of(master.pid()).size() == workers && count_fds_of(master.pid()) <= fds;
+    });
+    for (const pid_t child : children_of(master.pid()))
+        CHECK(state_of(child) != 'Z');
+    CHECK(count_fds_of(master.pid()) == fds);
+}
+
+// Every connection that was closed is one that a killed worker held.
+void check_losses(const BusyClients::Totals& totals, const std::multiset<std::uint16_t>& held) {
+    CHECK_MESSAGE(totals.not_connected == 0, to_text(totals));
+    CHECK_MESSAGE(totals.wrong == 0, to_text(totals));
+    CHECK_MESSAGE(totals.unanswered + totals.replies == totals.requests, to_text(totals));
+    std::multiset<std::uint16_t> left = held;
+    for (const std::uint16_t port : totals.lost_ports) {
+        const auto found = left.find(port);
+        CHECK_MESSAGE(found != left.end(), "no killed worker held the client's port " << port);
+        if (found != left.end()) left.erase(found);
+    }
+}
+
+void check_kill_storm(const std::string& balance) {
+    const TestConfig config{.workers = 3,
+                            .pool =
+                                "respawn = { delay = \"10ms\", burst = 1000 }\n"
+                                "report_interval = \"10ms\"\n",
+                            .balance = balance};
+    MasterUnderTest master(config);
+    const std::size_t fds = count_fds_of(master.pid());
+    BusyClients clients(master.http_port(), 64, "first");
+    std::minstd_rand random(7);
+    std::multiset<std::uint16_t> held;
+    TotalsWatch totals_watch;
+    for (int round = 0; round < 40; ++round) {
+        const std::vector<pid_t> pids = master.worker_pids();
+        if (!pids.empty()) held.merge(kill_frozen(pids[random() % pids.size()], master.http_port()));
+        const std::uint64_t before = clients.replies();
+        master.wait_until("replies", [&] {
+            totals_watch.look(master.status());
+            return clients.replies() >= before + 100;
+        });
+    }
+    check_losses(clients.stop(), held);
+    wait_whole(master, 3, fds);
+    totals_watch.look(master.status());
+    master.finish();
+}
+
+}  // namespace
+
+TEST_CASE("a worker killed again and again: only what it held is lost, nobody is refused") {
+    check_kill_storm("reuseport");
+    check_kill_storm("shared");
+}
+
+TEST_CASE("workers that die until they back off: those who connect meanwhile are answered at last") {
+    MasterUnderTest master({.workers = 2, .pool = "report_interval = \"10ms\"\n"});
+    const std::size_t fds = count_fds_of(master.pid());
+    BusyClients clients(master.http_port(), 16, "first");
+    std::multiset<std::uint16_t> held;
+    TotalsWatch totals_watch;
+    bool backed_off = false;
+    const Deadline deadline(std::chrono::seconds(30));
+    while (!backed_off && !deadline.passed()) {
+        const StatusView view = master.status();
+        totals_watch.look(view);
+        backed_off = std::ranges::any_of(
+            view.workers, [](const WorkerView& worker) { return worker.state == "backing_off"; });
+        for (const pid_t pid : view.pids())
+            held.merge(kill_frozen(pid, master.http_port()));
+    }
+    CHECK(backed_off);
+    const std::uint64_t before = clients.replies();
+    master.wait_until("replies", [&] { return clients.replies() >= before + 100; });
+    check_losses(clients.stop(), held);
+    wait_whole(master, 2, fds);
+    master.finish();
+}
+
+}  // namespace drover::test

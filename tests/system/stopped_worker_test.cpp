@@ -1,0 +1,77 @@
+// A worker that stands still (SIGSTOP) is replaced, and holds up nobody.
+#include "tests/support/held_connections.h"
+#include "tests/support/http_client.h"
+#include "tests/support/long_clients.h"
+#include "tests/support/master_under_test.h"
+
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+namespace {
+
+bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+    return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+}  // namespace
+
+TEST_CASE("a stopped worker is replaced after hang_timeout; who waits in its queue is answered") {
+    for (const char* balance : {"reuseport", "shared"}) {
+        MasterUnderTest master(
+            {.pool = "report_interval = \"100ms\"\nhang_timeout = \"1s\"\n", .balance = balance});
+        const pid_t stopped = master.worker_pids().front();
+        REQUIRE(freeze(stopped));
+        std::vector<HttpClient> clients;
+        for (int i = 0; i < 20; ++i) {
+            clients.emplace_back(master.http_port());
+            clients.back().stream().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        }
+        master.wait_replaced({stopped});
+        for (HttpClient& client : clients)
+            CHECK(client.read_reply().body == "first");
+        CHECK(master.output().find("hangs: no report") != std::string::npos);
+        master.finish();
+    }
+}
+
+TEST_CASE("a stopped worker does not hold up a fresh reload") {
+    MasterUnderTest master({.workers = 3, .master = "reload = \"fresh\"\n"});
+    const pid_t stopped = master.worker_pids().front();
+    REQUIRE(freeze(stopped));
+    master.write_config({.body = "second", .workers = 3, .master = "reload = \"fresh\"\n"});
+    CHECK(master.control("reload").ok);
+    for (int i = 0; i < 20; ++i)
+        CHECK(master.get() == "second");
+    master.wait_serving(3);
+    CHECK_FALSE(contains(master.worker_pids(), stopped));
+    master.finish();
+}
+
+TEST_CASE("an old worker that is stopped while it drains goes with its drain_timeout") {
+    const TestConfig first{.workers = 1, .drain_timeout = "1s", .master = "reload = \"fresh\"\n"};
+    MasterUnderTest master(first);
+    const pid_t old_worker = master.worker_pids().front();
+    // A request whose body is under way cannot be handed over.
+    HttpClient busy(master.http_port());
+    busy.stream().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    master.wait_until("the connection", [&] { return master.status().workers.front().connections > 0; });
+    TestConfig second = first;
+    second.body = "second";
+    master.write_config(second);
+    CHECK(master.control("reload").ok);
+    REQUIRE(freeze(old_worker));
+    CHECK(master.get() == "second");
+    CHECK(wait_gone(open_pidfd(old_worker)));
+    master.wait_serving(1);
+    master.finish();
+}
+
+TEST_CASE("TERM does not wait for a stopped worker") {
+    MasterUnderTest master({.workers = 3});
+    REQUIRE(freeze(master.worker_pids().front()));
+    master.finish(SIGTERM);
+}
+
+}  // namespace drover::test

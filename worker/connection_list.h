@@ -1,0 +1,85 @@
+// ConnectionList is all connections of a worker, what they share (the poller, the buffers of the one that is
+// being served), and who walks over them. Owned by the worker. Runs in: worker.
+#pragma once
+
+#include "core/counter.h"
+#include "core/event_loop.h"
+#include "worker/connection_output.h"
+#include "worker/connection_poller.h"
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace drover {
+
+class Connection;
+class HandoverGiver;
+
+class ConnectionList {
+  public:
+    using ClosedHandler = Callback<void()>;
+    explicit ConnectionList(EventLoop& loop, ClosedHandler on_closed = {});
+    ~ConnectionList();
+    ConnectionList(const ConnectionList&) = delete;
+    ConnectionList& operator=(const ConnectionList&) = delete;
+
+    std::size_t size() const noexcept { return size_; }
+    // Tells each connection that the worker drains.
+    void drain();
+    bool draining() const noexcept { return draining_; }
+    // Ends every one at once. Not from within a hook.
+    void abort_all() noexcept;
+
+    // Who is told when a connection may have become movable, or is gone; null: nobody.
+    void set_giver(HandoverGiver* giver) noexcept { giver_ = giver; }
+    // Walks over all connections, for a giver.
+    void begin_offering() noexcept { offering_ = first_; }
+    Connection* next_to_offer() noexcept;
+    void offer_again(Connection& connection) noexcept { offering_ = &connection; }
+    // Connections that were taken over since the last call: reading begins, or they are let go without a
+    // word.
+    std::size_t begin_adopted();
+    void drop_adopted() noexcept;
+
+    // Whether that connection's hook is running, and no other one inside of it.
+    bool in_hook(const Connection& connection) const noexcept { return in_hook_ == &connection; }
+
+    // After a hot reload: a connection of listener i is one of listener new_index[i] now.
+    void renumber_listeners(const std::vector<unsigned>& new_index) noexcept;
+
+    void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
+    // What one read can take.
+    static constexpr std::size_t scratch_size = 64 * 1024;
+
+  private:
+    friend class Connection;
+    // What the outbox gives back after a large reply, and what it keeps.
+    static constexpr std::size_t max_kept_outbox = 256 * 1024;
+
+    void on_ready(Connection& connection, Readiness readiness);
+    void add(Connection& connection) noexcept;
+    void add_adopted(Connection& connection);
+    void remove(Connection& connection) noexcept;
+    void bury(Connection& connection) noexcept;
+    void delete_dead() noexcept;
+
+    Connection* first_ = nullptr;
+    Connection* dead_ = nullptr;        // closed, deleted from the loop
+    Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
+    Connection* offering_ = nullptr;    // next one of next_to_offer()
+    std::vector<Connection*> adopted_;  // not begun yet
+    HandoverGiver* giver_ = nullptr;
+    Connection* in_hook_ = nullptr;  // whose output outbox_ is
+    std::size_t size_ = 0;
+    bool draining_ = false;
+    bool in_event_ = false;  // delete_dead() comes at the event's end
+    Gauge active_;
+    ClosedHandler on_closed_;
+    Timer delete_soon_;
+    ConnectionPoller poller_;
+    std::unique_ptr<char[]> scratch_;  // input of the connection being read
+    ConnectionOutput outbox_;          // output of the connection in whose hook we are
+};
+
+}  // namespace drover

@@ -1,0 +1,113 @@
+// What a connection sends: gathered in a hook, sent after it, and what waits for the socket.
+#include "worker/connection.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace drover {
+
+namespace {
+
+bool try_again(int error) noexcept {
+    return error == EAGAIN || error == EINTR;
+}
+
+}  // namespace
+
+// What the socket does not take, or what is written in a hook.
+ConnectionOutput& Connection::gathered() {
+    if (output_ != nullptr) return *output_;
+    if (services_.connections.in_hook(*this)) return services_.connections.outbox_;
+    output_ = std::make_unique<ConnectionOutput>();
+    return *output_;
+}
+
+void Connection::note_written(const ConnectionOutput& output) noexcept {
+    if (output.size() >= output_high_mark) above_mark_ = true;
+}
+
+void Connection::write(std::string_view bytes) {
+    if (state_ != State::open || output_ends_ || bytes.empty()) return;
+    if (output_ == nullptr && !services_.connections.in_hook(*this)) {
+        const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && !try_again(errno)) return retire();
+        if (sent > 0) bytes.remove_prefix(static_cast<std::size_t>(sent));
+        if (bytes.empty()) return;
+    }
+    ConnectionOutput& output = gathered();
+    output.append(bytes);
+    note_written(output);
+    if (&output == output_.get()) update_interest();
+}
+
+void Connection::write_borrowed(std::string_view bytes) {
+    if (state_ != State::open || output_ends_) return;
+    if (output_ != nullptr || !services_.connections.in_hook(*this)) return write(bytes);
+    services_.connections.outbox_.append_borrowed(bytes);
+    note_written(services_.connections.outbox_);
+}
+
+void Connection::send_file(FileRange range) {
+    if (state_ != State::open || output_ends_) return;
+    if (output_ == nullptr && !services_.connections.in_hook(*this))
+        return in_hook([&] { send_file(std::move(range)); });
+    ConnectionOutput& output = gathered();
+    output.append(std::move(range));
+    note_written(output);
+}
+
+bool Connection::writable() const noexcept {
+    return state_ == State::open && !output_ends_ && !above_mark_;
+}
+
+void Connection::end_output() {
+    if (state_ != State::open) return;
+    output_ends_ = true;
+    if (!services_.connections.in_hook(*this)) settle();
+}
+
+void Connection::flush_outbox() {
+    ConnectionOutput& outbox = services_.connections.outbox_;
+    if (outbox.empty()) return;
+    switch (outbox.send(socket_.get())) {
+        case ConnectionOutput::Sent::all:
+            return;
+        case ConnectionOutput::Sent::some:
+            output_ = outbox.take_rest();
+            return;
+        case ConnectionOutput::Sent::broken:
+            return retire();
+    }
+}
+
+void Connection::send_waiting() {
+    const std::uint64_t before = output_->size();
+    const ConnectionOutput::Sent sent = output_->send(socket_.get());
+    if (sent == ConnectionOutput::Sent::broken) return retire();
+    if (output_->size() < before) on_progress();
+    if (sent == ConnectionOutput::Sent::some) return relieve();
+    output_.reset();
+    relieve();
+    if (state_ == State::open && output_ == nullptr) run_hook([this] { on_sent(); });
+    resumed_ = false;
+    if (deliverable()) deliver({});
+    settle();
+}
+
+// Not at once when a hook has written so much and the socket took it: who always has more to send would never
+// let others have a turn.
+void Connection::relieve() {
+    if (!above_mark_ || state_ != State::open) return;
+    if (output_ != nullptr && output_->size() >= output_low_mark) return;
+    above_mark_ = false;
+    run_hook([this] { on_writable(); });
+}
+
+void Connection::finish_output() {
+    output_ended_ = true;
+    ::shutdown(socket_.get(), SHUT_WR);
+}
+
+}  // namespace drover
