@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include <sched.h>
+#include <time.h>
 
 namespace drover {
 
@@ -62,12 +63,17 @@ inline void load_words(void* to, const void* shared, std::size_t size) noexcept 
     }
 }
 
-inline constexpr unsigned read_tries = 20'000;
+inline constexpr unsigned read_tries = 1500;
 
-// Between two tries: a writer that was descheduled in mid-write needs the processor more than we do. One that
-// died costs its readers some 10 ms before they say so.
+// Between two tries: a writer that was descheduled in mid-write needs the processor more than we do, and one
+// that writes without a pause must not meet us in step for ever. One that died costs its readers some 100 ms
+// before they say so.
 inline void pause_before_retry(unsigned tries_made) noexcept {
-    if (tries_made > 64) ::sched_yield();
+    constexpr timespec nap{0, 20'000};
+    if (tries_made > 500)
+        ::nanosleep(&nap, nullptr);
+    else if (tries_made > 64)
+        ::sched_yield();
 }
 
 }  // namespace drover
