@@ -29,6 +29,19 @@ void ConnectionOutput::append(FileRange range) {
     pieces_.push_back({bytes_.size(), {}, std::move(range)});
 }
 
+bool ConnectionOutput::append_contents(const FileRange& range) {
+    const std::size_t before = bytes_.size();
+    bytes_.resize(before + range.length);
+    const ssize_t size =
+        ::pread(range.file->get(), bytes_.data() + before, range.length, static_cast<off_t>(range.offset));
+    if (size != static_cast<ssize_t>(range.length)) {
+        bytes_.resize(before);
+        return false;
+    }
+    size_ += range.length;
+    return true;
+}
+
 void ConnectionOutput::append_borrowed(std::string_view bytes) {
     if (bytes.empty()) return;
     size_ += bytes.size();

@@ -40,6 +40,10 @@ class ConnectionOutput {
         size_ += bytes.size();
     }
     void append(FileRange range);
+    // Reads it now instead: one system call less for a small one. False when the file is shorter or cannot be
+    // read.
+    bool append_contents(const FileRange& range);
+    static constexpr std::uint64_t small_file = 16 * 1024;
     // `bytes` must stay where they are until take_rest() or clear().
     void append_borrowed(std::string_view bytes);
 

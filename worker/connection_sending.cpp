@@ -54,7 +54,11 @@ void Connection::send_file(FileRange range) {
     if (output_ == nullptr && !services_.connections.in_hook(*this))
         return in_hook([&] { send_file(std::move(range)); });
     ConnectionOutput& output = gathered();
-    output.append(std::move(range));
+    if (range.length <= ConnectionOutput::small_file) {
+        if (!output.append_contents(range)) return abort();
+    } else {
+        output.append(std::move(range));
+    }
     note_written(output);
 }
 

@@ -27,15 +27,25 @@ BodyReader::BodyReader(const RequestHead& head, std::uint64_t max_size) noexcept
 
 std::size_t BodyReader::read(std::string_view input) noexcept {
     std::size_t used = 0;
+    std::string_view content;
+    while (used < input.size() && state_ < State::done)
+        used += read(input.substr(used), content);
+    return used;
+}
+
+std::size_t BodyReader::read(std::string_view input, std::string_view& content) noexcept {
+    std::size_t used = 0;
+    content = {};
     while (used < input.size() && state_ < State::done) {
         if (state_ != State::sized && state_ != State::data) {
             state_ = next(input[used++]);
             continue;
         }
         const std::uint64_t taken = std::min<std::uint64_t>(remaining_, input.size() - used);
-        used += static_cast<std::size_t>(taken);
+        content = input.substr(used, static_cast<std::size_t>(taken));
         remaining_ -= taken;
         if (remaining_ == 0) state_ = state_ == State::sized ? State::done : State::data_cr;
+        return used + content.size();
     }
     return used;
 }

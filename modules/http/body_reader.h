@@ -1,4 +1,4 @@
-// BodyReader finds the end of one request body and counts it, in any pieces; what is in it is not kept.
+// BodyReader finds the end of one request body, in any pieces, and what is in it; it keeps nothing.
 // Chunked bodies are read as RFC 9112, 7.1 writes them and no more laxly: no bare LF, no blanks around a
 // size, no sign, no 0x. Runs in: worker, allocated only while a request has a body.
 #pragma once
@@ -21,6 +21,9 @@ class BodyReader {
 
     // Returns how many bytes belong to the body: all, unless it ends here or is refused.
     std::size_t read(std::string_view input) noexcept;
+    // The same, up to the end of the first bytes of content, which are put into `content` (empty: there are
+    // none).
+    std::size_t read(std::string_view input, std::string_view& content) noexcept;
 
     bool done() const noexcept { return state_ == State::done; }
     // The status to refuse with, or 0.

@@ -1,16 +1,13 @@
 #include "modules/http/http_connection.h"
 
-#include "worker/status_json.h"
-
 #include <algorithm>
-#include <exception>
 #include <stdexcept>
 
 #include <sys/socket.h>
 
 namespace drover::http {
 
-static_assert(sizeof(HttpConnection) <= 300, "an idle connection is small");
+static_assert(sizeof(HttpConnection) <= 160, "an idle connection is small");
 
 HttpConnection::HttpConnection(Services& services, Accepted accepted,
                                const std::shared_ptr<HttpServer>& server)
@@ -18,25 +15,43 @@ HttpConnection::HttpConnection(Services& services, Accepted accepted,
     start_phase(Phase::first);
 }
 
+HttpConnection::~HttpConnection() {
+    drop_exchange();
+}
+
+bool HttpConnection::answering() const noexcept {
+    return exchange_ != nullptr && (exchange_->stage != Exchange::Stage::body || exchange_->body_paused);
+}
+
 std::size_t HttpConnection::on_input(std::string_view input) {
     std::size_t used = 0;
-    while (used < input.size() && writable()) {
+    reading_ = true;
+    while (used < input.size() && writable() && !answering()) {
         const std::string_view rest = input.substr(used);
-        const std::size_t taken = body_ != nullptr ? read_body(rest) : read_head(rest);
+        const std::size_t taken = exchange_ != nullptr ? read_body(rest) : read_head(rest);
         if (taken == 0) break;
         used += taken;
     }
+    reading_ = false;
+    server().counters.bytes_in.add(used);
     if (closing()) return input.size();
+    after_input(used == input.size());
+    return used;
+}
 
-    if (body_ != nullptr) {
+void HttpConnection::after_input(bool all_consumed) {
+    if (answering()) {
+        start_phase(Phase::answer);
+        // What comes meanwhile has to wait; without any the end of the client's side is to be noticed.
+        if (!all_consumed) pause_input();
+    } else if (exchange_ != nullptr) {
         start_phase(Phase::body);
-    } else if (used < input.size() && writable()) {
+    } else if (!all_consumed && writable()) {
         // The time for a head is counted from its first byte, however slowly the others come.
         if (phase_ != Phase::head) start_phase(Phase::head);
     } else if (phase_ == Phase::idle) {
         start_phase(Phase::idle);
     }
-    return used;
 }
 
 std::size_t HttpConnection::read_head(std::string_view input) {
@@ -44,108 +59,60 @@ std::size_t HttpConnection::read_head(std::string_view input) {
     if (result.state == HeadState::incomplete) return result.consumed;
     server().counters.requests.add();
     if (result.state == HeadState::refused) {
-        refuse(result.status, input.starts_with("HEAD "));
+        RequestHead head;
+        if (input.starts_with("HEAD ")) head.method = Method::head;
+        refuse(result.status, head);
         return 0;
     }
     begin_request(server().parser.head(), result.consumed < input.size());
     return result.consumed;
 }
 
-void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
-    const Answer answer = choose_answer(head);
-    if (head.framing == Framing::none) return send_answer(answer, more_follows);
-    if (head.content_length > server().options.max_body) return refuse(413, answer.head_only);
-    if (head.expects_continue) {
-        // Who waits to be asked for the body need not send it to be told no.
-        if (answer.route == nullptr) return refuse(answer.status, answer.head_only);
-        if (!more_follows) write("HTTP/1.1 100 Continue\r\n\r\n");
-    }
-    body_ = std::make_unique<Body>(Body{*server_, BodyReader(head, server().options.max_body), answer});
-}
-
 std::size_t HttpConnection::read_body(std::string_view input) {
-    const std::size_t taken = body_->reader.read(input);
-    const Answer answer = body_->answer;
-    if (const unsigned status = body_->reader.refusal()) {
-        refuse(status, answer.head_only);
+    const std::shared_ptr<Exchange> exchange = exchange_;  // a receiver may answer, which ends it
+    BodyReader& reader = *exchange->reader;
+    std::string_view content;
+    const std::size_t taken = reader.read(input, content);
+    if (const unsigned status = reader.refusal()) {
+        refuse(status, exchange->head);
         return 0;
     }
-    if (body_->reader.done()) {
-        const std::unique_ptr<Body> body = std::move(body_);  // keeps the route until the answer is written
-        send_answer(answer, taken < input.size());
+    if (!content.empty()) take_content(content);
+    if (reader.done() && exchange_ == exchange) {
+        exchange->more_follows = taken < input.size();
+        answer_exchange();
     }
     return taken;
 }
 
-HttpConnection::Answer HttpConnection::choose_answer(const RequestHead& head) const noexcept {
-    Answer answer{.minor_version = head.minor_version,
-                  .keep_alive = head.keep_alive,
-                  .head_only = head.method == Method::head};
-    Route* const route = server().routes.find(head.path);
-    const bool is_for_server = head.path.empty() || head.path == "*";  // CONNECT and OPTIONS *
-    if (head.method == Method::other)
-        answer.status = route != nullptr || is_for_server ? 405 : 404;
-    else if (route == nullptr)
-        answer.status = 404;
-    else
-        answer.route = route;
-    return answer;
-}
-
-// A worker that drains closes with the last reply for which a request is here: one that is here already gets
-// its own.
-void HttpConnection::send_answer(const Answer& answer, bool more_follows) {
-    const bool keep = answer.keep_alive && (more_follows || !draining());
-    const Persistence kept = answer.minor_version > 0 ? Persistence::keep : Persistence::keep_said;
-    const Persistence persistence = keep ? kept : Persistence::close;
-    server().date.refresh();
-    if (answer.route == nullptr) {
-        send_error(answer.status, persistence, answer.head_only);
-    } else if (answer.route->reply) {
-        server().counters.count_reply(answer.route->reply->status());
-        write(answer.route->reply->bytes(persistence, answer.head_only, server().date));
-    } else {
-        send_status(persistence, answer.head_only);
+void HttpConnection::take_content(std::string_view content) {
+    Exchange& exchange = *exchange_;
+    if (exchange.receiver != nullptr) {
+        exchange.body_paused = exchange.receiver->on_body(content) == BodyReceiver::Next::pause;
+    } else if (exchange.route != nullptr && exchange.route->handler != nullptr) {
+        exchange.body.append(content);
     }
-    phase_ = Phase::idle;
-    if (!keep) end();
 }
 
-void HttpConnection::send_status(Persistence persistence, bool head_only) {
-    std::string body;
-    try {
-        body = status_json(services().counters.reader(), services().loop.now_ms());
-    } catch (const std::exception&) {
-        return send_error(500, persistence, head_only);
-    }
-    const Reply reply{.status = 200,
-                      .type = "application/json",
-                      .extra_headers = "Cache-Control: no-store\r\n",
-                      .body = body};
-    server().counters.count_reply(reply.status);
-    server().scratch.clear();
-    append_reply(server().scratch, reply, persistence, head_only, server().date);
-    write(server().scratch);
+void HttpConnection::resume_body(Exchange& exchange) {
+    if (!exchange.body_paused) return;
+    exchange.body_paused = false;
+    if (reading_) return;
+    start_phase(Phase::body);
+    resume_input();
 }
 
-void HttpConnection::send_error(unsigned status, Persistence persistence, bool head_only) {
-    server().counters.count_reply(status);
-    server().scratch.clear();
-    append_error(server().scratch, status, persistence, head_only, server().date);
-    write(server().scratch);
+// A client that has ended its side may still want the answer; but it may be gone as well, and whoever works
+// for it can know.
+void HttpConnection::on_end_of_input() {
+    if (exchange_ == nullptr || exchange_->stage == Exchange::Stage::body) return close();
+    tell_gone();
 }
 
-// What follows on this connection cannot be told apart any more, or is not wanted.
-void HttpConnection::refuse(unsigned status, bool head_only) {
-    server().date.refresh();
-    send_error(status, Persistence::close, head_only);
-    end(Linger::always);
-}
-
-// What is still to be sent has the time that any output has.
-void HttpConnection::end(Linger linger) {
-    close(linger);
-    set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
+void HttpConnection::on_writable() {
+    if (exchange_ == nullptr || !exchange_->on_writable) return;
+    const std::shared_ptr<Exchange> exchange = exchange_;
+    std::exchange(exchange->on_writable, {})();
 }
 
 std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexcept {
@@ -160,6 +127,8 @@ std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexc
             return header_timeout;
         case Phase::body:
             return std::chrono::milliseconds(options.body_timeout_ms);
+        case Phase::answer:
+            return std::chrono::milliseconds(options.send_timeout_ms);
     }
     return header_timeout;
 }
@@ -184,20 +153,28 @@ void HttpConnection::on_time_limit() {
 }
 
 void HttpConnection::end_phase() {
+    // How long a handler works is its own business.
+    if (phase_ == Phase::answer) return start_phase(phase_);
     if (phase_ == Phase::head || phase_ == Phase::body)
-        return refuse(408, body_ != nullptr && body_->answer.head_only);
+        return refuse(408, exchange_ != nullptr ? exchange_->head : RequestHead());
     // A request that came just now is served first.
     if (has_unread_input()) return start_phase(phase_);
     close();
+}
+
+// The limit is for a pause, not for the whole of a large reply.
+void HttpConnection::on_progress() noexcept {
+    set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
+    phase_left_ms_ = send_left_ms_ = 0;
 }
 
 void HttpConnection::on_sent() {
     start_phase(phase_);
 }
 
-// A request whose body is still coming ends here first: it knows this worker's routes.
+// A request that is being read or answered ends here first: it knows this worker's routes.
 Connection::Movable HttpConnection::on_hand_over(std::string& state) {
-    if (body_ != nullptr) return Movable::later;
+    if (exchange_ != nullptr) return Movable::later;
     state = {carried_version, static_cast<char>(phase_)};
     return Movable::now;
 }

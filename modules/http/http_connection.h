@@ -1,13 +1,13 @@
-// HttpConnection is one client: it reads heads in place, discards bodies, answers in order, and keeps the
-// time limits. All that it holds between two requests is a few words; the state of a body exists only while
-// there is one.
+// HttpConnection is one client: it reads heads in place, gives bodies to whom they are for, answers in order,
+// and keeps the time limits. All that it holds between two requests is a few words; an Exchange exists only
+// while a body is read or a handler works.
 //
-//   waiting for a request -> head -> (body) -> reply -> waiting ...  or  reply -> close
+//   waiting for a request -> head -> (body) -> (handler) -> reply -> waiting ...  or  reply -> close
 //
-// Runs in: worker.
+// http_connection.cpp reads and waits, http_answers.cpp answers. Runs in: worker.
 #pragma once
 
-#include "modules/http/body_reader.h"
+#include "modules/http/exchange.h"
 #include "modules/http/http_server.h"
 #include "worker/connection.h"
 
@@ -22,10 +22,12 @@ class HttpConnection final : public Connection {
         idle,   // between two requests
         head,   // a part of a head is here
         body,
+        answer,  // a handler works
     };
 
     // `server` is the module's: it names another one after a hot reload.
     HttpConnection(Services& services, Accepted accepted, const std::shared_ptr<HttpServer>& server);
+    ~HttpConnection() override;
 
     // A client that has connected and asked for nothing yet is given this long by a worker that drains.
     static constexpr std::chrono::milliseconds drain_first{5000};
@@ -34,22 +36,22 @@ class HttpConnection final : public Connection {
     static Phase carried_phase(std::string_view state);
     void carry_on(Phase phase) noexcept { start_phase(phase); }
 
-  private:
-    // How a request whose body is still coming will be answered.
-    struct Answer {
-        Route* route = nullptr;
-        unsigned status = 0;  // when there is no route: the error
-        unsigned minor_version = 1;
-        bool keep_alive = false;
-        bool head_only = false;
-    };
-    struct Body {
-        std::shared_ptr<HttpServer> server;  // whose route will answer
-        BodyReader reader;
-        Answer answer;
-    };
+    // What a Response asks for, of the exchange that is under way here.
+    void send_whole(Exchange& exchange, std::string_view body);
+    void send_whole_file(Exchange& exchange, FileRange body);
+    void send_refusal(Exchange& exchange, unsigned status);
+    void begin_stream(Exchange& exchange);
+    void stream(Exchange& exchange, std::string_view bytes);
+    void stream_file(Exchange& exchange, FileRange range);
+    void end_stream(Exchange& exchange);
+    void resume_body(Exchange& exchange);
+    using Connection::writable;
 
+  private:
     std::size_t on_input(std::string_view input) override;
+    void on_end_of_input() override;
+    void on_writable() override;
+    void on_progress() noexcept override;
     void on_sent() override;
     void on_time_limit() override;
     Movable on_hand_over(std::string& state) override;
@@ -57,13 +59,34 @@ class HttpConnection final : public Connection {
 
     std::size_t read_head(std::string_view input);
     std::size_t read_body(std::string_view input);
+    void take_content(std::string_view content);
+    void after_input(bool all_consumed);
+    bool answering() const noexcept;
+
+    // What a request is answered with, as far as its head says.
+    struct Choice {
+        Route* route = nullptr;
+        unsigned status = 0;     // when there is no route, or not for this method
+        std::string_view allow;  // for 405 and OPTIONS
+    };
+    Choice choose(const RequestHead& head);
     void begin_request(const RequestHead& head, bool more_follows);
-    Answer choose_answer(const RequestHead& head) const noexcept;
-    void send_answer(const Answer& answer, bool more_follows);
-    void send_status(Persistence persistence, bool head_only);
-    void send_error(unsigned status, Persistence persistence, bool head_only);
+    void begin_body(const RequestHead& head, const Choice& choice, bool more_follows);
+    void call_handler(Exchange& exchange, std::string_view body);
+    void answer_exchange();
+    std::shared_ptr<Exchange> make_exchange(const RequestHead& head, const Choice& choice, bool more_follows);
+    Persistence persistence(bool keep, unsigned minor_version) const noexcept;
+    bool may_keep(const Exchange& exchange) const noexcept;
+    void send_simple(const RequestHead& head, const Choice& choice, bool keep);
+    void send_fixed(const RequestHead& head, FixedReply& reply, bool keep);
+    void send_error(unsigned status, Persistence persistence, const RequestHead& head,
+                    std::string_view allow = {});
+    void send_head(Exchange& exchange, std::optional<std::uint64_t> length);
+    void end_exchange(Exchange& exchange);
+    void drop_exchange() noexcept;
+    void tell_gone() noexcept;
     void end(Linger linger = Linger::if_unread);
-    void refuse(unsigned status, bool head_only = false);
+    void refuse(unsigned status, const RequestHead& head, std::string_view allow = {});
 
     void start_phase(Phase phase) noexcept;
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
@@ -75,12 +98,13 @@ class HttpConnection final : public Connection {
     HttpServer& server() const noexcept { return **server_; }
 
     const std::shared_ptr<HttpServer>* server_;
-    std::unique_ptr<Body> body_;
+    std::shared_ptr<Exchange> exchange_;  // null: none is under way
     HeadProgress progress_;
     // What is left of the two limits that run together when the one that is set has passed.
     std::uint32_t phase_left_ms_ = 0;
     std::uint32_t send_left_ms_ = 0;
     Phase phase_ = Phase::first;
+    bool reading_ = false;  // in on_input, which looks after phase and pause at its end
 };
 
 }  // namespace drover::http

@@ -1,18 +1,34 @@
 #include "modules/http/http_module.h"
 
+#include "modules/http/status_handler.h"
+
 namespace drover::http {
 
 std::vector<CounterDeclaration> HttpModule::counters() const {
     return HttpCounters::declarations();
 }
 
+HandlerTable HttpModule::make_handlers() const {
+    HandlerTable handlers;
+    handlers.add<StatusHandler>("status");
+    add_handlers(handlers);
+    return handlers;
+}
+
 void HttpModule::check(const ImageNode& options, Complaints& complaints) const {
-    check_http_options(options, complaints);
+    check_http_options(options, make_handlers(), complaints);
 }
 
 void HttpModule::start(Services& services, const ImageNode& options) {
-    server_ =
-        std::make_shared<HttpServer>(services, services.configuration, HttpOptions::options().load(options));
+    handlers_ = make_handlers();
+    server_ = std::make_shared<HttpServer>(services, services.configuration,
+                                           HttpOptions::options().load(options), handlers_);
+    handlers_.start(services);
+}
+
+void HttpModule::stop() noexcept {
+    handlers_.stop();
+    server_.reset();
 }
 
 void HttpModule::connection(Accepted accepted) {
@@ -20,7 +36,8 @@ void HttpModule::connection(Accepted accepted) {
 }
 
 void HttpModule::prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) {
-    next_ = std::make_shared<HttpServer>(server_->services, next, HttpOptions::options().load(options));
+    next_ = std::make_shared<HttpServer>(server_->services, next, HttpOptions::options().load(options),
+                                         handlers_, server_.get());
 }
 
 void HttpModule::adopt(Accepted accepted, std::string_view state) {

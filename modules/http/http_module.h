@@ -1,16 +1,21 @@
-// The http module: HTTP/1.1 and 1.0, fixed replies and the server's status. Start reading at
-// http_connection.h. Runs in: worker; declared and checked in the config reader.
+// The http module: HTTP/1.1 and 1.0, fixed replies, redirects, files, and handlers in C++. A program that has
+// handlers of its own derives from it (modules/http/request_handler.h). Start reading at http_connection.h.
+// Runs in: worker; declared and checked in the config reader.
 #pragma once
 
 #include "modules/http/http_connection.h"
+#include "modules/http/request_handler.h"
 #include "worker/module.h"
 
 #include <memory>
 
 namespace drover::http {
 
-class HttpModule final : public Module {
+class HttpModule : public Module {
   public:
+    // The handlers that routes may name, beside "status". Called once in each process that needs them.
+    virtual void add_handlers(HandlerTable& /*handlers*/) const {}
+
     std::string_view name() const noexcept override { return "http"; }
     const OptionTable& options() const override { return HttpOptions::options(); }
     std::vector<CounterDeclaration> counters() const override;
@@ -22,9 +27,12 @@ class HttpModule final : public Module {
     void commit() noexcept override { server_ = std::move(next_); }
     void abandon() noexcept override { next_.reset(); }
     void adopt(Accepted accepted, std::string_view state) override;
-    void stop() noexcept override { server_.reset(); }
+    void stop() noexcept override;
 
   private:
+    HandlerTable make_handlers() const;
+
+    HandlerTable handlers_;
     std::shared_ptr<HttpServer> server_;  // connections look here for each request
     std::shared_ptr<HttpServer> next_;    // while a hot reload is prepared
 };

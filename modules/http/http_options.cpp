@@ -2,7 +2,9 @@
 
 #include "modules/http/http_reply.h"
 #include "modules/http/http_syntax.h"
+#include "modules/http/request_handler.h"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
@@ -33,6 +35,56 @@ void check_path(std::string_view path, const std::string& key, Complaints& compl
             key, "has a character that a path is never sent with; write it as %XX, and leave the query out");
 }
 
+void check_route_host(std::string_view host, const std::string& key, Complaints& complaints) {
+    if (host.empty()) return;
+    const std::string_view name = host.starts_with("*.") ? host.substr(2) : host;
+    const bool has_port = !name.starts_with('[') && name.find(':') != std::string_view::npos;
+    if (!is_host(name) || has_port || name.ends_with(':'))
+        complaints.add(key, "is no host name: \"a.org\", \"*.a.org\", \"127.0.0.1\", \"[::1]\", no port");
+}
+
+// "md text/markdown"
+void check_type(std::string_view entry, const std::string& key, Complaints& complaints) {
+    const std::size_t blank = entry.find(' ');
+    const bool good = blank != std::string_view::npos && blank > 0 && blank + 1 < entry.size() &&
+                      is_field_value(entry) && entry.find('/', blank) != std::string_view::npos;
+    if (!good) complaints.add(key, "is not \"ENDING TYPE\", as in \"md text/markdown\"");
+}
+
+void check_redirect(const RedirectOptions& redirect, const std::string& key, Complaints& complaints) {
+    if (redirect.to.empty()) complaints.add(key + ".to", "must say where to");
+    if (!is_field_value(redirect.to) || redirect.to.find(' ') != std::string_view::npos)
+        complaints.add(key + ".to", "has a blank or a control character; write it as %XX");
+    constexpr unsigned statuses[] = {301, 302, 303, 307, 308};
+    if (std::ranges::find(statuses, redirect.status) == std::end(statuses))
+        complaints.add(key + ".status", "must be 301, 302, 303, 307 or 308");
+}
+
+// A route answers in one way.
+void check_route_kind(const RouteOptions& route, const ImageNode& node, const std::string& key,
+                      const HandlerTable& handlers, Complaints& complaints) {
+    const bool has_return = !node.find("return").is_default();
+    const bool has_redirect = !node.find("redirect").is_default();
+    std::string given;
+    const auto add = [&given](bool is_given, const char* name) {
+        if (is_given) given.append(given.empty() ? "" : " and ").append("\"").append(name).append("\"");
+        return is_given ? 1 : 0;
+    };
+    const int ways = add(has_return, "return") + add(has_redirect, "redirect") +
+                     add(!route.handler.empty(), "handler") + add(!route.root.empty(), "root");
+    if (ways == 0) complaints.add(key, "needs one of \"return\", \"redirect\", \"handler\" and \"root\"");
+    if (ways > 1) complaints.add(key, fmt::format("has {}; one alone can answer", given));
+    if (has_return) check_return(route.fixed, key + ".return", complaints);
+    if (has_redirect) check_redirect(route.redirect, key + ".redirect", complaints);
+    if (!route.handler.empty() && handlers.find(route.handler) == nullptr)
+        complaints.add(key + ".handler", fmt::format("\"{}\" is no handler of this program; it has: {}",
+                                                     route.handler, handlers.names()));
+    if (!route.root.empty() && !route.path.ends_with('/'))
+        complaints.add(key + ".path", "of a route with root must end with \"/\"");
+    if (route.index.find('/') != std::string_view::npos)
+        complaints.add(key + ".index", "is a file's name, without a \"/\"");
+}
+
 }  // namespace
 
 const Options<ReturnOptions>& ReturnOptions::options() {
@@ -47,21 +99,57 @@ const Options<ReturnOptions>& ReturnOptions::options() {
     return table;
 }
 
+const Options<RedirectOptions>& RedirectOptions::options() {
+    static const auto table =
+        Options<RedirectOptions>("Sends the client elsewhere.")
+            .text("to", &RedirectOptions::to, {.max_size = 2048}, Apply::hot,
+                  "Where to: a URL, or a path of this server.")
+            .integer("status", &RedirectOptions::status, {.fallback = 302, .min = 301, .max = 308},
+                     Apply::hot, "301 and 308: for good; 302, 303 and 307: this time.")
+            .boolean("keep_rest", &RedirectOptions::keep_rest, false, Apply::hot,
+                     "Append what follows the route's path in the request, query and all.");
+    return table;
+}
+
+const Options<ErrorPageOptions>& ErrorPageOptions::options() {
+    static const auto table =
+        Options<ErrorPageOptions>("What an error is answered with, instead of a line of text.")
+            .integer("status", &ErrorPageOptions::status, {.min = 400, .max = 599, .required = true},
+                     Apply::hot, "The error.")
+            .text("type", &ErrorPageOptions::type, {.fallback = "text/html", .max_size = 256}, Apply::hot,
+                  "Content-Type.")
+            .text("body", &ErrorPageOptions::body, {.max_size = 64 * kilobyte, .required = true}, Apply::hot,
+                  "The page.");
+    return table;
+}
+
 const Options<RouteOptions>& RouteOptions::options() {
     static const auto table =
         Options<RouteOptions>(
             "What a path is answered with. The longest path that a request's path starts with wins.")
+            .text("host", &RouteOptions::host, {.max_size = 255}, Apply::hot,
+                  "For this host alone (\"a.org\", or \"*.a.org\" for all under it); empty: for any that has "
+                  "no routes for the path of its own.")
             .text("path", &RouteOptions::path, {.max_size = 1024, .required = true, .allow_empty = false},
                   Apply::hot,
-                  "Start of the paths that belong to the route, compared byte for byte, as sent: \"/a\" has "
-                  "\"/ab\", "
-                  "too.")
+                  "Start of the paths that belong to the route: \"/a\" has \"/ab\", too. Compared with what "
+                  "the request's path means: escapes decoded, \".\" and \"..\" resolved.")
             .table("return", &RouteOptions::fixed, ReturnOptions::options(), Apply::hot,
-                   "A fixed reply. A route has either this or a handler.")
-            .choice("handler", &RouteOptions::handler,
-                    {{"none", RouteOptions::Handler::none}, {"status", RouteOptions::Handler::status}},
-                    RouteOptions::Handler::none, Apply::hot,
-                    "What makes the reply: \"status\" is the server's status as JSON.");
+                   "A fixed reply. A route has one of return, redirect, handler and root.")
+            .table("redirect", &RouteOptions::redirect, RedirectOptions::options(), Apply::hot,
+                   "Another place to ask.")
+            .text("handler", &RouteOptions::handler, {.max_size = 64}, Apply::hot,
+                  "Code that makes the reply: \"status\" is the server's status as JSON; a program may have "
+                  "more.")
+            .text("root", &RouteOptions::root, {.max_size = 4096}, Apply::hot,
+                  "A directory whose files are the replies: what follows the route's path names the file. "
+                  "Links out of it are not followed.")
+            .text("index", &RouteOptions::index, {.fallback = "index.html", .max_size = 255}, Apply::hot,
+                  "With root: the file that answers for a directory; empty: none.")
+            .boolean("listing", &RouteOptions::listing, false, Apply::hot,
+                     "With root: list a directory that has no index.")
+            .boolean("precompressed", &RouteOptions::precompressed, false, Apply::hot,
+                     "With root: send FILE.gz, where it is there, to who accepts gzip.");
     return table;
 }
 
@@ -98,31 +186,50 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
+            .text("access_log", &HttpOptions::access_log, {.max_size = 4096}, Apply::hot,
+                  "A file that gets a line for each reply; empty: none. Opened by each worker as its user, "
+                  "and anew when the file was moved away.")
+            .choice("access_log_format", &HttpOptions::access_log_format,
+                    {{"common", AccessLogFormat::common},
+                     {"combined", AccessLogFormat::combined},
+                     {"json", AccessLogFormat::json}},
+                    AccessLogFormat::combined, Apply::hot,
+                    "\"common\" is NCSA's, \"combined\" has Referer and User-Agent as well, \"json\" is one "
+                    "object a line.")
+            .texts("types", &HttpOptions::types, {}, Apply::hot,
+                   "Media types of files by the end of their names, before those that are built in: "
+                   "\"md text/markdown\".",
+                   256)
+            .integer("open_files", &HttpOptions::open_files, {.fallback = 1024, .min = 0, .max = 65536},
+                     Apply::hot, "Files that a worker keeps open for the next request.")
+            .duration("open_files_check", &HttpOptions::open_files_check_ms,
+                      {.fallback = second, .min = 0, .max = hour}, Apply::hot,
+                      "How long an open file is taken for what its name means without looking again.")
+            .tables("error_page", &HttpOptions::error_pages, ErrorPageOptions::options(), 64, Apply::hot,
+                    "What errors are answered with.")
             .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,
                     "What paths are answered with; others are answered 404.");
     return table;
 }
 
-void check_http_options(const ImageNode& table, Complaints& complaints) {
+void check_http_options(const ImageNode& table, const HandlerTable& handlers, Complaints& complaints) {
     const HttpOptions options = HttpOptions::options().load(table);
     if (options.max_target >= options.max_head)
         complaints.add("max_target", "must be less than max_head, which it is a part of");
+    for (std::size_t index = 0; index < options.types.size(); ++index)
+        check_type(options.types[index], fmt::format("types[{}]", index), complaints);
     const ImageNode nodes = table.find("route");
-    std::map<std::string_view, std::uint32_t> first_with;
+    std::map<std::pair<std::string_view, std::string_view>, std::uint32_t> first_with;
     for (std::uint32_t index = 0; index < nodes.size(); ++index) {
         const RouteOptions& route = options.routes[index];
         const std::string key = fmt::format("route[{}]", index);
         check_path(route.path, key + ".path", complaints);
-        const auto [first, is_new] = first_with.emplace(route.path, index);
+        check_route_host(route.host, key + ".host", complaints);
+        const auto [first, is_new] = first_with.emplace(std::pair(route.host, route.path), index);
         if (!is_new)
             complaints.add(key + ".path",
                            fmt::format("\"{}\" is the path of route[{}] already", route.path, first->second));
-        const bool has_return = !nodes.child(index).find("return").is_default();
-        const bool has_handler = route.handler != RouteOptions::Handler::none;
-        if (has_return && has_handler)
-            complaints.add(key, "has both \"return\" and \"handler\"; one of them is to go");
-        if (!has_return && !has_handler) complaints.add(key, "needs either \"return\" or \"handler\"");
-        if (has_return) check_return(route.fixed, key + ".return", complaints);
+        check_route_kind(route, nodes.child(index), key, handlers, complaints);
     }
 }
 

@@ -18,16 +18,48 @@ struct ReturnOptions {
     static const Options<ReturnOptions>& options();
 };
 
+// redirect = { to = "https://a/", status = 301, keep_rest = true }
+struct RedirectOptions {
+    std::string_view to;
+    unsigned status = 0;
+    bool keep_rest = false;
+
+    static const Options<RedirectOptions>& options();
+};
+
 // [[module.http.route]]
 struct RouteOptions {
-    enum class Handler : std::uint8_t { none, status };
+    enum class Kind : std::uint8_t { none, fixed, redirect, handler, files };
 
-    std::string_view path;
-    ReturnOptions fixed = {};  // key "return"; counts when there is no handler
-    Handler handler = Handler::none;
+    std::string_view host = {};
+    std::string_view path = {};
+    ReturnOptions fixed = {};  // key "return"; counts when there is nothing else
+    RedirectOptions redirect = {};
+    std::string_view handler = {};
+    std::string_view root = {};
+    std::string_view index = {};
+    bool listing = false;
+    bool precompressed = false;
 
+    // Of a route that has been checked.
+    Kind kind() const noexcept {
+        if (!handler.empty()) return Kind::handler;
+        if (!root.empty()) return Kind::files;
+        return redirect.to.empty() ? Kind::fixed : Kind::redirect;
+    }
     static const Options<RouteOptions>& options();
 };
+
+// [[module.http.error_page]]
+struct ErrorPageOptions {
+    unsigned status = 0;
+    std::string_view type;
+    std::string_view body;
+
+    static const Options<ErrorPageOptions>& options();
+};
+
+enum class AccessLogFormat : std::uint8_t { common, combined, json };
 
 struct HttpOptions {
     std::size_t max_head = 0;
@@ -39,12 +71,21 @@ struct HttpOptions {
     std::int64_t idle_timeout_ms = 0;
     std::int64_t send_timeout_ms = 0;
     std::int64_t drain_idle_ms = 0;
+    std::string_view access_log = {};
+    AccessLogFormat access_log_format = AccessLogFormat::combined;
+    std::vector<std::string_view> types = {};  // "md text/markdown"
+    std::size_t open_files = 0;
+    std::int64_t open_files_check_ms = 0;
+    std::vector<ErrorPageOptions> error_pages = {};
     std::vector<RouteOptions> routes = {};
 
     static const Options<HttpOptions>& options();
 };
 
+class HandlerTable;
+
 // What the declarations cannot say: each route answers in exactly one way, no path stands twice, and so on.
-void check_http_options(const ImageNode& table, Complaints& complaints);
+// `handlers` has the names that "handler" may have.
+void check_http_options(const ImageNode& table, const HandlerTable& handlers, Complaints& complaints);
 
 }  // namespace drover::http

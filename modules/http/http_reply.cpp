@@ -1,6 +1,8 @@
 #include "modules/http/http_reply.h"
 
-#include <iterator>
+#include "modules/http/http_date.h"
+
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -66,10 +68,6 @@ constexpr Phrase phrases[] = {
     {511, "Network Authentication Required"},
 };
 
-constexpr const char* weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
 constexpr std::string_view before_date = "\r\nDate: ";
 
 std::string_view connection_header(Persistence persistence) noexcept {
@@ -102,47 +100,52 @@ void HttpDate::refresh() noexcept {
     if (now.tv_sec != second_) set(now.tv_sec);
 }
 
-// Not strftime: the names must not depend on the locale.
 void HttpDate::set(std::time_t second) noexcept {
     second_ = second;
-    std::tm utc{};
-    ::gmtime_r(&second, &utc);
-    fmt::format_to_n(text_.data(), size, "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", weekdays[utc.tm_wday],
-                     utc.tm_mday, months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
-                     utc.tm_sec);
+    format_date(second).copy(text_.data(), size);
+}
+
+void append_head(std::string& out, const ReplyHead& head, Persistence persistence, const HttpDate& date) {
+    char number[24];
+    const auto text = [&number](std::uint64_t value) -> std::string_view {
+        return {number,
+                static_cast<std::size_t>(std::to_chars(number, number + sizeof number, value).ptr - number)};
+    };
+    out.append("HTTP/1.1 ").append(text(head.status)).append(" ").append(reason_phrase(head.status));
+    out.append(before_date).append(date.text()).append("\r\n");
+    if (!head.type.empty()) out.append("Content-Type: ").append(head.type).append("\r\n");
+    if (status_has_body(head.status)) {
+        if (head.length) out.append("Content-Length: ").append(text(*head.length)).append("\r\n");
+        if (head.chunked) out.append("Transfer-Encoding: chunked\r\n");
+    }
+    out.append(head.extra_headers).append(connection_header(persistence)).append("\r\n");
 }
 
 void append_reply(std::string& out, const Reply& reply, Persistence persistence, bool head_only,
                   const HttpDate& date) {
-    const auto end = std::back_inserter(out);
-    fmt::format_to(end, "HTTP/1.1 {} {}{}{}\r\n", reply.status, reason_phrase(reply.status), before_date,
-                   date.text());
     const bool has_body = status_has_body(reply.status);
-    if (has_body) {
-        if (!reply.type.empty()) fmt::format_to(end, "Content-Type: {}\r\n", reply.type);
-        fmt::format_to(end, "Content-Length: {}\r\n", reply.body.size());
-    }
-    out.append(reply.extra_headers).append(connection_header(persistence)).append("\r\n");
+    append_head(out,
+                {.status = reply.status,
+                 .type = has_body ? reply.type : std::string_view(),
+                 .extra_headers = reply.extra_headers,
+                 .length = reply.body.size()},
+                persistence, date);
     if (has_body && !head_only) out.append(reply.body);
 }
 
-void append_error(std::string& out, unsigned status, Persistence persistence, bool head_only,
-                  const HttpDate& date) {
-    std::array<char, 64> body{};
-    const auto end = fmt::format_to_n(body.data(), body.size(), "{} {}\n", status, reason_phrase(status));
-    const Reply reply{.status = status,
-                      .type = "text/plain",
-                      .extra_headers = status == 405 ? "Allow: GET, HEAD\r\n" : "",
-                      .body = {body.data(), std::min(end.size, body.size())}};
-    append_reply(out, reply, persistence, head_only, date);
+std::string error_text(unsigned status) {
+    return fmt::format("{} {}\n", status, reason_phrase(status));
 }
 
-FixedReply::FixedReply(const Reply& reply) : status_(reply.status), date_offset_(date_offset(reply.status)) {
+FixedReply::FixedReply(const Reply& reply)
+    : status_(reply.status),
+      body_size_(status_has_body(reply.status) ? reply.body.size() : 0),
+      date_offset_(date_offset(reply.status)) {
     const HttpDate date;
     for (std::size_t index = 0; index < forms_.size(); ++index) {
         Form& form = forms_[index];
         append_reply(form.bytes, reply, static_cast<Persistence>(index), false, date);
-        form.head_size = form.bytes.size() - (status_has_body(reply.status) ? reply.body.size() : 0);
+        form.head_size = form.bytes.size() - body_size_;
         form.second = date.second();
     }
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,17 @@ class HttpDate {
 enum class Persistence : std::uint8_t { keep, keep_said, close };
 inline constexpr std::size_t persistence_count = 3;
 
+// The head of a reply, all but date and persistence.
+struct ReplyHead {
+    unsigned status = 200;
+    std::string_view type;                // empty: no Content-Type
+    std::string_view extra_headers;       // complete lines, or empty
+    std::optional<std::uint64_t> length;  // Content-Length
+    bool chunked = false;
+};
+// Length and chunks are left out for a status that has no body.
+void append_head(std::string& out, const ReplyHead& head, Persistence persistence, const HttpDate& date);
+
 struct Reply {
     unsigned status = 200;
     std::string_view type;           // empty: no Content-Type
@@ -52,9 +64,8 @@ struct Reply {
 void append_reply(std::string& out, const Reply& reply, Persistence persistence, bool head_only,
                   const HttpDate& date);
 
-// "404 Not Found\n" as text, with Allow where 405 asks for it.
-void append_error(std::string& out, unsigned status, Persistence persistence, bool head_only,
-                  const HttpDate& date);
+// "404 Not Found\n", the body of an error that has no page of its own.
+std::string error_text(unsigned status);
 
 // A reply that is always the same but for its date: each form is built once and sent as it is.
 class FixedReply {
@@ -62,6 +73,7 @@ class FixedReply {
     explicit FixedReply(const Reply& reply);
 
     unsigned status() const noexcept { return status_; }
+    std::size_t body_size() const noexcept { return body_size_; }
     // Valid until the next call.
     std::string_view bytes(Persistence persistence, bool head_only, const HttpDate& date) noexcept;
 
@@ -73,6 +85,7 @@ class FixedReply {
     };
 
     unsigned status_;
+    std::size_t body_size_;
     std::size_t date_offset_;
     std::array<Form, persistence_count> forms_;
 };

@@ -1,11 +1,14 @@
 // HttpServer is one generation of what all HTTP connections of one worker share: options, routes with their
-// replies, the parser (one is enough: a head is parsed in one go), counters. Owned by the module. Runs in:
-// worker.
+// replies, open files, the parser (one is enough: a head is parsed in one go), counters. Owned by the module,
+// and by the exchanges that began with it. Runs in: worker.
 #pragma once
 
 #include "core/counter.h"
+#include "modules/http/access_log.h"
+#include "modules/http/exchange.h"
 #include "modules/http/http_options.h"
 #include "modules/http/http_reply.h"
+#include "modules/http/open_files.h"
 #include "modules/http/request_parser.h"
 #include "modules/http/route_table.h"
 #include "worker/services.h"
@@ -15,6 +18,8 @@
 #include <vector>
 
 namespace drover::http {
+
+class HttpConnection;
 
 struct HttpCounters {
     explicit HttpCounters(const CounterRow& row);
@@ -26,11 +31,26 @@ struct HttpCounters {
     Counter replies_3xx;
     Counter replies_4xx;
     Counter replies_5xx;
+    Counter bytes_in;
+    Counter bytes_out;
+    Counter log_lost;
 };
 
 struct HttpServer {
+    // `handlers` are the module's, which outlive all servers. `before`, the server that this one is to
+    // follow, or null, passes its access log on when the file is the same. Throws when a root cannot be
+    // opened.
     HttpServer(Services& worker_services, std::shared_ptr<const Configuration> options_from,
-               HttpOptions http_options);
+               HttpOptions http_options, const HandlerTable& handlers, const HttpServer* before = nullptr);
+
+    // A clean one; in turn always the same, if it is free.
+    std::shared_ptr<Exchange> take_exchange();
+    // A reply that was written: `bytes` with its head, `body_size` without.
+    void count(const RequestHead& head, unsigned status, std::uint64_t bytes, std::uint64_t body_size,
+               const HttpConnection& connection);
+    // The configured page or a line of text. Returns how many bytes of it are body.
+    std::size_t append_error(std::string& out, unsigned status, Persistence persistence, bool head_only,
+                             std::string_view extra_headers = {}) const;
 
     Services& services;
     std::shared_ptr<const Configuration> configuration;  // the texts of options and routes lie in it
@@ -39,7 +59,15 @@ struct HttpServer {
     RequestParser parser;
     HttpCounters counters;
     HttpDate date;
-    std::string scratch;  // a reply being made; kept for its memory
+    OpenFiles files;
+    std::shared_ptr<AccessLog> access_log;  // null: none
+    std::string scratch;                    // a reply being made; kept for its memory
+    std::string path_scratch;               // a path being resolved
+    std::string_view resolved_path;         // of the request that is being begun
+
+  private:
+    void bind_handlers(const HandlerTable& handlers);
+    std::shared_ptr<Exchange> spare_;
 };
 
 }  // namespace drover::http

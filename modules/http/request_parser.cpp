@@ -31,8 +31,11 @@ bool split_absolute_target(std::string_view target, std::string_view& authority,
     return true;
 }
 
-std::string_view without_query(std::string_view target) noexcept {
-    return target.substr(0, target.find('?'));
+// "/a?b" into its parts.
+void split_query(std::string_view target, std::string_view& path, std::string_view& query) noexcept {
+    const std::size_t mark = target.find('?');
+    path = target.substr(0, mark);
+    if (mark != std::string_view::npos) query = target.substr(mark + 1);
 }
 
 }  // namespace
@@ -144,7 +147,10 @@ HeadResult RequestParser::parse_complete(std::string_view bytes) {
     has_host_ = has_content_length_ = has_transfer_encoding_ = false;
     last_coding_is_chunked_ = unknown_coding_ = false;
     asks_keep_alive_ = asks_close_ = false;
-    head_.minor_version = bytes[bytes.find('\r') - 1] == '1' ? 1 : 0;
+    const std::size_t request_line_size = bytes.find('\r');
+    head_.minor_version = bytes[request_line_size - 1] == '1' ? 1 : 0;
+    head_.method_name = bytes.substr(0, bytes.find(' '));
+    head_.fields = bytes.substr(request_line_size + 2, bytes.size() - request_line_size - 4);
 
     llhttp_reset(&llhttp_);
     const llhttp_errno_t error = llhttp_execute(&llhttp_, bytes.data(), bytes.size());
@@ -252,11 +258,11 @@ bool RequestParser::finish_target() noexcept {
     std::string_view rest;
     if (llhttp_get_method(&llhttp_) == HTTP_CONNECT) return is_host(target) ? true : refuse(400);
     if (is_origin_target(target)) {
-        head_.path = without_query(target);
+        split_query(target, head_.path, head_.query);
     } else if (split_absolute_target(target, authority, rest)) {
         if (!is_host(authority)) return refuse(400);
         head_.host = authority;
-        head_.path = without_query(rest);
+        split_query(rest, head_.path, head_.query);
         if (head_.path.empty()) head_.path = "/";
     } else if (target == "*" && llhttp_get_method(&llhttp_) == HTTP_OPTIONS) {
         head_.path = target;

@@ -27,9 +27,12 @@ enum class Framing : std::uint8_t { none, sized, chunked };
 // Views are into the input that was parsed.
 struct RequestHead {
     Method method = Method::other;
+    std::string_view method_name;
     std::string_view target;
-    std::string_view path;  // of an origin or absolute target, without the query; "*"; empty for CONNECT
-    std::string_view host;  // of an absolute target, else of the Host header; empty when 1.0 sent none
+    std::string_view path;    // of an origin or absolute target, without the query; "*"; empty for CONNECT
+    std::string_view query;   // without the '?'
+    std::string_view host;    // of an absolute target, else of the Host header; empty when 1.0 sent none
+    std::string_view fields;  // all header lines, each with its line's end
     unsigned minor_version = 0;
     bool keep_alive = false;
     bool expects_continue = false;

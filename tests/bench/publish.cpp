@@ -1,21 +1,17 @@
 // How long a configuration takes to be served, for any server that reads a file:
-// publish PORT CONFIG ROUNDS CONTROL COMMAND... starts COMMAND with each "@BODY@" in CONFIG replaced, and
-// prints medians in milliseconds: start to first answer, reload to the first answer of the new configuration,
-// reload to all workers new. CONTROL is the control socket of a Drover master: its verdict says when all
-// workers are new. With "-" the reload is a HUP, and all are new when the last old worker has ended.
+// publish PORT CONFIG ROUNDS VERDICT COMMAND... starts COMMAND with each "@BODY@" in CONFIG replaced, and
+// prints medians in milliseconds: start to first answer, HUP to the first answer of the new configuration,
+// HUP to all workers new. VERDICT is "notify" for a server that says READY=1 to its service manager when all
+// are new; with "-" all are new when the last old worker has ended.
 #include "tests/support/child.h"
-#include "tests/support/control_call.h"
-#include "tests/support/http_client.h"
+#include "tests/support/notify_socket.h"
 #include "tests/support/proc.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/timing.h"
 
-#include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,74 +20,55 @@
 namespace {
 
 using namespace drover::test;
-using Clock = std::chrono::steady_clock;
-
-double since_ms(Clock::time_point start) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
 void write_config(const std::string& pattern, const std::string& path, const std::string& body) {
     std::string text = pattern;
     for (std::size_t at = text.find("@BODY@"); at != std::string::npos; at = text.find("@BODY@")) {
         text.replace(at, 6, body);
     }
-    write_file(path + ".next", text);
-    std::filesystem::rename(path + ".next", path);
+    replace_file(path, text);
 }
 
-// New connections until one gets this body. The short wait leaves the processor to the server.
-void wait_answer(std::uint16_t port, const std::string& body) {
+void wait_ready(NotifySocket& notify, std::size_t times) {
     const Deadline deadline;
-    while (!deadline.passed()) {
-        try {
-            if (http_get(port).body == body) return;
-        } catch (const std::system_error&) {
-            // Not there yet.
-        }
-        const timespec pause{0, 100000};
-        ppoll(nullptr, 0, &pause, nullptr);
+    while (notify.count("READY=1") < times) {
+        if (deadline.passed()) throw std::runtime_error("no verdict");
+        pollfd waiting{notify.fd(), POLLIN, 0};
+        poll(&waiting, 1, deadline.remaining_ms());
+        notify.drain();
     }
-    throw std::runtime_error("no answer \"" + body + "\"");
 }
 
 int measure(const std::vector<std::string>& arguments) {
     const auto port = static_cast<std::uint16_t>(std::stoi(arguments[0]));
     const std::string& config = arguments[1];
     const int rounds = std::stoi(arguments[2]);
-    const std::string& control = arguments[3];
+    const bool notifies = arguments[3] == "notify";
     const std::vector<std::string> command(arguments.begin() + 4, arguments.end());
     const std::string pattern = read_file(config);
+    const TemporaryFolder folder;
 
     std::vector<double> starts;
     std::vector<double> first_answers;
     std::vector<double> all_new;
     for (int i = 0; i < rounds; ++i) {
+        NotifySocket notify(folder.file("notify-" + std::to_string(i)));
         write_config(pattern, config, "start");
-        const auto start = Clock::now();
-        Child server = Child::start(command);
+        const auto start = BenchClock::now();
+        Child server = Child::start(command, {.environment = {notify.environment()}});
         wait_answer(port, "start");
         starts.push_back(since_ms(start));
+        if (notifies) wait_ready(notify, 1);
 
-        for (int reload = 0; reload < 5; ++reload) {
+        for (std::size_t reload = 0; reload < 5; ++reload) {
             const std::string body = "reload-" + std::to_string(reload);
             write_config(pattern, config, body);
             const std::vector<pid_t> old_workers = children_of(server.pid());
-            const auto published = Clock::now();
-            std::optional<ControlCall> call;
-            if (control == "-") {
-                server.signal(SIGHUP);
-            } else {
-                call.emplace(control, "reload");
-            }
+            const auto published = BenchClock::now();
+            server.signal(SIGHUP);
             wait_answer(port, body);
             first_answers.push_back(since_ms(published));
-            if (call) {
-                if (!call->wait().ok) throw std::runtime_error("the reload was refused");
+            if (notifies) {
+                wait_ready(notify, reload + 2);
             } else {
                 for (const pid_t worker : old_workers)
                     wait_gone(open_pidfd(worker));

@@ -75,18 +75,20 @@ TEST_CASE("routes are loaded as they are written") {
     CHECK(options.routes[0].fixed.status == 200);
     CHECK(options.routes[0].fixed.type == "text/plain");
     CHECK(options.routes[0].fixed.body == "x");
-    CHECK(options.routes[0].handler == RouteOptions::Handler::none);
-    CHECK(options.routes[1].handler == RouteOptions::Handler::status);
+    CHECK(options.routes[0].kind() == RouteOptions::Kind::fixed);
+    CHECK(options.routes[1].handler == "status");
+    CHECK(options.routes[1].kind() == RouteOptions::Kind::handler);
     CHECK(options.routes[2].fixed.status == 404);
     CHECK(options.routes[2].fixed.type == "a/b");
 }
 
 TEST_CASE("a route answers in exactly one way") {
     CHECK(contains(only_finding(route("path = \"/\"\nhandler = \"status\"\nreturn = { status = 200 }")),
-                   "has both \"return\" and \"handler\""));
+                   "has \"return\" and \"handler\"; one alone can answer"));
     CHECK(contains(only_finding(fixed("/") + route("path = \"/a\"")),
-                   "needs either \"return\" or \"handler\""));
-    CHECK(contains(only_finding(route("path = \"/\"\nhandler = \"stats\"")), "status"));
+                   "needs one of \"return\", \"redirect\", \"handler\" and \"root\""));
+    CHECK(contains(only_finding(route("path = \"/\"\nhandler = \"stats\"")),
+                   "\"stats\" is no handler of this program; it has: status"));
 }
 
 TEST_CASE("a path stands once, starts with a slash and can be sent") {

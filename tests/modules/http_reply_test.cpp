@@ -56,16 +56,23 @@ TEST_CASE("a status that nobody registered has no phrase") {
               .starts_with("HTTP/1.1 299 \r\nDate: "));
 }
 
-TEST_CASE("errors, byte by byte") {
-    std::string out = "before";
-    append_error(out, 404, Persistence::keep, false, date_of(0));
-    CHECK(out == std::string("beforeHTTP/1.1 404 Not Found\r\nDate: ") + epoch +
-                     "\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\n404 Not Found\n");
-    out.clear();
-    append_error(out, 405, Persistence::close, true, date_of(0));
-    CHECK(out == std::string("HTTP/1.1 405 Method Not Allowed\r\nDate: ") + epoch +
-                     "\r\nContent-Type: text/plain\r\nContent-Length: 23\r\nAllow: GET, HEAD\r\n"
-                     "Connection: close\r\n\r\n");
+TEST_CASE("an error says itself as text") {
+    CHECK(error_text(404) == "404 Not Found\n");
+    CHECK(error_text(599) == "599 \n");
+}
+
+TEST_CASE("a head says a length, chunks or neither, and nothing of a body that may not be") {
+    const auto head = [](const ReplyHead& reply) {
+        std::string out;
+        append_head(out, reply, Persistence::close, date_of(0));
+        return out.substr(out.find("GMT\r\n") + 5);
+    };
+    CHECK(head({.status = 200, .type = "a/b", .extra_headers = "X: y\r\n", .length = 7, .chunked = false}) ==
+          "Content-Type: a/b\r\nContent-Length: 7\r\nX: y\r\nConnection: close\r\n\r\n");
+    CHECK(head({.status = 200, .type = {}, .extra_headers = {}, .length = {}, .chunked = true}) ==
+          "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+    CHECK(head({.status = 204, .type = {}, .extra_headers = {}, .length = 7, .chunked = true}) ==
+          "Connection: close\r\n\r\n");
 }
 
 TEST_CASE("a fixed reply is the same in every form, and its date goes with the time") {

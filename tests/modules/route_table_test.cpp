@@ -19,7 +19,7 @@ unsigned status_at(RouteTable& table, std::string_view path) {
 }  // namespace
 
 TEST_CASE("the longest prefix wins, in whatever order the routes stand") {
-    const RouteOptions status{.path = "/a/status", .handler = RouteOptions::Handler::status};
+    const RouteOptions status{.path = "/a/status", .handler = "status"};
     for (const bool reversed : {false, true}) {
         std::vector<RouteOptions> routes{fixed("/a/", 201), fixed("/", 200), fixed("/a/b", 202), status};
         if (reversed) std::reverse(routes.begin(), routes.end());

@@ -45,14 +45,17 @@ void check_named(const OptionTable& options, const std::string& section) {
     }
 }
 
-// Lines such as `# max_headers = 100` without their mark.
+// Lines such as `# max_headers = 100` without their mark. A table behind a mark is an example, up to the next
+// empty line.
 std::string with_defaults_set(const std::string& text) {
     std::string result;
     std::istringstream lines(text);
+    bool in_example = false;
     for (std::string line; std::getline(lines, line);) {
+        in_example = line.starts_with("# [[") || (in_example && !line.empty());
         const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", 2);
-        const bool is_default =
-            line.starts_with("# ") && end != std::string::npos && line.substr(end).starts_with(" = ");
+        const bool is_default = !in_example && line.starts_with("# ") && end != std::string::npos &&
+                                line.substr(end).starts_with(" = ");
         result += (is_default ? line.substr(2) : line) + "\n";
     }
     return result;

@@ -1,0 +1,59 @@
+// AccessLog writes a line for each reply to a file: gathered, and written a second later at the latest. It
+// never waits: what the file does not take at once is kept within bounds, then dropped and counted. When its
+// name means another file (logrotate has moved it away) that one is opened. Shared by the generations that
+// name the same file. Runs in: worker.
+#pragma once
+
+#include "core/counter.h"
+#include "core/event_loop.h"
+#include "core/unique_fd.h"
+#include "modules/http/http_options.h"
+#include "modules/http/http_reply.h"
+#include "modules/http/request_parser.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace drover::http {
+
+class HttpConnection;
+
+class AccessLog {
+  public:
+    // Written when this much is gathered.
+    static constexpr std::size_t write_at = 32 * 1024;
+    // Lines are dropped when this much waits.
+    static constexpr std::size_t max_waiting = 256 * 1024;
+
+    // Throws std::system_error when the file cannot be opened or made.
+    AccessLog(EventLoop& loop, std::string path, AccessLogFormat format, Counter lost);
+    ~AccessLog();
+    AccessLog(const AccessLog&) = delete;
+    AccessLog& operator=(const AccessLog&) = delete;
+
+    bool is(std::string_view path, AccessLogFormat format) const noexcept {
+        return path == path_ && format == format_;
+    }
+    void add(const RequestHead& head, unsigned status, std::uint64_t body_size,
+             const HttpConnection& connection, const HttpDate& date);
+    // Writes what was gathered, as far as the file takes it.
+    void flush() noexcept;
+
+  private:
+    void on_timer();
+    void follow_name() noexcept;
+
+    std::string path_;
+    AccessLogFormat format_;
+    Counter lost_;
+    UniqueFd file_;
+    Timer timer_;
+    std::string lines_;
+};
+
+// One line, with its end. `peer` is an address without its port.
+void append_access_line(std::string& out, AccessLogFormat format, const RequestHead& head, unsigned status,
+                        std::uint64_t body_size, std::string_view peer, std::time_t second);
+
+}  // namespace drover::http

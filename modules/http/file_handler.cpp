@@ -1,0 +1,132 @@
+#include "modules/http/file_handler.h"
+
+#include "modules/http/directory_listing.h"
+#include "modules/http/path.h"
+
+#include <cerrno>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace drover::http {
+
+namespace {
+
+// Between the parts of several ranges. Files may contain it: who reads the lengths is not misled, and it is
+// unlikely enough for the others.
+constexpr std::string_view boundary = "drover-part-7d1f0c5e9a3b2846";
+
+std::string part_head(const ByteRange& range, std::uint64_t size, std::string_view type) {
+    return fmt::format("\r\n--{}\r\nContent-Type: {}\r\nContent-Range: bytes {}-{}/{}\r\n\r\n", boundary,
+                       type, range.offset, range.offset + range.length - 1, size);
+}
+
+}  // namespace
+
+FileHandler::FileHandler(OpenFiles& files, const RouteOptions& route, const std::string& root)
+    : files_(files), route_(route), root_(root) {}
+
+void FileHandler::handle(const Request& request, Response response) {
+    name_ = request.resolved_path().substr(route_.path.size());
+    const bool names_directory = name_.empty() || name_.back() == '/';
+    std::string directory;
+    if (names_directory) {
+        if (route_.index.empty()) return send_directory(request, response, name_);
+        directory = name_;
+        name_.append(route_.index);
+    }
+    const FileConditions conditions = find_conditions(request.fields());
+    const OpenFiles::Found compressed = find_compressed(name_, conditions);
+    const OpenFiles::Found found = compressed.file != nullptr ? compressed : files_.find(root_, name_);
+    if (route_.precompressed) response.header("Vary", "Accept-Encoding");
+    if (compressed.file != nullptr) response.header("Content-Encoding", "gzip");
+    if (found.file != nullptr) return send(request, response, *found.file, conditions);
+    if (names_directory && !found.is_directory && found.error == ENOENT)
+        return send_directory(request, response, directory);
+    if (!found.is_directory || names_directory) return send_failure(response, found.error);
+    // A relative link in its index must mean what is in it.
+    std::string location;
+    append_escaped_path(location, request.resolved_path());
+    location.push_back('/');
+    if (!request.query().empty()) location.append("?").append(request.query());
+    response.header("Location", location).send(301, {}, {});
+}
+
+OpenFiles::Found FileHandler::find_compressed(std::string_view name, const FileConditions& conditions) {
+    if (!route_.precompressed || !accepts_gzip(conditions.accept_encoding)) return {};
+    OpenFiles::Found found = files_.find(root_, std::string(name) + ".gz");
+    if (found.file == nullptr) return found;
+    // Its type is that of what is in it.
+    const auto described = std::make_shared<OpenFile>(*found.file);
+    described->type = files_.type_of(name);
+    found.file = described;
+    return found;
+}
+
+void FileHandler::send(const Request& request, Response& response, const OpenFile& file,
+                       const FileConditions& conditions) const {
+    const FileState state{.etag = file.etag, .modified = file.status.st_mtim.tv_sec, .size = file.size()};
+    response.lines(file.fields);
+    const unsigned status = check_preconditions(conditions, state);
+    if (status == 412) return response.send_error(412);
+    if (status == 304) return response.send(304, {}, {});
+    RangeChoice choice;
+    if (!conditions.range.empty() && !request.is_head()) choice = choose_ranges(conditions, state);
+    if (choice.status == 416) {
+        response.header("Content-Range", fmt::format("bytes */{}", state.size));
+        return response.send_error(416);
+    }
+    if (choice.ranges.size() > 1) return send_parts(response, file, choice.ranges, file.type);
+    response.type(file.type).status(choice.status);
+    FileRange body{file.file, 0, state.size};
+    if (!choice.ranges.empty()) {
+        const ByteRange range = choice.ranges.front();
+        body.offset = range.offset;
+        body.length = range.length;
+        response.header("Content-Range", fmt::format("bytes {}-{}/{}", range.offset,
+                                                     range.offset + range.length - 1, state.size));
+    }
+    response.send_file(std::move(body));
+}
+
+void FileHandler::send_parts(Response& response, const OpenFile& file, const std::vector<ByteRange>& ranges,
+                             std::string_view type) {
+    const std::string end = fmt::format("\r\n--{}--\r\n", boundary);
+    std::uint64_t length = end.size();
+    for (const ByteRange& range : ranges)
+        length += part_head(range, file.size(), type).size() + range.length;
+    response.status(206).type(fmt::format("multipart/byteranges; boundary={}", boundary)).begin(length);
+    for (const ByteRange& range : ranges) {
+        response.write(part_head(range, file.size(), type));
+        response.write_file({file.file, range.offset, range.length});
+    }
+    response.write(end);
+    response.end();
+}
+
+void FileHandler::send_directory(const Request& request, Response& response, const std::string& name) const {
+    if (!route_.listing) return response.send_error(404);
+    const UniqueFd directory = root_.open(name);
+    if (!directory) return send_failure(response, errno);
+    const std::optional<std::string> page = list_directory(directory, request.resolved_path());
+    if (!page) return send_failure(response, errno);
+    response.send(200, "text/html; charset=utf-8", *page);
+}
+
+void FileHandler::send_failure(Response& response, int error) {
+    switch (error) {
+        case EACCES:
+        case EPERM:
+            return response.send_error(403);
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+            return response.send_error(503);
+        case EIO:
+            return response.send_error(500);
+        default:
+            return response.send_error(404);
+    }
+}
+
+}  // namespace drover::http

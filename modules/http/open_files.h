@@ -1,0 +1,89 @@
+// OpenFiles keeps the files open that were asked for lately, so that most requests need neither open(2) nor
+// fstat(2). An entry that was not looked at for open_files_check is opened anew and compared. Owned by an
+// HttpServer, so that a reload of the options begins with an empty one. Runs in: worker.
+#pragma once
+
+#include "core/event_loop.h"
+#include "core/unique_fd.h"
+#include "modules/http/http_options.h"
+#include "worker/connection_output.h"
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <sys/stat.h>
+
+namespace drover::http {
+
+// A directory that files are served from. Nothing outside of it can be named: not by "..", not by links.
+class FileRoot {
+  public:
+    // Throws std::system_error when it cannot be opened.
+    explicit FileRoot(const std::string& path);
+
+    // A file or directory for reading, named from the root, without a '/' in front; "" is the root itself.
+    // None: errno says why. Does not wait for the other end of a FIFO.
+    UniqueFd open(const std::string& name) const noexcept;
+
+    // For tests: as on a kernel, or behind a filter, that does not have openat2(2).
+    void forget_openat2() noexcept { has_openat2_ = false; }
+
+  private:
+    UniqueFd open_by_steps(const std::string& name) const noexcept;
+
+    UniqueFd directory_;
+    bool has_openat2_ = true;
+};
+
+// A file as it was when it was opened. Shared by the cache and by who sends it.
+struct OpenFile {
+    SharedFd file;
+    struct stat status {};
+    std::string etag;           // with its quotes
+    std::string last_modified;  // as a date
+    std::string fields;         // Last-Modified, ETag, Accept-Ranges: complete lines
+    std::string_view type;      // Content-Type
+    std::int64_t checked_ms = 0;
+
+    std::uint64_t size() const noexcept { return static_cast<std::uint64_t>(status.st_size); }
+};
+
+class OpenFiles {
+  public:
+    // `options` must stay.
+    OpenFiles(EventLoop& loop, const HttpOptions& options) : loop_(loop), options_(options) {}
+
+    struct Found {
+        std::shared_ptr<const OpenFile> file = {};  // null: not a regular file that can be read
+        bool is_directory = false;
+        int error = 0;  // errno, when nothing could be opened
+    };
+    Found find(const FileRoot& root, std::string_view name);
+
+    // The media type of a file of that name.
+    std::string_view type_of(std::string_view name) const noexcept;
+    std::size_t size() const noexcept { return entries_.size(); }
+
+  private:
+    struct Entry {
+        std::string key;
+        std::shared_ptr<OpenFile> file;
+    };
+    Found open(const FileRoot& root, const std::string& name) const;
+    void keep(std::shared_ptr<OpenFile> file);
+
+    EventLoop& loop_;
+    const HttpOptions& options_;
+    std::list<Entry> entries_;  // the one that was used last first
+    std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
+    std::string key_;  // the root's address and the name being looked for
+};
+
+// "text/html" for "a.html"; what is not known is application/octet-stream.
+std::string_view builtin_type(std::string_view name) noexcept;
+
+}  // namespace drover::http
