@@ -101,10 +101,9 @@ void EventLoop::stop() noexcept {
 }
 
 void EventLoop::abandon_in_child() noexcept {
-    // Freeing an inherited base without event_reinit deletes the registrations in the parent's epoll
-    // instance.
-    event_reinit(base_);
-    event_base_free(base_);
+    // Not even freed: that would delete the registrations in the parent's epoll instance, or, after
+    // event_reinit, write to every event and so copy most of the parent's heap. What the base has open is
+    // closed with everything else (spawn).
     base_ = nullptr;
 }
 

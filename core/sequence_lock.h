@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <poll.h>
 #include <sched.h>
-#include <time.h>
 
 namespace drover {
 
@@ -63,15 +63,16 @@ inline void load_words(void* to, const void* shared, std::size_t size) noexcept 
     }
 }
 
-inline constexpr unsigned read_tries = 1500;
+inline constexpr unsigned read_tries = 1100;
+inline constexpr unsigned first_long_pause = 1000;
 
 // Between two tries: a writer that was descheduled in mid-write needs the processor more than we do, and one
 // that writes without a pause must not meet us in step for ever. One that died costs its readers some 100 ms
 // before they say so.
 inline void pause_before_retry(unsigned tries_made) noexcept {
-    constexpr timespec nap{0, 20'000};
-    if (tries_made > 500)
-        ::nanosleep(&nap, nullptr);
+    constexpr int shortest_wait_ms = 1;
+    if (tries_made > first_long_pause)
+        ::poll(nullptr, 0, shortest_wait_ms);
     else if (tries_made > 64)
         ::sched_yield();
 }

@@ -31,6 +31,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)),
       probation_timer_(loop_, Timer::Handler::to<&Master::on_probation_time>(this)),
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
+      old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)) {
     for (const int signal : watched_signals) {
         signals_.push_back(
@@ -92,6 +93,7 @@ void Master::reap() {
         }
     }
     std::erase_if(old_, [](const auto& generation) { return generation->empty(); });
+    if (old_timer_.started() && old_.empty()) on_old_gone();
     check_quiet();
     check_gone();
 }

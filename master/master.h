@@ -44,6 +44,9 @@ class Master : private PoolObserver {
     static constexpr std::chrono::milliseconds quiet_time{5000};
     // Between two lines of the log about workers that drain.
     static constexpr std::chrono::milliseconds progress_interval{5000};
+    // How long new workers wait for those of generations before the running one to leave: a third set of
+    // workers costs memory.
+    static constexpr std::chrono::milliseconds old_leave_time{1000};
 
     void on_signal(int signal);
     void on_request(ControlCaller caller, const ControlRequest& request);
@@ -54,6 +57,7 @@ class Master : private PoolObserver {
     void on_watchdog();
     void on_probation_time();
     void on_rollback_due();
+    void on_old_gone();
     void on_progress_time();
 
     void on_worker_ready(Pool& pool, WorkerProcess& worker) override;
@@ -72,6 +76,7 @@ class Master : private PoolObserver {
     void read_config();
     void start_generation();
     void start_fresh(std::uint64_t number);
+    void begin_fresh();
     void prepare_hot(std::uint64_t number);
     void commit_hot();
     void follow_log_settings(const std::string& log_before);
@@ -149,12 +154,14 @@ class Master : private PoolObserver {
     Timer watchdog_timer_;
     Timer probation_timer_;
     Timer rollback_timer_;  // out of the pool's own work
+    Timer old_timer_;       // while a fresh generation waits for old_ to leave
     Timer progress_timer_;
 
     LifeState state_ = LifeState::reading;
     MasterStatus status_;
     std::uint64_t last_generation_ = 0;
-    bool hot_ = false;  // the reload under way goes on in the running workers
+    std::uint64_t next_number_ = 0;  // of the generation that starts fresh
+    bool hot_ = false;               // the reload under way goes on in the running workers
     Probation probation_;
     std::optional<Fallback> fallback_;  // while a generation is on probation
     std::string rollback_reason_;       // not empty: the reload under way is the way back

@@ -141,10 +141,22 @@ bool Master::too_many_generations() {
 }
 
 void Master::start_fresh(std::uint64_t number) {
+    next_number_ = number;
+    if (old_.empty()) return begin_fresh();
+    desk_.progress("waiting for workers of earlier generations to leave");
+    old_timer_.start_once(old_leave_time);
+}
+
+void Master::on_old_gone() {
+    old_timer_.stop();
+    begin_fresh();
+}
+
+void Master::begin_fresh() {
     PoolObserver& observer = *this;
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
-        next_ = std::make_unique<Generation>(number, std::move(verdict_->image_fd),
+        next_ = std::make_unique<Generation>(next_number_, std::move(verdict_->image_fd),
                                              std::move(*verdict_->image), *pools_, listeners_, observer);
         desk_.progress("starting workers of generation " + std::to_string(next_->number()));
         next_->start();

@@ -58,6 +58,7 @@ void Master::retire_all(int signal) {
     quiet_timer_.stop();
     prepare_timer_.stop();
     probation_timer_.stop();
+    old_timer_.stop();
     probation_.end();
     fallback_.reset();
     if (std::exchange(hot_, false)) current_->abandon();

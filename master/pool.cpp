@@ -231,18 +231,18 @@ void Pool::kill_accepting() {
 }
 
 void Pool::retire_sockets() {
-    bool any = false;
-    for (const auto& listener : listeners_) {
-        for (unsigned slot = size(); slot < listener->listening() && !listener->shared(); ++slot)
-            any = true;
-    }
-    if (!any) return;
-    unsigned most = 0;
-    for (const auto& listener : listeners_)
-        most = std::max(most, listener->listening());
-    for (unsigned slot = size(); slot < most; ++slot)
-        watch_sockets_of(slot);
+    if (listening() <= size()) return;
     sockets_timer_.start_once(socket_retirement);
+    watch_queues();
+}
+
+// A shared socket belongs to all slots.
+unsigned Pool::listening() const noexcept {
+    unsigned most = 0;
+    for (const auto& listener : listeners_) {
+        if (!listener->shared()) most = std::max(most, listener->listening());
+    }
+    return most;
 }
 
 void Pool::on_sockets_quiet() {

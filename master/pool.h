@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -202,7 +203,9 @@ class Pool : private WorkerObserver {
     void on_replacement_failed(Slot& slot, const std::string& reason);
     void shorten_waits();
     void steer();
-    void watch_sockets_of(unsigned slot);
+    void watch_queues();
+    void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);
+    unsigned listening() const noexcept;  // sockets of the listener that has most of them
     void look_after_workers();
     bool look_for_hang(WorkerProcess& worker);
     void look_at_memory(WorkerProcess& worker);
@@ -221,6 +224,7 @@ class Pool : private WorkerObserver {
     Phase phase_ = Phase::gated;
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away or filled anew
+    std::map<unsigned, std::uint64_t> watchers_;  // by slot: the worker that watches the sockets it left
     Timer watch_timer_;
     Timer sockets_timer_;  // until retired sockets are closed
 };

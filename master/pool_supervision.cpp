@@ -36,8 +36,10 @@ void Pool::begin_serving(WorkerProcess& worker) {
         context_.log.error("pool " + name() + ": " + failure.what());
     }
     worker.serve();
+    watchers_.erase(worker.identity().slot);
     if (next_.settings != nullptr) prepare(worker);
     steer();
+    watch_queues();
     hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
 }
 
@@ -136,7 +138,7 @@ void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& repo
     slot.unfit_starts = unfit ? slot.unfit_starts + 1 : 0;
     if (slot.unfit_starts >= most_unfit_starts) {
         slot.next_attempt_ms = 0;
-        watch_sockets_of(slot.number);
+        watch_queues();
         return context_.log.critical(text + "; given up until the next reload");
     }
     const std::int64_t now = context_.loop.now_ms();
@@ -147,9 +149,9 @@ void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& repo
         context_.log.error(text + "; replaced at once");
     } else {
         context_.log.error(text + "; replaced in " + std::to_string(delay.count()) + " ms");
-        watch_sockets_of(slot.number);
     }
     slot.fill_after(delay);
+    watch_queues();
     shorten_waits();
 }
 
@@ -185,17 +187,30 @@ void Pool::steer() {
     }
 }
 
-// What waits in the queues of a slot without a worker is accepted by one that serves.
-void Pool::watch_sockets_of(unsigned slot) {
+// What waits in the queues of a slot without a worker is accepted by one that serves. Who watched a queue may
+// have died since, and nobody may have been there when its own worker did.
+void Pool::watch_queues() {
     std::vector<WorkerProcess*> serving;
-    for (const auto& other : slots_) {
-        if (other->worker != nullptr && other->worker->state() == WorkerState::serving &&
-            other->number != slot) {
-            serving.push_back(other->worker.get());
-        }
+    for (const auto& slot : slots_) {
+        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
+        if (serves) serving.push_back(slot->worker.get());
     }
     if (serving.empty()) return;
+    for (const auto& slot : slots_) {
+        if (slot->worker == nullptr) watch_sockets_of(slot->number, serving);
+    }
+    for (unsigned slot = size(); sockets_timer_.started() && slot < listening(); ++slot)
+        watch_sockets_of(slot, serving);
+}
+
+void Pool::watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving) {
+    const auto watcher = watchers_.find(slot);
+    const bool watched = watcher != watchers_.end() && std::ranges::any_of(serving, [&](const auto* worker) {
+                             return worker->identity().instance == watcher->second;
+                         });
+    if (watched) return;
     WorkerProcess& survivor = *serving[slot % serving.size()];
+    watchers_[slot] = survivor.identity().instance;
     for (unsigned i = 0; i < listeners_.size(); ++i) {
         if (!listeners_[i]->shared() && slot < listeners_[i]->listening()) {
             survivor.watch_socket(i, listeners_[i]->socket_for(slot));

@@ -52,6 +52,7 @@ void Connection::stay() {
     watch();
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
     update_interest();
+    if (services_.connections.draining()) drain();  // it was moving when all were told
 }
 
 void Connection::carry_on(const CarriedConnection& carried) {

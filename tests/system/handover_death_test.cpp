@@ -128,4 +128,12 @@ TEST_CASE("a storm of signals in mid hand-over: nothing is lost, and the states 
     middle.master.finish();
 }
 
+TEST_CASE("TERM in mid hand-over ends cleanly") {
+    if (!raise_descriptor_limit(4 * idle_count)) return;
+    MidHandOver middle("reuseport");
+    middle.master.finish();
+    const BusyClients::Totals totals = middle.busy.stop();
+    CHECK_MESSAGE(totals.unanswered == 0, to_text(totals));
+}
+
 }  // namespace drover::test

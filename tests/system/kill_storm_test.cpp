@@ -111,4 +111,30 @@ TEST_CASE("workers that die until they back off: those who connect meanwhile are
     master.finish();
 }
 
+TEST_CASE("the first worker that comes back serves those who wait in the queues of all slots") {
+    for (const char* balance : {"reuseport", "shared"}) {
+        MasterUnderTest master({.workers = 4,
+                                .pool = "respawn = { burst = 1, delay = \"30s\", max_delay = \"30s\" }\n",
+                                .balance = balance});
+        for (int i = 0; i < 2; ++i) {
+            const std::vector<pid_t> victims = master.worker_pids();
+            for (const pid_t victim : victims)
+                freeze(victim);
+            for (const pid_t victim : victims)
+                kill(victim, SIGKILL);
+            if (i == 0) master.wait_replaced(victims);
+        }
+        std::vector<HttpClient> clients;
+        for (int i = 0; i < 40; ++i) {
+            clients.emplace_back(master.http_port());
+            clients.back().stream().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        }
+        for (HttpClient& client : clients)
+            CHECK(client.read_reply().body == "first");
+        const std::vector<WorkerView> workers = master.status().workers;
+        CHECK(std::ranges::count(workers, "backing_off", &WorkerView::state) == 3);
+        master.finish();
+    }
+}
+
 }  // namespace drover::test
