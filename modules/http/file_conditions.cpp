@@ -124,13 +124,16 @@ RangeChoice choose_ranges(const FileConditions& conditions, const FileState& fil
     std::uint64_t total = 0;
     std::size_t count = 0;
     std::vector<ByteRange> ranges;
-    do {
+    while (!list.empty()) {
+        const std::string_view element = take_list_element(list);
+        if (element.empty()) continue;
         ByteRange range;
-        if (++count > max_ranges || !read_range(take_list_element(list), file.size, range)) return choice;
+        if (++count > max_ranges || !read_range(element, file.size, range)) return choice;
         if (range.length == 0) continue;
         total += range.length;
         ranges.push_back(range);
-    } while (!list.empty());
+    }
+    if (count == 0) return choice;
     if (ranges.empty()) {
         choice.status = 416;
     } else if (total <= file.size) {

@@ -38,8 +38,9 @@ void check_path(std::string_view path, const std::string& key, Complaints& compl
 void check_route_host(std::string_view host, const std::string& key, Complaints& complaints) {
     if (host.empty()) return;
     const std::string_view name = host.starts_with("*.") ? host.substr(2) : host;
-    const bool has_port = !name.starts_with('[') && name.find(':') != std::string_view::npos;
-    if (!is_host(name) || has_port || name.ends_with(':'))
+    const std::size_t colon = name.rfind(':');
+    const bool has_port = colon != std::string_view::npos && name.find(']', colon) == std::string_view::npos;
+    if (!is_host(name) || has_port || name.find('*') != std::string_view::npos)
         complaints.add(key, "is no host name: \"a.org\", \"*.a.org\", \"127.0.0.1\", \"[::1]\", no port");
 }
 

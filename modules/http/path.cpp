@@ -72,7 +72,7 @@ void append_escaped_path(std::string& out, std::string_view path) {
     constexpr std::string_view digits = "0123456789ABCDEF";
     for (const char c : path) {
         const bool plain = is_token_character(c) || c == '/';
-        if (plain && c != '%' && c != '\'' && c != '&') {
+        if (plain && std::string_view("%#'&").find(c) == std::string_view::npos) {
             out.push_back(c);
         } else {
             const auto byte = static_cast<unsigned char>(c);

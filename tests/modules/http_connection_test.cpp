@@ -193,3 +193,60 @@ TEST_CASE("a client that pipelines and does not read is not read from either") {
     CHECK(server.count("drover_http_responses_2xx_total") == count + 1);
     CHECK_FALSE(client.reset());
 }
+
+TEST_CASE("a way of writing a path does not lead around a route") {
+    Server server;
+    const std::string later =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: a/b\r\nContent-Length: 5\r\n" + close_header +
+        "\r\nlater";
+    for (const char* target : {"/only/this", "/only//this", "/%6fnly/this", "/x/../only/./this",
+                               "/only%2Fthis", "http://h/only/this", "HTTP://h:80/./only/this"}) {
+        CAPTURE(target);
+        CHECK(exchange_to_end(server, "GET " + std::string(target) +
+                                          " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") == later);
+    }
+    for (const char* target : {"/../x", "/%", "/%00", "/a/%2e%2e/%2e%2e"}) {
+        CAPTURE(target);
+        CHECK(exchange_to_end(server, "GET " + std::string(target) +
+                                          " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") ==
+              error("400 Bad Request", close_header));
+    }
+}
+
+TEST_CASE("redirects, by host and with the rest of the path") {
+    Server server(
+        "[[module.http.route]]\nhost = \"old.org\"\npath = \"/\"\n"
+        "redirect = { to = \"https://new.org/\", status = 308, keep_rest = true }\n"
+        "[[module.http.route]]\npath = \"/\"\nredirect = { to = \"/start\" }\n");
+    const auto location = [&](const std::string& host, const std::string& target) {
+        const std::string reply = exchange_to_end(
+            server, "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
+        const std::size_t begin = reply.find("Location: ") + 10;
+        return reply.substr(9, 4) + reply.substr(begin, reply.find("\r\n", begin) - begin);
+    };
+    CHECK(location("old.org:80", "/a%20b/%0d%0aX:?q=1") == "308 https://new.org/a%20b/%0D%0AX%3A?q=1");
+    CHECK(location("other", "/a?q") == "302 /start");
+    CHECK(server.count("drover_http_responses_3xx_total") == 2);
+}
+
+TEST_CASE("errors may have pages, and bytes are counted") {
+    Server server("[[module.http.error_page]]\nstatus = 404\nbody = \"<p>gone\"\n");
+    CHECK(exchange_to_end(server, get_close) ==
+          "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 7\r\n" + close_header +
+              "\r\n<p>gone");
+    CHECK(server.count("drover_http_bytes_in_total") == get_close.size());
+    CHECK(server.count("drover_http_bytes_out_total") ==
+          std::string(
+              "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\n"
+              "Content-Length: 7\r\nConnection: close\r\n\r\n<p>gone")
+              .size());
+}
+
+TEST_CASE("OPTIONS are told what there is") {
+    Server server;
+    for (const char* target : {"/", "*", "http://a/"}) {
+        CHECK(exchange_to_end(server, "OPTIONS " + std::string(target) +
+                                          " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") ==
+              "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n" + close_header + "\r\n");
+    }
+}

@@ -115,3 +115,24 @@ TEST_CASE("the target is a part of the head") {
     CHECK(contains(only_finding("[module.http]\nmax_head = 1024\nmax_target = 1024\n"),
                    "must be less than max_head"));
 }
+
+TEST_CASE("redirects, files, hosts and types are checked") {
+    const auto redirect = [](const std::string& body) {
+        return route("path = \"/\"\nredirect = { " + body + " }");
+    };
+    CHECK(check(redirect("to = \"/a\", status = 301")).findings.empty());
+    CHECK(contains(only_finding(redirect("to = \"\", status = 301")), "must say where to"));
+    CHECK(contains(only_finding(redirect("to = \"a b\"")), "has a blank"));
+    CHECK(contains(only_finding(redirect("to = \"/\", status = 305")), "must be 301, 302, 303, 307 or 308"));
+    CHECK(contains(only_finding(route("path = \"/a\"\nroot = \"x\"")), "must end with \"/\""));
+    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nindex = \"../y\"")), "is a file's name"));
+    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nhandler = \"status\"")),
+                   "has \"handler\" and \"root\""));
+    for (const std::string host : {"a b", "a:80", "*", "*.", "a/b", "[::1]:80"})
+        CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nhost = \"" + host + "\"")),
+                       "is no host name"));
+    for (const std::string host : {"a.org", "*.a.org", "127.0.0.1", "[::1]"})
+        CHECK(check(route("path = \"/\"\nroot = \"x\"\nhost = \"" + host + "\"")).findings.empty());
+    CHECK(check(fixed("/") + route("host = \"a\"\npath = \"/\"\nroot = \"x\"")).findings.empty());
+    CHECK(contains(only_finding("[module.http]\ntypes = [\"md\"]\n"), "is not \"ENDING TYPE\""));
+}

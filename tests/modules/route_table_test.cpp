@@ -44,3 +44,32 @@ TEST_CASE("no route, no answer") {
     CHECK(table.find("/") == nullptr);
     CHECK(table.find("/A") == nullptr);
 }
+
+TEST_CASE("routes of a host come first, an exact one before those under it") {
+    const auto of_host = [](std::string_view host, std::string_view path, unsigned status) {
+        RouteOptions route = fixed(path, status);
+        route.host = host;
+        return route;
+    };
+    const std::vector<RouteOptions> routes{fixed("/", 200),
+                                           fixed("/long/path", 201),
+                                           of_host("A.org", "/", 202),
+                                           of_host("*.a.org", "/", 203),
+                                           of_host("*.b.a.org", "/x", 204),
+                                           of_host("[::1]", "/", 205)};
+    RouteTable table(routes);
+    const auto status = [&](std::string_view host, std::string_view path) {
+        return table.find(path, host)->reply->status();
+    };
+    CHECK(status("", "/") == 200);
+    CHECK(status("other", "/long/path") == 201);
+    CHECK(status("a.org", "/long/path") == 202);
+    CHECK(status("a.ORG:8080", "/") == 202);
+    CHECK(status("w.a.org", "/") == 203);
+    CHECK(status("x.b.a.org:1", "/x") == 204);
+    CHECK(status("x.b.a.org", "/y") == 203);
+    CHECK(status("xa.org", "/") == 200);
+    CHECK(status(".a.org", "/") == 200);
+    CHECK(status("[::1]:80", "/") == 205);
+    CHECK(status("[::1]", "/") == 205);
+}

@@ -1,0 +1,135 @@
+#include "modules/http/access_log.h"
+
+#include "core/system_error.h"
+#include "tests/core/scratch_directory.h"
+#include "tests/modules/http_server_fixture.h"
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+using namespace drover;
+using namespace drover::test;
+using namespace drover::http;
+
+namespace {
+
+constexpr std::time_t second = 784111777;  // Sun, 06 Nov 1994 08:49:37 GMT
+
+RequestHead head_with(std::string_view fields) {
+    RequestHead head;
+    head.method_name = "GET";
+    head.target = "/a?b";
+    head.host = "h";
+    head.minor_version = 1;
+    head.fields = fields;
+    return head;
+}
+
+std::string line(AccessLogFormat format, const RequestHead& head) {
+    std::string out;
+    append_access_line(out, format, head, 206, 1234, "192.0.2.1", second);
+    return out;
+}
+
+std::string text_of(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+}
+
+std::string log_options(const std::string& path) {
+    return "[module.http]\naccess_log = \"" + path + "\"\naccess_log_format = \"common\"\n" + routes;
+}
+
+}  // namespace
+
+TEST_CASE("the formats") {
+    const RequestHead head = head_with("User-Agent: curl\r\nReferer: http://r/\r\n");
+    const std::string common = "192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?b HTTP/1.1\" 206 1234";
+    CHECK(line(AccessLogFormat::common, head) == common + "\n");
+    CHECK(line(AccessLogFormat::combined, head) == common + " \"http://r/\" \"curl\"\n");
+    CHECK(line(AccessLogFormat::json, head) ==
+          "{\"time\":\"1994-11-06T08:49:37Z\",\"peer\":\"192.0.2.1\",\"host\":\"h\",\"method\":\"GET\","
+          "\"target\":\"/a?b\",\"version\":\"1.1\",\"status\":206,\"bytes\":1234,\"referer\":\"http://r/\","
+          "\"user_agent\":\"curl\"}\n");
+    CHECK(line(AccessLogFormat::combined, head_with("")) == common + " \"-\" \"-\"\n");
+}
+
+TEST_CASE("what a client sends cannot end a line or a quote") {
+    const RequestHead head = head_with("User-Agent: a\"b\\c\x01\xff\r\n");
+    CHECK(line(AccessLogFormat::combined, head).ends_with("\"-\" \"a\\x22b\\x5cc\\x01\\xff\"\n"));
+    CHECK(
+        line(AccessLogFormat::json, head).ends_with("\"user_agent\":\"a\\u0022b\\u005cc\\u0001\\u00ff\"}\n"));
+}
+
+TEST_CASE("each reply has its line, a refused one, too") {
+    const ScratchDirectory folder;
+    const std::string path = folder.file("access.log");
+    {
+        Server server(log_options(path));
+        exchange_to_end(server, get + get_close);
+        exchange_to_end(server, "HEAD /status HTTP/1.0\r\n\r\n");
+        exchange_to_end(server, "nonsense\r\n\r\n");
+        exchange_to_end(server,
+                        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+    }
+    std::istringstream lines(text_of(path));
+    for (const char* end :
+         {"\"GET / HTTP/1.1\" 200 6", "\"GET / HTTP/1.1\" 200 6", "\"HEAD /status HTTP/1.0\" 200 0",
+          "\"-\" 400 16", "\"POST / HTTP/1.1\" 405 23"}) {
+        std::string found;
+        REQUIRE(std::getline(lines, found));
+        CHECK(found.starts_with("127.0.0.1 - - ["));
+        CHECK_MESSAGE(found.ends_with(end), found);
+    }
+    std::string more;
+    CHECK_FALSE(std::getline(lines, more));
+}
+
+TEST_CASE("a log that was moved away is opened anew, and each line is in one of the two") {
+    const ScratchDirectory folder;
+    const std::string path = folder.file("access.log");
+    const std::string moved = folder.file("access.log.1");
+    Server server(log_options(path));
+    exchange_to_end(server, get_close);
+    REQUIRE(server.run_until([&] { return !text_of(path).empty(); }));
+    std::filesystem::rename(path, moved);
+    exchange_to_end(server, get_close);
+    REQUIRE(server.run_until([&] { return std::filesystem::exists(path); }));
+    exchange_to_end(server, get_close);
+    REQUIRE(server.run_until([&] { return !text_of(path).empty(); }));
+    CHECK(occurrences(text_of(moved), "\n") == 2);
+    CHECK(occurrences(text_of(path), "\n") == 1);
+}
+
+TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted") {
+    const ScratchDirectory folder;
+    const std::string path = folder.file("fifo");
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    Server server(log_options(path));
+    std::string requests;
+    for (int index = 0; index < 1000; ++index)
+        requests += get;
+    FixtureClient client(server);
+    while (server.count("drover_http_access_log_lost_total") == 0) {
+        REQUIRE(client.send(requests));
+        REQUIRE(client.read_bytes(1000 * ok_size));
+        client.take_received();
+    }
+    CHECK(server.count("drover_http_requests_total") < 20'000);
+    // What the FIFO has are whole lines from the first on.
+    std::array<char, 4096> buffer{};
+    REQUIRE(::read(reader.get(), buffer.data(), buffer.size()) > 0);
+    CHECK(std::string_view(buffer.data(), buffer.size()).starts_with("127.0.0.1 - - ["));
+}
+
+TEST_CASE("a log that cannot be opened stops the start") {
+    CHECK_THROWS_WITH(Server(log_options("/nonexistent/log")),
+                      doctest::Contains("open access_log /nonexistent/log"));
+}

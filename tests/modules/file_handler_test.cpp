@@ -1,0 +1,276 @@
+// Files as replies, over real connections.
+#include "modules/http/file_handler.h"
+
+#include "core/system_error.h"
+#include "modules/http/http_date.h"
+#include "tests/core/scratch_directory.h"
+#include "tests/modules/http_server_fixture.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+using namespace drover;
+using namespace drover::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder with "public" in it, which is what is served, and a secret beside it.
+struct Site {
+    Site() {
+        fs::create_directories(root() + "/sub/deep");
+        write("secret", "secret");
+        write("public/a.txt", "0123456789");
+        write("public/index.html", "<p>");
+        write("public/sub/b.json", "{}");
+    }
+    std::string root() const { return folder.file("public"); }
+    void write(const std::string& name, const std::string& contents) const {
+        std::ofstream(folder.file(name.c_str())) << contents;
+    }
+    std::string routes(const std::string& more = "") const {
+        return "[[module.http.route]]\npath = \"/\"\nroot = \"" + root() + "\"\n" + more +
+               "[[module.http.route]]\npath = \"/files/\"\nroot = \"" + root() + "\"\nindex = \"\"\n";
+    }
+    ScratchDirectory folder;
+};
+
+struct FileServer : Server {
+    explicit FileServer(const Site& site, const std::string& more = "", const std::string& options = "")
+        : Server("[module.http]\n" + options + site.routes(more)) {}
+};
+
+std::string ask(Server& server, const std::string& target, const std::string& lines = "",
+                const std::string& method = "GET") {
+    return exchange_to_end(
+        server, method + " " + target + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + "\r\n");
+}
+
+int status_of(Server& server, const std::string& target, const std::string& lines = "") {
+    return std::stoi(ask(server, target, lines).substr(9, 3));
+}
+
+std::string field_of(const std::string& reply, const std::string& name) {
+    const std::size_t at = reply.find("\r\n" + name + ": ");
+    if (at == std::string::npos) return "none";
+    const std::size_t begin = at + name.size() + 4;
+    return reply.substr(begin, reply.find("\r\n", begin) - begin);
+}
+
+std::string body_of(const std::string& reply) {
+    return reply.substr(reply.find("\r\n\r\n") + 4);
+}
+
+}  // namespace
+
+TEST_CASE("a file comes with its type, length, date and tag") {
+    const Site site;
+    FileServer server(site);
+    const std::string reply = ask(server, "/a.txt");
+    CHECK(reply.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n"));
+    CHECK(field_of(reply, "Accept-Ranges") == "bytes");
+    CHECK(http::parse_date(field_of(reply, "Last-Modified")));
+    CHECK(field_of(reply, "ETag").size() > 10);
+    CHECK(body_of(reply) == "0123456789");
+    CHECK(body_of(ask(server, "/a.txt", "", "HEAD")).empty());
+    CHECK(field_of(ask(server, "/a.txt", "", "HEAD"), "Content-Length") == "10");
+    CHECK(field_of(ask(server, "/sub/b.json"), "Content-Type") == "application/json");
+    CHECK(body_of(ask(server, "/files/sub/b.json?x=y")) == "{}");
+    CHECK(body_of(ask(server, "/sub/../%61.txt")) == "0123456789");
+    CHECK(ask(server, "/a.txt", "Content-Length: 0\r\n", "POST").find("Allow: GET, HEAD\r\n") !=
+          std::string::npos);
+    CHECK(status_of(server, "/missing") == 404);
+    CHECK(status_of(server, "/a.txt/") == 404);
+    CHECK(status_of(server, "/a.txt/b") == 404);
+    CHECK(status_of(server, "/" + std::string(300, 'x')) == 404);
+}
+
+TEST_CASE("an empty file and a large one arrive whole") {
+    const Site site;
+    site.write("public/empty", "");
+    const std::string large = std::string(3'000'000, 'l') + "end";
+    site.write("public/large", large);
+    FileServer server(site);
+    CHECK(ask(server, "/empty").ends_with("Connection: close\r\n\r\n"));
+    CHECK(body_of(ask(server, "/large")) == large);
+    CHECK(field_of(ask(server, "/large"), "Content-Type") == "application/octet-stream");
+}
+
+TEST_CASE("conditions are answered by what the file is") {
+    const Site site;
+    FileServer server(site);
+    const std::string reply = ask(server, "/a.txt");
+    const std::string tag = field_of(reply, "ETag");
+    const std::string not_modified = ask(server, "/a.txt", "If-None-Match: " + tag + "\r\n");
+    CHECK(not_modified.starts_with("HTTP/1.1 304 Not Modified\r\nLast-Modified: "));
+    CHECK(field_of(not_modified, "ETag") == tag);
+    CHECK(field_of(not_modified, "Content-Length") == "none");
+    CHECK(body_of(not_modified).empty());
+    CHECK(status_of(server, "/a.txt", "If-Modified-Since: " + field_of(reply, "Last-Modified") + "\r\n") ==
+          304);
+    CHECK(status_of(server, "/a.txt", "If-Match: \"x\"\r\n") == 412);
+}
+
+TEST_CASE("one range and several") {
+    const Site site;
+    FileServer server(site);
+    const std::string one = ask(server, "/a.txt", "Range: bytes=2-4\r\n");
+    CHECK(
+        one.starts_with("HTTP/1.1 206 Partial Content\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"));
+    CHECK(field_of(one, "Content-Range") == "bytes 2-4/10");
+    CHECK(body_of(one) == "234");
+    const std::string none = ask(server, "/a.txt", "Range: bytes=10-\r\n");
+    CHECK(none.starts_with("HTTP/1.1 416 "));
+    CHECK(field_of(none, "Content-Range") == "bytes */10");
+    const std::string two = ask(server, "/a.txt", "Range: bytes=0-1,-2\r\n");
+    const std::string type = field_of(two, "Content-Type");
+    REQUIRE(type.starts_with("multipart/byteranges; boundary="));
+    const std::string boundary = "--" + type.substr(type.find('=') + 1);
+    const std::string head = "\r\nContent-Type: text/plain\r\nContent-Range: bytes ";
+    CHECK(body_of(two) == "\r\n" + boundary + head + "0-1/10\r\n\r\n01\r\n" + boundary + head +
+                              "8-9/10\r\n\r\n89\r\n" + boundary + "--\r\n");
+    CHECK(field_of(two, "Content-Length") == std::to_string(body_of(two).size()));
+    CHECK(status_of(server, "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"x\"\r\n") == 200);
+}
+
+TEST_CASE("nothing outside of the root can be had, and nothing that is no file") {
+    const Site site;
+    fs::create_symlink("../secret", site.root() + "/out");
+    fs::create_symlink(site.folder.file("secret"), site.root() + "/absolute");
+    fs::create_symlink("..", site.root() + "/up");
+    fs::create_symlink("a.txt", site.root() + "/inside");
+    fs::create_symlink("/dev/zero", site.root() + "/zero");
+    fs::create_symlink("loop", site.root() + "/loop");
+    REQUIRE(::mkfifo((site.root() + "/fifo").c_str(), 0666) == 0);
+    FileServer server(site);
+    for (const char* target :
+         {"/../secret", "/%2e%2e/secret", "/..%2fsecret", "/sub/../../secret", "/a%00.txt"}) {
+        CAPTURE(target);
+        CHECK(status_of(server, target) == 400);
+    }
+    for (const char* target : {"/out", "/absolute", "/up/secret", "/up/public/a.txt", "/zero", "/loop",
+                               "/fifo", "/out/", "/files/out", "/sub/...", "/sub\\..\\a.txt"}) {
+        CAPTURE(target);
+        CHECK(status_of(server, target) == 404);
+    }
+    CHECK(body_of(ask(server, "/inside")) == "0123456789");
+}
+
+TEST_CASE("without openat2 no link is followed, and the rest is as with it") {
+    const Site site;
+    fs::create_symlink("../secret", site.root() + "/out");
+    fs::create_symlink("a.txt", site.root() + "/inside");
+    fs::create_symlink("sub", site.root() + "/folder");
+    http::FileRoot root(site.root());
+    root.forget_openat2();
+    CHECK(root.open("a.txt"));
+    CHECK(root.open("sub/b.json"));
+    CHECK(root.open("sub/"));
+    CHECK(root.open(""));
+    for (const char* name :
+         {"out", "inside", "folder/b.json", "../secret", "sub/../../secret", "a.txt/", "none/b", "a.txt/b"}) {
+        CAPTURE(name);
+        CHECK_FALSE(root.open(name));
+    }
+    CHECK_FALSE(root.open(std::string(300, 'x')));
+}
+
+TEST_CASE("a directory is its index, a listing, or nothing") {
+    const Site site;
+    site.write("public/sub/<x> & \"y\"", "");
+    site.write("public/sub/.hidden", "");
+    FileServer server(site);
+    CHECK(body_of(ask(server, "/")) == "<p>");
+    CHECK(field_of(ask(server, "/"), "Content-Type") == "text/html");
+    CHECK(status_of(server, "/sub/") == 404);
+    CHECK(status_of(server, "/files/") == 404);
+    const std::string moved = ask(server, "/sub/../sub?q");
+    CHECK(moved.starts_with("HTTP/1.1 301 "));
+    CHECK(field_of(moved, "Location") == "/sub/?q");
+
+    FileServer listing(site, "listing = true\n");
+    const std::string page = ask(listing, "/sub/");
+    CHECK(field_of(page, "Content-Type") == "text/html; charset=utf-8");
+    CHECK(page.find(
+              "<h1>/sub/</h1>\n<ul>\n<li><a href=\"../\">../</a></li>\n"
+              "<li><a href=\"./%3Cx%3E%20%26%20%22y%22\">&lt;x&gt; &amp; &quot;y&quot;</a></li>\n"
+              "<li><a href=\"./b.json\">b.json</a></li>\n<li><a href=\"./deep/\">deep/</a></li>\n</ul>") !=
+          std::string::npos);
+    CHECK(page.find("hidden") == std::string::npos);
+    CHECK(body_of(ask(listing, "/")) == "<p>");
+}
+
+TEST_CASE("a compressed file goes to who accepts it") {
+    const Site site;
+    site.write("public/sub/b.json.gz", "not really gzip");
+    FileServer server(site, "precompressed = true\n");
+    const std::string compressed = ask(server, "/sub/b.json", "Accept-Encoding: br, gzip\r\n");
+    CHECK(field_of(compressed, "Content-Encoding") == "gzip");
+    CHECK(field_of(compressed, "Content-Type") == "application/json");
+    CHECK(field_of(compressed, "Vary") == "Accept-Encoding");
+    CHECK(body_of(compressed) == "not really gzip");
+    for (const char* lines : {"", "Accept-Encoding: gzip;q=0\r\n"}) {
+        const std::string plain = ask(server, "/sub/b.json", lines);
+        CHECK(field_of(plain, "Content-Encoding") == "none");
+        CHECK(field_of(plain, "Vary") == "Accept-Encoding");
+        CHECK(body_of(plain) == "{}");
+    }
+    CHECK(body_of(ask(server, "/a.txt", "Accept-Encoding: gzip\r\n")) == "0123456789");
+}
+
+TEST_CASE("an open file is looked at again after its time, and the configured types win") {
+    const Site site;
+    SUBCASE("not before") {
+        FileServer server(site, "",
+                          "open_files_check = \"1h\"\ntypes = [\"txt text/x-mine; charset=utf-8\"]\n");
+        CHECK(field_of(ask(server, "/a.txt"), "Content-Type") == "text/x-mine; charset=utf-8");
+        fs::rename(site.root() + "/index.html", site.root() + "/a.txt");
+        CHECK(body_of(ask(server, "/a.txt")) == "0123456789");
+    }
+    SUBCASE("at once, when it has none, or none are kept") {
+        const char* options = "open_files = 0\n";
+        SUBCASE("no time") {
+            options = "open_files_check = 0\n";
+        }
+        FileServer server(site, "", options);
+        CHECK(body_of(ask(server, "/a.txt")) == "0123456789");
+        site.write("public/new", "changed");
+        fs::rename(site.root() + "/new", site.root() + "/a.txt");
+        // Within the same millisecond it may still be the old one.
+        REQUIRE(server.run_until([&] { return body_of(ask(server, "/a.txt")) == "changed"; }));
+        fs::remove(site.root() + "/a.txt");
+        REQUIRE(server.run_until([&] { return status_of(server, "/a.txt") == 404; }));
+    }
+}
+
+TEST_CASE("no more files are kept open than may be") {
+    const Site site;
+    for (int index = 0; index < 20; ++index)
+        site.write("public/file" + std::to_string(index), std::to_string(index));
+    http::HttpOptions options;
+    options.open_files = 5;
+    options.open_files_check_ms = 3'600'000;
+    EventLoop loop;
+    http::OpenFiles files(loop, options);
+    const http::FileRoot root(site.root());
+    for (int round = 0; round < 2; ++round) {
+        for (int index = 0; index < 20; ++index) {
+            REQUIRE(files.find(root, "file" + std::to_string(index)).file != nullptr);
+            CHECK(files.size() <= 5);
+        }
+    }
+    const auto first = files.find(root, "file19").file;
+    CHECK(files.find(root, "file0").file != nullptr);
+    CHECK(files.find(root, "file19").file == first);
+    CHECK(files.find(root, "none").error == ENOENT);
+    CHECK(files.find(root, "sub").is_directory);
+}
+
+TEST_CASE("a root that is not there stops the start") {
+    const Site site;
+    fs::remove_all(site.root());
+    CHECK_THROWS_WITH(FileServer server(site), doctest::Contains("open root"));
+}
