@@ -54,7 +54,7 @@ std::string length_error_of(CounterTable& table, std::uint64_t generation,
 }  // namespace
 
 TEST_CASE("counter_table: counts of live and dead workers are added up, gauges of the dead are dropped") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     declare(table, 1, {requests, active});
     const CounterReader reader(table.read_only_fd());
     const std::uint32_t first = take(table, 101);
@@ -95,7 +95,7 @@ TEST_CASE("counter_table: counts of live and dead workers are added up, gauges o
 }
 
 TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     CHECK(reader.sums().empty());
     CHECK(reader.sum("requests_total") == 0);
@@ -112,7 +112,7 @@ TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") 
 }
 
 TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
-    CounterTable table({.columns = 600, .rows = 3});
+    CounterTable table({.cells = 600, .rows = 3});
     declare(table, 1, {requests, active});
     std::vector<std::uint32_t> rows;
     for (std::uint64_t instance = 1; instance <= 3; ++instance)
@@ -134,14 +134,14 @@ TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
 }
 
 TEST_CASE("counter_table: a row gets memory when it is first taken, and only then") {
-    CounterTable table({.columns = 8, .rows = 64});
+    CounterTable table({.cells = 8, .rows = 64});
     const auto blocks = [&table] {
         struct stat status {};
         REQUIRE(::fstat(table.fd(), &status) == 0);
         return status.st_blocks * 512 / 4096;
     };
-    const auto before = blocks();
     declare(table, 1, {requests});
+    const auto before = blocks();
     const CounterReader reader(table.read_only_fd());
     (void)reader.sums();
     table.fold(7);
@@ -155,7 +155,7 @@ TEST_CASE("counter_table: a row gets memory when it is first taken, and only the
 }
 
 TEST_CASE("counter_table: a name keeps its column while any generation declares it") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     const auto index = [&](const char* name) { return reader.find_column(name, CounterKind::counter); };
     declare(table, 1, {requests, bytes});
@@ -184,7 +184,7 @@ TEST_CASE("counter_table: a name keeps its column while any generation declares 
 }
 
 TEST_CASE("counter_table: a retired name that comes back continues from its total") {
-    CounterTable table({.columns = 2, .rows = 4});
+    CounterTable table({.cells = 2, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
@@ -195,14 +195,14 @@ TEST_CASE("counter_table: a retired name that comes back continues from its tota
     count_and_fold(table, 2, 2, "x_total", 1);
     // A new name does not take the column of one that comes back with it.
     CHECK(length_error_of(table, 3, {named("y_total"), requests}) ==
-          "no room for counter y_total: all 2 columns are in use");
+          "no room for counter y_total: it takes 1 of 2 cells, and 2 are in use");
     declare(table, 3, {requests});
     CHECK(reader.sum("requests_total") == 10);
     CHECK(reader.sum("x_total") == 1);
 }
 
 TEST_CASE("counter_table: a reused column starts from nothing, on both sides of the flip") {
-    CounterTable table({.columns = 1, .rows = 4});
+    CounterTable table({.cells = 1, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     std::uint64_t instance = 0;
     for (std::uint64_t generation = 1; generation <= 6; ++generation) {
@@ -219,23 +219,19 @@ TEST_CASE("counter_table: a reused column starts from nothing, on both sides of 
 }
 
 TEST_CASE("counter_table: a retired column is not reused while a row may count in it") {
-    CounterTable table({.columns = 1, .rows = 4});
+    CounterTable table({.cells = 1, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     SUBCASE("a row of its generation") {
         const std::uint32_t row = take(table, 1, 1);
         table.forget(1);
         CHECK(length_error_of(table, 2, {bytes}) ==
-              "no room for counter bytes_total: all 1 columns are in use");
-        table.set_row_generation(row, 2);
-    }
-    SUBCASE("a row that counted what its generation did not declare") {
+              "no room for counter bytes_total: it takes 1 of 1 cells, and 1 are in use");
+        // Requests that began with the old configuration may still count by it.
         declare(table, 2, {});
-        const std::uint32_t row = take(table, 1, 2);
-        map(table, row, 1).counter("requests_total").add(3);
-        table.forget(1);
-        CHECK_FALSE(length_error_of(table, 3, {bytes}).empty());
-        table.fold(row);
+        table.set_row_generation(row, 2);
+        CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
+        table.set_row_oldest(row, 2);
     }
     SUBCASE("a row of an unknown generation") {
         const std::uint32_t row = take(table, 1, 77);
@@ -250,18 +246,20 @@ TEST_CASE("counter_table: a retired column is not reused while a row may count i
 }
 
 TEST_CASE("counter_table: a refused declaration changes nothing and names the first without room") {
-    CounterTable table({.columns = 3, .rows = 4});
+    CounterTable table({.cells = 3, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
     CHECK(
         length_error_of(table, 2, {named("a_total"), named("b_total"), named("c_total"), named("d_total")}) ==
-        "no room for counter c_total: all 3 columns are in use");
+        "no room for counter c_total: it takes 1 of 3 cells, and 3 are in use");
     CHECK(reader.sums().size() == 1);
-    CHECK(length_error_of(table, 2,
-                          {named("a_total"), {std::string(96, 'n'), CounterKind::counter, "", ""}}) != "");
-    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, std::string(16, 'u'), ""}}) != "");
-    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, "", std::string(144, 'h')}}) != "");
+    for (const CounterDeclaration& too_long :
+         {CounterDeclaration{std::string(96, 'n'), CounterKind::counter, "", ""},
+          CounterDeclaration{"a", CounterKind::counter, std::string(16, 'u'), ""},
+          CounterDeclaration{"a", CounterKind::counter, "", std::string(144, 'h')}}) {
+        CHECK_THROWS_AS(declare(table, 2, {named("a_total"), too_long}), std::invalid_argument);
+    }
     for (const char* name : {"", "9lives", "with space", "dash-ed", "new\nline"}) {
         CHECK_THROWS_AS(declare(table, 2, {named("a_total"), named(name)}), std::invalid_argument);
     }
@@ -274,8 +272,195 @@ TEST_CASE("counter_table: a refused declaration changes nothing and names the fi
     CHECK(reader.sums()[1].help == std::string(143, 'h'));
 }
 
+namespace {
+
+CounterDeclaration labelled(const std::string& route, CounterKind kind = CounterKind::counter) {
+    return {.name = "route_requests",
+            .kind = kind,
+            .unit = "requests",
+            .help = "By route.",
+            .labels = {{"route", route}, {"code", "2xx"}}};
+}
+
+}  // namespace
+
+TEST_CASE("counter_table: labels make columns of their own, which come and go with generations") {
+    CounterTable table({.cells = 8, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    declare(table, 1, {labelled("/a"), labelled("/b")});
+    const std::uint32_t row = take(table, 1);
+    const CounterRow worker = map(table, row, 1);
+    worker.counter("route_requests", {{"route", "/a"}, {"code", "2xx"}}).add(3);
+    worker.counter("route_requests", {{"route", "/b"}, {"code", "2xx"}}).add(4);
+    CHECK(reader.sum("route_requests") == 7);
+    CHECK_THROWS_AS((void)worker.counter("route_requests"), std::out_of_range);
+    CHECK_THROWS_AS((void)worker.counter("route_requests", {{"route", "/c"}, {"code", "2xx"}}),
+                    std::out_of_range);
+    REQUIRE(reader.sums().size() == 2);
+    CHECK(reader.sums()[1].labels == labelled("/b").labels);
+    CHECK(reader.sums()[1].text() == R"(route_requests{route="/b",code="2xx"})");
+    CHECK(reader.sums()[1].value == 4);
+
+    // The next generation has another route more and one less; the worker stays.
+    declare(table, 2, {labelled("/a"), labelled("/c")});
+    table.set_row_generation(row, 2);
+    Counter next = worker.counter("route_requests", {{"route", "/c"}, {"code", "2xx"}});
+    table.forget(1);
+    next.add(10);
+    REQUIRE(reader.sums().size() == 2);
+    CHECK(reader.sums()[0].value == 3);
+    CHECK(reader.sums()[1].value == 10);
+    CHECK(reader.sum("route_requests") == 13);
+    // The one that was gone comes back and goes on.
+    declare(table, 3, {labelled("/b"), labelled("/a")});
+    CHECK(reader.sum("route_requests") == 17);
+}
+
+TEST_CASE("counter_table: cells that a living worker has counted in start from nothing under another name") {
+    CounterTable table({.cells = 2, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    declare(table, 1, {labelled("/a"), requests});
+    const std::uint32_t row = take(table, 1);
+    const CounterRow worker = map(table, row, 1);
+    worker.counter("route_requests", labelled("/a").labels).add(1000);
+    worker.counter("requests_total").add(5);
+    declare(table, 2, {requests});
+    table.set_row_generation(row, 2);
+    table.forget(1);
+    CHECK_FALSE(length_error_of(table, 3, {requests, labelled("/b")}).empty());
+    table.set_row_oldest(row, 2);
+    declare(table, 3, {requests, labelled("/b")});
+    table.set_row_generation(row, 3);
+    table.forget(2);
+    CHECK(reader.sum("route_requests") == 0);
+    worker.counter("route_requests", labelled("/b").labels).add(7);
+    CHECK(reader.sum("route_requests") == 7);
+    table.fold(row);
+    CHECK(reader.sum("route_requests") == 7);
+    count_and_fold(table, 2, 3, "requests_total", 1);
+    CHECK(reader.sum("route_requests") == 7);
+    CHECK(reader.sum("requests_total") == 6);
+    // A gauge has no total that could make up for it.
+    const std::uint32_t another = take(table, 3, 3);
+    map(table, another, 3).counter("route_requests", labelled("/b").labels).add(1);
+    declare(table, 4, {requests});
+    table.set_row_generation(another, 4);
+    table.forget(3);
+    table.set_row_oldest(another, 4);
+    CHECK_FALSE(length_error_of(table, 5, {active}).empty());
+    table.fold(another);
+    declare(table, 5, {active});
+    CHECK(reader.sum("connections") == 0);
+}
+
+TEST_CASE("counter_table: a histogram takes the cells of several retired columns") {
+    CounterTable table({.cells = 20, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    std::vector<CounterDeclaration> many;
+    for (int i = 0; i < 20; ++i)
+        many.push_back(named("c" + std::to_string(i)));
+    declare(table, 1, many);
+    declare(table, 2, {many[3]});
+    const std::uint32_t row = take(table, 1, 1);
+    const CounterRow worker = map(table, row, 1);
+    for (const CounterDeclaration& one : many)
+        worker.counter(one.name).add(100);
+    table.set_row_generation(row, 2);
+    table.set_row_oldest(row, 2);
+    table.forget(1);
+    const CounterDeclaration sizes{.name = "sizes", .kind = CounterKind::histogram, .bounds = {1, 10}};
+    REQUIRE(cells_of(sizes) == 12);
+    declare(table, 3, {many[3], sizes});
+    table.set_row_generation(row, 3);
+    CHECK(reader.sums().size() == 2);
+    Histogram observed = worker.histogram("sizes", sizes.bounds);
+    observed.observe(4);
+    observed.observe(10);
+    observed.observe(11);
+    const auto check = [&] {
+        CHECK(reader.sum("c3") == 100);
+        CHECK(reader.sum("sizes") == 3);
+        CHECK(reader.sums()[1].sum == 25);
+        CHECK(reader.sums()[1].value == 3);
+        CHECK(reader.sums()[1].buckets == std::vector<std::uint64_t>{0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1});
+    };
+    check();
+    table.fold(row);
+    check();
+    CHECK_THROWS_AS((void)map(table, take(table, 2, 3), 2).histogram("sizes", {1, 11}), std::out_of_range);
+}
+
+TEST_CASE("counter_table: a declaration that is wrong is refused") {
+    CounterTable table({.cells = 600, .rows = 4});
+    const auto refused = [&table](const CounterDeclaration& declaration) {
+        try {
+            declare(table, 1, {declaration});
+        } catch (const std::invalid_argument& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    CounterDeclaration histogram{.name = "h", .kind = CounterKind::histogram, .bounds = {1, 100}};
+    CHECK(refused(histogram).empty());
+    histogram.bounds = {100, 100};
+    CHECK_FALSE(refused(histogram).empty());
+    histogram.bounds = {0, std::uint64_t{1} << 48};
+    CHECK_FALSE(refused(histogram).empty());
+    CHECK_FALSE(refused({.name = "c", .bounds = {1, 2}}).empty());
+    CHECK_FALSE(refused({.name = "c", .scope = CounterScope::worker}).empty());
+    CHECK_FALSE(refused({.name = "c", .per_unit = 0}).empty());
+    CHECK(refused({.name = "g", .kind = CounterKind::gauge, .scope = CounterScope::worker}).empty());
+    CHECK_FALSE(refused({.name = "g",
+                         .kind = CounterKind::gauge,
+                         .labels = {{"slot", "1"}},
+                         .scope = CounterScope::worker})
+                    .empty());
+    const auto with = [](std::vector<CounterLabel> labels) {
+        return CounterDeclaration{.name = "c", .labels = std::move(labels)};
+    };
+    CHECK(refused(with({{"a", ""}, {"b", "\"x\\"}, {"pool", "main"}})).empty());
+    CHECK(refused(with({{"a", std::string(239, 'v')}})).empty());
+    CHECK(refused(with({{"a", std::string(240, 'v')}})).starts_with("counter c{a="));
+    CHECK(refused(with({{"a", "new\nline"}})).find("is not one line of UTF-8") != std::string::npos);
+    CHECK_FALSE(refused(with({{"a", "\xff"}})).empty());
+    CHECK_FALSE(refused(with({{"le", "1"}})).empty());
+    CHECK_FALSE(refused(with({{"a-b", "1"}})).empty());
+    CHECK_FALSE(refused(with({{"", "1"}})).empty());
+    CHECK_FALSE(refused(with({{"a", "1"}, {"a", "2"}})).empty());
+    CHECK_FALSE(refused(with(std::vector<CounterLabel>(9, {"a", "1"}))).empty());
+    CounterDeclaration owned = histogram;
+    owned.bounds = {0, HistogramScale::largest};
+    owned.name = "huge";
+    owned.owner = "module.http";
+    declare(table, 2, {{.name = "more", .kind = CounterKind::histogram, .bounds = owned.bounds}});
+    CHECK(length_error_of(table, 3, {owned}) ==
+          "no room for histogram huge of module.http: it takes 370 of 600 cells, and 411 are in use");
+}
+
+TEST_CASE("counter_table: each worker's own figure, with who it is") {
+    CounterTable table({.cells = 8, .rows = 4});
+    declare(table, 1, {active});
+    const CounterReader reader(table.read_only_fd());
+    const auto first = table.take_row({.instance = 5, .generation = 1, .pool = "main", .slot = 1});
+    const auto second = table.take_row({.instance = 6, .generation = 1, .pool = "", .slot = 0});
+    REQUIRE(second.has_value());
+    table.set_row_pid(*first, 4711);
+    map(table, *first, 5).gauge("connections").set(-2);
+    const auto workers = reader.each_worker("connections");
+    REQUIRE(workers.size() == 1);
+    CHECK(workers[0].pool == "main");
+    CHECK(workers[0].slot == 1);
+    CHECK(workers[0].pid == 4711);
+    CHECK(workers[0].instance == 5);
+    CHECK(workers[0].generation == 1);
+    CHECK(workers[0].value == -2);
+    table.fold(*first);
+    CHECK(reader.each_worker("connections").empty());
+    CHECK(reader.each_worker("nothing").empty());
+}
+
 TEST_CASE("counter_table: the status page lies beside the counters") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     MasterStatus master;
     master.generation = 5;
