@@ -14,6 +14,7 @@ std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> fa
         declaration.name = module->name();
         declaration.options = &module->options();
         declaration.counters = module->counters();
+        declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
         declaration.check = [module](const ImageNode& options, Complaints& complaints) {
             module->check(options, complaints);
         };
