@@ -67,6 +67,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::handover_part:
         case MessageType::not_prepared:
         case MessageType::failed:
+        case MessageType::config_rights:
         case MessageType::config_error:
         case MessageType::config_change:
             return &text_rule;

@@ -47,6 +47,7 @@ enum class MessageType : std::uint16_t {
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
 
     // config reader to master
+    config_rights,  // text: a piece of conf/privileged_values.h, before any module code runs
     config_error,   // text: one finding, "file:line:column: message"; any number
     config_change,  // text: one line of the difference from the running image; any number
     config_image,   // ConfigImageMessage, [sealed memfd]: success, the last message

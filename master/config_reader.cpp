@@ -1,11 +1,20 @@
 #include "master/config_reader.h"
 
+#include "conf/privileged_values.h"
 #include "core/exit_code.h"
 #include "master/reader_child.h"
 
 #include <csignal>
+#include <stdexcept>
 
 namespace drover {
+
+namespace {
+
+// More than the largest file can name.
+constexpr std::size_t max_rights = std::size_t{2} * max_config_bytes;
+
+}  // namespace
 
 ConfigReader::ConfigReader(EventLoop& loop, const std::string& config_path,
                            std::span<const ModuleFactory> modules, int running_image_fd,
@@ -29,6 +38,10 @@ ConfigReader::~ConfigReader() {
 
 void ConfigReader::on_message(Message& message) {
     switch (message.type) {
+        // What comes later may be a module's doing.
+        case MessageType::config_rights:
+            if (rights_.size() < max_rights) rights_ += message.text();
+            return;
         case MessageType::config_error:
             if (verdict_.findings.size() < max_lines) verdict_.findings.emplace_back(message.text());
             return;
@@ -63,6 +76,13 @@ void ConfigReader::on_deadline() {
     process_.signal(SIGKILL);
 }
 
+// Module code ran in the process that made it: it must not open for the master what the file does not name.
+void ConfigReader::take_image() {
+    verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
+    if (privileged_values(Settings::load(*verdict_.image)) == rights_) return;
+    throw std::runtime_error("its user, files or addresses are not those of the file");
+}
+
 void ConfigReader::on_exit(const ExitReport& report) {
     reaped_ = true;
     deadline_timer_.stop();
@@ -77,7 +97,7 @@ void ConfigReader::on_exit(const ExitReport& report) {
         findings = {"the config reader " + report.text()};
     } else if (findings.empty()) {
         try {
-            verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
+            take_image();
         } catch (const std::exception& failure) {
             findings = {std::string("the config reader's image cannot be used: ") + failure.what()};
         }

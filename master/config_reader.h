@@ -51,12 +51,14 @@ class ConfigReader {
     void on_message(Message& message);
     void on_channel_closed(std::string_view reason);
     void on_deadline();
+    void take_image();
 
     VerdictHandler on_verdict_;
     Process process_;
     std::unique_ptr<Channel> channel_;
     Timer deadline_timer_;
     Verdict verdict_;
+    std::string rights_;  // conf/privileged_values.h of the file
     std::string broken_;  // why what came on the channel cannot be used
     bool late_ = false;
     bool reaped_ = false;

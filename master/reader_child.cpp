@@ -1,6 +1,7 @@
 #include "master/reader_child.h"
 
 #include "conf/checker.h"
+#include "conf/privileged_values.h"
 #include "conf/toml_reader.h"
 #include "core/build_info.h"
 #include "core/channel.h"
@@ -30,8 +31,12 @@ void limit_resources() noexcept {
 }
 
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
-CheckedConfiguration read_and_check(const ReaderInheritance& inheritance) {
+CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
+    const std::string rights = privileged_values(document);
+    for (std::size_t at = 0; at < rights.size(); at += max_message_payload)
+        channel.send_text(MessageType::config_rights,
+                          std::string_view(rights).substr(at, max_message_payload));
     become_user(configured_user(document));
     std::optional<Image> running;
     if (inheritance.running_image_fd >= 0) running.emplace(Image::open(inheritance.running_image_fd));
@@ -59,7 +64,7 @@ int run_config_reader(const ReaderInheritance& inheritance) {
     Channel channel(loop, UniqueFd(inheritance.channel_fd), {}, {});
     ExitCode code = ExitCode::config;
     try {
-        code = report(channel, read_and_check(inheritance));
+        code = report(channel, read_and_check(inheritance, channel));
     } catch (const ConfigError& error) {
         for (const std::string& finding : error.findings)
             channel.send_text(MessageType::config_error, finding);

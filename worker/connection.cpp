@@ -45,8 +45,23 @@ Address Connection::local_address() const {
 
 void Connection::start() {
     if (adopted_) return services_.connections.add_adopted(*this);
-    watch();
-    services_.connections.add(*this);
+    services_.connections.add_fresh(*this);
+}
+
+// The first request is often here by now, and with it perhaps all that there will be: what ends with its
+// first reply is never given to the poller.
+void Connection::begin_fresh() {
+    fresh_ = false;
+    if (state_ != State::open || watched_) return;
+    interest_ = Interest::read;
+    read_input();
+    if (state_ == State::dead || state_ == State::moving || watched_) return;
+    try {
+        watch();
+        update_interest();
+    } catch (const std::exception& failure) {
+        fail_hook(failure);
+    }
 }
 
 void Connection::watch() {
@@ -131,7 +146,9 @@ void Connection::read_input() {
     char* const scratch = services_.connections.scratch_.get();
     const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, 0);
     if (size > 0) {
+        input_drained_ = static_cast<std::size_t>(size) < ConnectionList::scratch_size;
         deliver({scratch, static_cast<std::size_t>(size)});
+        input_drained_ = false;
     } else if (size == 0) {
         end_of_input_ = true;
         run_hook([this] { on_end_of_input(); });
@@ -154,18 +171,23 @@ void Connection::deliver_resumed() {
 
 void Connection::deliver(std::string_view fresh) {
     if (input_ != nullptr) input_->append(fresh);
+    resumed_ = false;
     for (;;) {
-        resumed_ = false;
         delivering_ = true;
+        std::size_t consumed = 0;
         run_hook([&] {
             const std::string_view input = input_ != nullptr ? std::string_view(*input_) : fresh;
-            keep_input(input, on_input(input));
+            consumed = on_input(input);
+            keep_input(input, consumed);
         });
         delivering_ = false;
         // When the socket took all of it at once no event will say that it is time to go on.
         const bool stopped_at_mark = above_mark_ && output_ == nullptr && input_ != nullptr;
         if (stopped_at_mark) relieve();
-        if (!(stopped_at_mark || resumed_) || !deliverable()) return;
+        // A module that consumes nothing waits for more, whatever it says.
+        const bool goes_on = stopped_at_mark || (resumed_ && consumed > 0);
+        resumed_ = false;
+        if (!goes_on || !deliverable()) return;
     }
 }
 
@@ -237,6 +259,7 @@ void Connection::finish_close() {
     input_.reset();
     if (end_of_input_) return retire();
     if (linger_ == Linger::if_unread) {
+        if (input_drained_) return retire();
         char unread = 0;
         if (::recv(socket_.get(), &unread, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return retire();
     }

@@ -161,6 +161,7 @@ class Connection : private DeadlineEntry {
     void begin_adopted();
     void drain();
 
+    void begin_fresh();
     void on_ready(Readiness readiness);
     void on_deadline() final;
     template <class Hook>
@@ -199,10 +200,12 @@ class Connection : private DeadlineEntry {
     State resume_state_ = State::open;  // while moving
     Linger linger_ = Linger::if_unread;
     Interest interest_ = Interest::none;  // of the poller
+    bool fresh_ : 1 = false;              // not looked at yet
     bool watched_ : 1 = false;
     bool adopted_ : 1 = false;
     bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
     bool draining_ : 1 = false;
+    bool input_drained_ : 1 = false;  // the read of this event left nothing in the socket
     bool end_of_input_ : 1 = false;
     bool paused_ : 1 = false;
     bool delivering_ : 1 = false;    // on_input is being called

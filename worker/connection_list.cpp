@@ -2,6 +2,7 @@
 
 #include "worker/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace drover {
@@ -9,6 +10,7 @@ namespace drover {
 ConnectionList::ConnectionList(EventLoop& loop, ClosedHandler on_closed)
     : on_closed_(on_closed),
       delete_soon_(loop, Timer::Handler::to<&ConnectionList::delete_dead>(this)),
+      begin_soon_(loop, Timer::Handler::to<&ConnectionList::begin_fresh>(this)),
       poller_(loop, ConnectionPoller::ReadyHandler::to<&ConnectionList::on_ready>(this),
               ConnectionPoller::BatchHandler::to<&ConnectionList::delete_dead>(this)),
       scratch_(new char[scratch_size]) {}
@@ -30,6 +32,25 @@ void ConnectionList::add(Connection& connection) noexcept {
     active_.add(1);
 }
 
+void ConnectionList::add_fresh(Connection& connection) {
+    fresh_.push_back(&connection);
+    connection.fresh_ = true;
+    add(connection);
+    if (!begin_soon_.started()) begin_soon_.start_once(std::chrono::milliseconds(0));
+}
+
+// By index: a hook may open more.
+void ConnectionList::begin_fresh() {
+    in_event_ = true;
+    std::size_t index = 0;
+    while (index < fresh_.size()) {
+        Connection* const connection = fresh_[index++];
+        if (connection != nullptr) connection->begin_fresh();
+    }
+    fresh_.clear();
+    delete_dead();
+}
+
 void ConnectionList::remove(Connection& connection) noexcept {
     if (walking_ == &connection) walking_ = connection.next_;
     if (offering_ == &connection) offering_ = connection.next_;
@@ -41,6 +62,7 @@ void ConnectionList::remove(Connection& connection) noexcept {
 
 void ConnectionList::bury(Connection& connection) noexcept {
     remove(connection);
+    if (connection.fresh_) std::ranges::replace(fresh_, &connection, nullptr);
     connection.next_ = dead_;
     dead_ = &connection;
     if (!in_event_ && !delete_soon_.started()) delete_soon_.start_once(std::chrono::milliseconds(0));

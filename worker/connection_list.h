@@ -59,6 +59,8 @@ class ConnectionList {
 
     void on_ready(Connection& connection, Readiness readiness);
     void add(Connection& connection) noexcept;
+    void add_fresh(Connection& connection);
+    void begin_fresh();
     void add_adopted(Connection& connection);
     void remove(Connection& connection) noexcept;
     void bury(Connection& connection) noexcept;
@@ -68,6 +70,7 @@ class ConnectionList {
     Connection* dead_ = nullptr;        // closed, deleted from the loop
     Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
     Connection* offering_ = nullptr;    // next one of next_to_offer()
+    std::vector<Connection*> fresh_;    // opened in this turn of the loop; null: gone meanwhile
     std::vector<Connection*> adopted_;  // not begun yet
     HandoverGiver* giver_ = nullptr;
     Connection* in_hook_ = nullptr;  // whose output outbox_ is
@@ -77,6 +80,7 @@ class ConnectionList {
     Gauge active_;
     ClosedHandler on_closed_;
     Timer delete_soon_;
+    Timer begin_soon_;
     ConnectionPoller poller_;
     std::unique_ptr<char[]> scratch_;  // input of the connection being read
     ConnectionOutput outbox_;          // output of the connection in whose hook we are

@@ -1,11 +1,17 @@
 // drover_trouble is the server with one module more, which does on request what no module should: tests need
 // workers and config readers that crash, hang, lie and talk. It is also what embedding looks like: a list of
 // modules and one call.
+#include "conf/checker.h"
+#include "conf/toml_reader.h"
+#include "core/message.h"
+#include "core/packet.h"
 #include "master/cli.h"
 #include "modules/all_modules.h"
 #include "worker/connection.h"
 #include "worker/module.h"
+#include "worker/module_declarations.h"
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -54,12 +60,34 @@ void send_garbage() {
 }
 
 // "stop FILE": whoever removes the file stops, so that of several processes one does, once.
+// In the config reader: says that an image of its own making is the file's.
+void forge_image() {
+    int channel = 3;
+    int type = 0;
+    socklen_t size = sizeof type;
+    while (getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+        ++channel;
+    const Document document = parse_toml(
+        "[master]\nlog_file = \"forged.log\"\n[pool.main]\nmodules = [\"echo\"]\n", "/forged.toml");
+    const UniqueFd image =
+        publish_image(check_document(document, declare_modules(all_modules()), nullptr).image);
+    MessageHeader header;
+    header.type = static_cast<std::uint16_t>(MessageType::config_image);
+    header.payload_size = sizeof(ConfigImageMessage);
+    header.fd_count = 1;
+    const ConfigImageMessage message{static_cast<std::uint32_t>(Change::fresh), 0};
+    send_packet(channel, std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(&message, 1)),
+                std::array{image.get()});
+    _exit(0);
+}
+
 void act(std::string_view what) {
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();
     if (what == "exit") _exit(0);
+    if (what == "forge") forge_image();
     if (what == "garbage") send_garbage();
     if (what == "memory") {
         std::vector<std::string> hoard;

@@ -21,6 +21,13 @@ MasterUnderTest::Start trouble_program() {
     return {.program = DROVER_TROUBLE_PROGRAM};
 }
 
+std::size_t count(const std::string& text, std::string_view part) {
+    std::size_t times = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++times;
+    return times;
+}
+
 // The reload is taken at first, and then taken back.
 void check_rolled_back(const std::vector<std::string>& reload) {
     MasterUnderTest master(config("first", ""), trouble_program());
@@ -46,6 +53,8 @@ void check_rolled_back(const std::vector<std::string>& reload) {
     CHECK(master.get() == "first");
     load.stop();
     CHECK(load.replies() > 0);
+    // Each of the two clients had at most one request with each worker that died.
+    CHECK_MESSAGE(load.failures() <= 2 * count(master.output(), "killed by signal 9"), load.first_failure());
     master.wait_output("going back to generation 1");
     master.wait_output("reload rolled back: generation 1 serves again");
 

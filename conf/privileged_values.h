@@ -1,0 +1,18 @@
+// What a configuration makes the master do with its own rights (whom workers become, which files and
+// addresses it opens), as one text. The config reader sends the text of the file before any module code runs;
+// the master compares it with the text of the image that comes later, which module code could have forged.
+// Runs in: config reader (of a document), master (of settings).
+#pragma once
+
+#include "conf/document.h"
+#include "conf/settings.h"
+
+#include <string>
+
+namespace drover {
+
+// Of a document that is wrong in other ways it is some text.
+std::string privileged_values(const Document& document);
+std::string privileged_values(const Settings& settings);
+
+}  // namespace drover
