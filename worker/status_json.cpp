@@ -79,6 +79,17 @@ void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerSta
     json.end_object();
 }
 
+// In what is counted: the declaration's per_unit is for readers that show units.
+void write_histogram(JsonWriter& json, const CounterReader::Sum& sum) {
+    json.begin_object();
+    json.member("count", sum.value);
+    json.member("sum", sum.sum);
+    json.member("p50", sum.quantile(0.5));
+    json.member("p90", sum.quantile(0.9));
+    json.member("p99", sum.quantile(0.99));
+    json.end_object();
+}
+
 }  // namespace
 
 WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker) {
@@ -114,8 +125,11 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     json.key("counters");
     json.begin_object();
     for (const CounterReader::Sum& sum : reader.sums()) {
-        json.key(sum.name);
-        if (sum.kind == CounterKind::gauge) {
+        if (sum.scope == CounterScope::worker) continue;  // adds up to nothing
+        json.key(sum.text());
+        if (sum.kind == CounterKind::histogram) {
+            write_histogram(json, sum);
+        } else if (sum.kind == CounterKind::gauge) {
             json.value(static_cast<std::int64_t>(sum.value));
         } else {
             json.value(sum.value);
