@@ -79,15 +79,26 @@ void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerSta
     json.end_object();
 }
 
-// In what is counted: the declaration's per_unit is for readers that show units.
 void write_histogram(JsonWriter& json, const CounterReader::Sum& sum) {
     json.begin_object();
     json.member("count", sum.value);
-    json.member("sum", sum.sum);
-    json.member("p50", sum.quantile(0.5));
-    json.member("p90", sum.quantile(0.9));
-    json.member("p99", sum.quantile(0.99));
+    json.member("sum", sum.in_units(static_cast<double>(sum.sum)));
+    json.member("p50", sum.in_units(sum.quantile(0.5)));
+    json.member("p90", sum.in_units(sum.quantile(0.9)));
+    json.member("p99", sum.in_units(sum.quantile(0.99)));
     json.end_object();
+}
+
+// In units; whole where what is counted is the unit.
+void write_counter(JsonWriter& json, const CounterReader::Sum& sum) {
+    const auto gauge = static_cast<std::int64_t>(sum.value);
+    const bool is_gauge = sum.kind == CounterKind::gauge;
+    if (sum.per_unit > 1)
+        json.value(sum.in_units(is_gauge ? static_cast<double>(gauge) : static_cast<double>(sum.value)));
+    else if (is_gauge)
+        json.value(gauge);
+    else
+        json.value(sum.value);
 }
 
 }  // namespace
@@ -127,13 +138,7 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     for (const CounterReader::Sum& sum : reader.sums()) {
         if (sum.scope == CounterScope::worker) continue;  // adds up to nothing
         json.key(sum.text());
-        if (sum.kind == CounterKind::histogram) {
-            write_histogram(json, sum);
-        } else if (sum.kind == CounterKind::gauge) {
-            json.value(static_cast<std::int64_t>(sum.value));
-        } else {
-            json.value(sum.value);
-        }
+        sum.kind == CounterKind::histogram ? write_histogram(json, sum) : write_counter(json, sum);
     }
     json.end_object();
     json.end_object();
