@@ -179,6 +179,11 @@ bool Generation::on_exit(pid_t pid, const ExitReport& report) {
     return std::ranges::any_of(pools_, [&](const auto& pool) { return pool->on_exit(pid, report); });
 }
 
+void Generation::on_standstill(const Standstill& change) {
+    for (const auto& pool : pools_)
+        pool->on_standstill(change);
+}
+
 void Generation::send_log_file(int fd) {
     for (const auto& pool : pools_)
         pool->send_log_file(fd);

@@ -69,6 +69,7 @@ class Generation {
     void release_listeners() noexcept;
 
     bool on_exit(pid_t pid, const ExitReport& report);
+    void on_standstill(const Standstill& change);
     void send_log_file(int fd);
     // "generation 3: 2 workers with 17 connections", after a comma if there is text already; nothing when
     // none drains.

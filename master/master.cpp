@@ -92,6 +92,10 @@ void Master::reap() {
             if (generation->on_exit(reaped->pid, reaped->report)) break;
         }
     }
+    while (const auto change = next_standstill()) {
+        for (Generation* const generation : generations())
+            generation->on_standstill(*change);
+    }
     std::erase_if(old_, [](const auto& generation) { return generation->empty(); });
     if (old_timer_.started() && old_.empty()) on_old_gone();
     check_quiet();

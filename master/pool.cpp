@@ -194,10 +194,8 @@ bool Pool::shrink() {
 }
 
 unsigned Pool::serving() const noexcept {
-    return static_cast<unsigned>(std::ranges::count_if(slots_, [](const auto& slot) {
-        return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
-               !slot->worker->hangs();
-    }));
+    return static_cast<unsigned>(std::ranges::count_if(
+        slots_, [](const auto& slot) { return slot->worker != nullptr && slot->worker->answers(); }));
 }
 
 Pool::Draining Pool::draining() const {

@@ -118,13 +118,13 @@ class Pool : private WorkerObserver {
     // Replaces the worker of a slot by a new one that takes its connections over. False: there is no such
     // slot, or the pool does not serve.
     bool restart(unsigned slot, std::string reason);
-    // Who fills the slot (below size()) and serves; null: nobody does.
+    // Who fills the slot and serves; null: nobody does.
     const WorkerProcess* serving_in(unsigned slot) const noexcept;
     // A worker that serves has not reported for longer than two of its intervals.
     bool any_silent() const noexcept;
 
     unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
-    unsigned serving() const noexcept;  // and do not hang
+    unsigned serving() const noexcept;  // and are neither stopped nor hang
     struct Draining {
         std::uint64_t workers = 0;
         std::uint64_t connections = 0;  // as last reported
@@ -146,6 +146,7 @@ class Pool : private WorkerObserver {
 
     // True when `pid` was one of this pool's workers.
     bool on_exit(pid_t pid, const ExitReport& report);
+    void on_standstill(const Standstill& change);
     void send_log_file(int fd);
     void append_status(std::vector<WorkerStatus>& lines) const;
 

@@ -175,9 +175,7 @@ void Pool::steer() {
     std::vector<unsigned> all;
     for (const auto& slot : slots_) {
         all.push_back(slot->number);
-        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
-                            !slot->worker->hangs();
-        if (serves) serving.push_back(slot->number);
+        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->number);
     }
     try {
         for (const auto& listener : listeners_)
@@ -192,12 +190,13 @@ void Pool::steer() {
 void Pool::watch_queues() {
     std::vector<WorkerProcess*> serving;
     for (const auto& slot : slots_) {
-        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
-        if (serves) serving.push_back(slot->worker.get());
+        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->worker.get());
     }
     if (serving.empty()) return;
     for (const auto& slot : slots_) {
-        if (slot->worker == nullptr) watch_sockets_of(slot->number, serving);
+        const bool starting = slot->worker != nullptr && slot->worker->state() == WorkerState::starting;
+        const bool unattended = slot->worker == nullptr || !slot->worker->answers();
+        if (unattended && !starting) watch_sockets_of(slot->number, serving);
     }
     for (unsigned slot = size(); sockets_timer_.started() && slot < listening(); ++slot)
         watch_sockets_of(slot, serving);
@@ -231,7 +230,22 @@ void Pool::look_after_workers() {
         changed = look_for_hang(*worker) || changed;
         look_at_memory(*worker);
     }
-    if (changed) steer();
+    if (!changed) return;
+    steer();
+    watch_queues();
+}
+
+// Who stands still gets nothing new until it goes on, or is ended for hanging.
+void Pool::on_standstill(const Standstill& change) {
+    for (const auto& slot : slots_) {
+        WorkerProcess* const worker = slot->worker.get();
+        if (worker == nullptr || worker->pid() != change.pid) continue;
+        worker->set_stopped(change.stopped);
+        context_.log.warning(worker->name() + (change.stopped ? " was stopped by a signal" : " goes on"));
+        steer();
+        watch_queues();
+        observer_.on_status_changed();
+    }
 }
 
 bool Pool::look_for_hang(WorkerProcess& worker) {
