@@ -1,7 +1,8 @@
 # drover_llhttp: the HTTP parser of Node.js. Newer Debians and other systems package it as a library; Debian 12
-# ships its C sources in node-llhttp.
+# ships its C sources in node-llhttp. DROVER_LLHTTP_OBJECTS: what the installed library takes in of it.
 find_library(LLHTTP_LIBRARY llhttp)
 find_path(LLHTTP_INCLUDE llhttp.h PATH_SUFFIXES llhttp HINTS /usr/share/include/llhttp)
+set(DROVER_LLHTTP_OBJECTS "")
 if(LLHTTP_LIBRARY AND LLHTTP_INCLUDE)
     add_library(drover_llhttp INTERFACE)
     target_link_libraries(drover_llhttp INTERFACE ${LLHTTP_LIBRARY})
@@ -12,5 +13,9 @@ find_path(LLHTTP_SOURCES llhttp.c HINTS /usr/share/llhttp)
 if(NOT LLHTTP_SOURCES OR NOT LLHTTP_INCLUDE)
     message(FATAL_ERROR "llhttp not found: install libllhttp-dev, or node-llhttp on Debian 12")
 endif()
-add_library(drover_llhttp STATIC ${LLHTTP_SOURCES}/api.c ${LLHTTP_SOURCES}/http.c ${LLHTTP_SOURCES}/llhttp.c)
+add_library(drover_llhttp_objects OBJECT ${LLHTTP_SOURCES}/api.c ${LLHTTP_SOURCES}/http.c ${LLHTTP_SOURCES}/llhttp.c)
+target_include_directories(drover_llhttp_objects SYSTEM PRIVATE ${LLHTTP_INCLUDE})
+set_target_properties(drover_llhttp_objects PROPERTIES POSITION_INDEPENDENT_CODE ${DROVER_SHARED})
+set(DROVER_LLHTTP_OBJECTS $<TARGET_OBJECTS:drover_llhttp_objects>)
+add_library(drover_llhttp STATIC ${DROVER_LLHTTP_OBJECTS})
 target_include_directories(drover_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})

@@ -1,6 +1,8 @@
 // The bodies of Options<T>, included by options.h alone.
 #pragma once
 
+#include "conf/options.h"
+
 #include <algorithm>
 #include <concepts>
 

@@ -103,6 +103,18 @@ std::vector<std::string> includes_of(const File& file) {
     return includes;
 }
 
+// One list says what is public, for modules and for those who embed Drover.
+const std::set<std::string>& public_headers() {
+    static const std::set<std::string> headers = [] {
+        std::set<std::string> found;
+        std::ifstream list(fs::path(DROVER_SOURCE_DIR) / "cmake/public_headers.txt");
+        for (std::string line; std::getline(list, line);)
+            if (!line.empty() && !line.starts_with('#')) found.insert(line);
+        return found;
+    }();
+    return headers;
+}
+
 // What a room may include of the others; a room's own files are always fine.
 bool may_include(const File& file, const std::string& include) {
     static const std::map<std::string, std::set<std::string>> allowed = {
@@ -112,11 +124,9 @@ bool may_include(const File& file, const std::string& include) {
         {"modules", {"core", "conf"}},
         {"master", {"core", "conf", "worker"}},
     };
-    static const std::set<std::string> public_worker_headers = {
-        "worker/module.h", "worker/services.h", "worker/connection.h", "worker/status_json.h"};
     const std::string target = include.substr(0, include.find('/'));
     if (target == file.room()) return true;
-    if (file.room() == "modules" && public_worker_headers.contains(include)) return true;
+    if (file.room() == "modules" && target == "worker" && public_headers().contains(include)) return true;
     if (file.path == "master/main.cpp" && target == "modules") return true;
     return allowed.at(file.room()).contains(target);
 }

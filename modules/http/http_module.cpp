@@ -1,8 +1,13 @@
 #include "modules/http/http_module.h"
 
+#include "modules/http/http_connection.h"
 #include "modules/http/status_handler.h"
 
 namespace drover::http {
+
+const OptionTable& HttpModule::options() const {
+    return HttpOptions::options();
+}
 
 std::vector<CounterDeclaration> HttpModule::counters() const {
     return HttpCounters::declarations();
@@ -38,6 +43,14 @@ void HttpModule::connection(Accepted accepted) {
 void HttpModule::prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) {
     next_ = std::make_shared<HttpServer>(server_->services, next, HttpOptions::options().load(options),
                                          handlers_, server_.get());
+}
+
+void HttpModule::commit() noexcept {
+    server_ = std::move(next_);
+}
+
+void HttpModule::abandon() noexcept {
+    next_.reset();
 }
 
 void HttpModule::adopt(Accepted accepted, std::string_view state) {

@@ -3,7 +3,6 @@
 // Runs in: worker; declared and checked in the config reader.
 #pragma once
 
-#include "modules/http/http_connection.h"
 #include "modules/http/request_handler.h"
 #include "worker/module.h"
 
@@ -11,21 +10,23 @@
 
 namespace drover::http {
 
+struct HttpServer;
+
 class HttpModule : public Module {
   public:
     // The handlers that routes may name, beside "status". Called once in each process that needs them.
     virtual void add_handlers(HandlerTable& /*handlers*/) const {}
 
     std::string_view name() const noexcept override { return "http"; }
-    const OptionTable& options() const override { return HttpOptions::options(); }
+    const OptionTable& options() const override;
     std::vector<CounterDeclaration> counters() const override;
     void check(const ImageNode& options, Complaints& complaints) const override;
 
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
     void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options) override;
-    void commit() noexcept override { server_ = std::move(next_); }
-    void abandon() noexcept override { next_.reset(); }
+    void commit() noexcept override;
+    void abandon() noexcept override;
     void adopt(Accepted accepted, std::string_view state) override;
     void stop() noexcept override;
 

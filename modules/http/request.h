@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/address.h"
-#include "modules/http/request_parser.h"
+#include "modules/http/request_head.h"
 
 #include <optional>
 #include <string_view>

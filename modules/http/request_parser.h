@@ -5,6 +5,8 @@
 // were cut into pieces never changes the result. Runs in: worker.
 #pragma once
 
+#include "modules/http/request_head.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -18,26 +20,6 @@ struct RequestLimits {
         16 * 1024;  // bytes of request line and headers together, else 431 (414 in the request line)
     std::size_t target_size = 8 * 1024;  // bytes of the request target, else 414
     unsigned header_count = 100;         // else 431
-};
-
-enum class Method : std::uint8_t { get, head, other };
-
-enum class Framing : std::uint8_t { none, sized, chunked };
-
-// Views are into the input that was parsed.
-struct RequestHead {
-    Method method = Method::other;
-    std::string_view method_name;
-    std::string_view target;
-    std::string_view path;    // of an origin or absolute target, without the query; "*"; empty for CONNECT
-    std::string_view query;   // without the '?'
-    std::string_view host;    // of an absolute target, else of the Host header; empty when 1.0 sent none
-    std::string_view fields;  // all header lines, each with its line's end
-    unsigned minor_version = 0;
-    bool keep_alive = false;
-    bool expects_continue = false;
-    Framing framing = Framing::none;
-    std::uint64_t content_length = 0;  // when sized; not 0
 };
 
 // What is known of an unfinished head: its owner passes it with the same bytes, and more, again.

@@ -1,0 +1,17 @@
+# drover_public_headers(OUT ROOT): the headers that are installed, as paths from ROOT: those of public_headers.txt, and what
+# these include of ours.
+function(drover_public_headers out root)
+    file(STRINGS ${root}/cmake/public_headers.txt waiting REGEX "^[^#]")
+    set(headers "")
+    while(waiting)
+        list(POP_FRONT waiting header)
+        if(NOT header IN_LIST headers)
+            list(APPEND headers ${header})
+            file(STRINGS ${root}/${header} includes REGEX "^#include \"")
+            list(TRANSFORM includes REPLACE "^#include \"([^\"]+)\".*" "\\1")
+            list(APPEND waiting ${includes})
+        endif()
+    endwhile()
+    list(SORT headers)
+    set(${out} ${headers} PARENT_SCOPE)
+endfunction()
