@@ -171,18 +171,23 @@ void Connection::deliver_resumed() {
 
 void Connection::deliver(std::string_view fresh) {
     if (input_ != nullptr) input_->append(fresh);
+    resumed_ = false;
     for (;;) {
-        resumed_ = false;
         delivering_ = true;
+        std::size_t consumed = 0;
         run_hook([&] {
             const std::string_view input = input_ != nullptr ? std::string_view(*input_) : fresh;
-            keep_input(input, on_input(input));
+            consumed = on_input(input);
+            keep_input(input, consumed);
         });
         delivering_ = false;
         // When the socket took all of it at once no event will say that it is time to go on.
         const bool stopped_at_mark = above_mark_ && output_ == nullptr && input_ != nullptr;
         if (stopped_at_mark) relieve();
-        if (!(stopped_at_mark || resumed_) || !deliverable()) return;
+        // A module that consumes nothing waits for more, whatever it says.
+        const bool goes_on = stopped_at_mark || (resumed_ && consumed > 0);
+        resumed_ = false;
+        if (!goes_on || !deliverable()) return;
     }
 }
 

@@ -42,8 +42,11 @@ void ConnectionList::add_fresh(Connection& connection) {
 // By index: a hook may open more.
 void ConnectionList::begin_fresh() {
     in_event_ = true;
-    for (std::size_t index = 0; index < fresh_.size(); ++index)
-        if (fresh_[index] != nullptr) fresh_[index]->begin_fresh();
+    std::size_t index = 0;
+    while (index < fresh_.size()) {
+        Connection* const connection = fresh_[index++];
+        if (connection != nullptr) connection->begin_fresh();
+    }
     fresh_.clear();
     delete_dead();
 }

@@ -174,8 +174,8 @@ OpenFiles::Found OpenFiles::open(const FileRoot& root, const std::string& name) 
 }
 
 OpenFiles::Found OpenFiles::find(const FileRoot& root, std::string_view name) {
-    const FileRoot* const address = &root;
-    key_.assign(reinterpret_cast<const char*>(&address), sizeof address).append(name);
+    const auto id = reinterpret_cast<std::uintptr_t>(&root);
+    key_.assign(reinterpret_cast<const char*>(&id), sizeof id).append(name);
     const std::int64_t now = loop_.now_ms();
     const auto known = by_key_.find(key_);
     if (known != by_key_.end()) {

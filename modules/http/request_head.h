@@ -1,4 +1,5 @@
-// RequestHead is what one request says in its head. Views are into the bytes that were parsed. Runs in: worker.
+// RequestHead is what one request says in its head. Views are into the bytes that were parsed. Runs in:
+// worker.
 #pragma once
 
 #include <cstdint>

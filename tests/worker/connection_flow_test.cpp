@@ -178,3 +178,21 @@ TEST_CASE("both addresses are known, and do no harm when the peer is gone") {
     CHECK(script.last->peer_address() == Address::local_of(client.fd()));
     CHECK(script.last->local_address() == Address::peer_of(client.fd()));
 }
+
+TEST_CASE("a hook that resumes without having consumed anything is not called for ever") {
+    Script script;
+    int calls = 0;
+    script.input = [&](ScriptedConnection& connection, std::string_view bytes) -> std::size_t {
+        ++calls;
+        connection.resume_input();
+        return bytes.ends_with('\n') ? bytes.size() : 0;
+    };
+    ScriptedWorker worker(script);
+    FixtureClient client(worker);
+    REQUIRE(client.send("ab"));
+    REQUIRE(worker.run_until([&] { return calls == 1; }));
+    script.last->in_hook([] {});
+    CHECK(calls == 1);
+    REQUIRE(client.send("\n"));
+    CHECK(worker.run_until([&] { return calls == 2; }));
+}

@@ -36,6 +36,7 @@ class ScriptedConnection final : public Connection {
     }
     ~ScriptedConnection() override { ++script_.destroyed; }
 
+    using Connection::in_hook;
     using Connection::output_waits;
     using Move = Connection::Movable;
 
