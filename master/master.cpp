@@ -149,7 +149,7 @@ void Master::on_progress_time() {
 
 void Master::on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) {
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
-        orders_.fail(pool.name(), slot, reason);
+        orders_.fail_restart(pool.name(), slot, reason);
 }
 
 void Master::on_committed(Pool&) {
