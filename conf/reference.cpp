@@ -72,9 +72,47 @@ std::string default_text(const OptionKey& key) {
     return integer_text(key.type, value.integer, true);
 }
 
-void append_key(std::string& out, const OptionKey& key) {
-    out.append("\n  ").append(key.name);
-    out.append(is_required(key) ? " (required)" : " = " + default_text(key)).push_back('\n');
+// How a reference looks: on a terminal, or as the source of a manual page.
+class ReferenceWriter {
+  public:
+    virtual ~ReferenceWriter() = default;
+    virtual void table(const std::string& heading) = 0;
+    virtual void paragraph(std::string_view text) = 0;
+    // `value`: " = DEFAULT" or " (required)".
+    virtual void key(std::string_view name, std::string_view value, std::string_view rule,
+                     std::string_view help) = 0;
+
+    std::string text;
+};
+
+class TerminalWriter final : public ReferenceWriter {
+  public:
+    void table(const std::string& heading) override { text.append("\n").append(heading).append("\n"); }
+    void paragraph(std::string_view words) override { append_wrapped(text, words, 0); }
+    void key(std::string_view name, std::string_view value, std::string_view rule,
+             std::string_view help) override {
+        text.append("\n  ").append(name).append(value).append("\n");
+        append_wrapped(text, rule, 6);
+        append_wrapped(text, help, 6);
+    }
+};
+
+class ManualWriter final : public ReferenceWriter {
+  public:
+    void table(const std::string& heading) override {
+        text.append("\n# ").append(heading).append("\n");  // nothing is escaped in a heading
+    }
+    void paragraph(std::string_view words) override {
+        text.append("\n").append(manual_text(words)).append("\n");
+    }
+    void key(std::string_view name, std::string_view value, std::string_view rule,
+             std::string_view help) override {
+        text.append("\n*").append(manual_text(name)).append("*").append(manual_text(value)).append("\n");
+        text.append("\t").append(manual_text(rule)).append(". ").append(manual_text(help)).append("\n");
+    }
+};
+
+void write_key(ReferenceWriter& writer, const OptionKey& key) {
     std::string rule = type_name(key);
     const std::string bounds = key.type == ValueType::boolean || key.list ? "" : bounds_text(key);
     if (!key.choices.empty())
@@ -83,30 +121,51 @@ void append_key(std::string& out, const OptionKey& key) {
         rule += ", " + bounds;
     else if (key.list)
         rule += ", at most " + std::to_string(key.max_items);
-    append_wrapped(out, rule + "; " + apply_text(key.apply), 6);
-    append_wrapped(out, key.help, 6);
+    writer.key(key.name, is_required(key) ? " (required)" : " = " + default_text(key),
+               rule + "; " + apply_text(key.apply), key.help);
 }
 
-void append_table(std::string& out, const OptionTable& options, const std::string& path, bool list,
-                  const std::string& help) {
-    out.append(list ? "\n[[" : "\n[").append(path).append(list ? "]]\n" : "]\n");
-    append_wrapped(out, options.title(), 0);
-    if (help != options.title()) append_wrapped(out, help, 0);
+void write_table(ReferenceWriter& writer, const OptionTable& options, const std::string& path, bool list,
+                 const std::string& help) {
+    writer.table(list ? "[[" + path + "]]" : "[" + path + "]");
+    writer.paragraph(options.title());
+    if (!help.empty() && help != options.title()) writer.paragraph(help);
     for (const OptionKey& key : options.keys())
-        if (key.type != ValueType::table) append_key(out, key);
+        if (key.type != ValueType::table) write_key(writer, key);
     for (const OptionKey& key : options.keys()) {
         if (key.type != ValueType::table) continue;
         std::string note = key.help;
         if (key.list) note += " At most " + std::to_string(key.max_items) + ".";
         note += std::string(" Applied: ") + apply_text(key.apply) + ".";
-        append_table(out, *key.table, path + "." + key.name, key.list, note);
+        write_table(writer, *key.table, path + "." + key.name, key.list, note);
     }
+}
+
+void write_tables(ReferenceWriter& writer, std::span<const ModuleDeclaration> modules) {
+    write_table(writer, MasterSettings::options(), "master", false, "");
+    write_table(writer, PoolSettings::options(), "pool.NAME", false, "");
+    for (const ModuleDeclaration& module : modules)
+        if (module.options != nullptr)
+            write_table(writer, *module.options, "module." + module.name, false, "");
 }
 
 }  // namespace
 
+std::string manual_text(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        // Where a line begins these would be a heading, a list, a table; behind a mark they never are.
+        const bool marks = c == '\\' || c == '*' || c == '_' ||
+                           (result.empty() && std::string_view("#-.|[];").find(c) != std::string_view::npos);
+        if (marks) result.push_back('\\');
+        result.push_back(c);
+    }
+    return result;
+}
+
 std::string configuration_reference(std::span<const ModuleDeclaration> modules) {
-    std::string out;
+    TerminalWriter writer;
+    std::string& out = writer.text;
     append_wrapped(out, "The configuration is a TOML file. Every key is listed here with its default.", 0);
     out.push_back('\n');
     append_wrapped(out, "A duration is an integer and a unit: \"250ms\", \"30s\", \"5m\", \"2h\", \"1d\".",
@@ -119,12 +178,31 @@ std::string configuration_reference(std::span<const ModuleDeclaration> modules) 
     append_wrapped(out, "hot      running workers take it over", 2);
     append_wrapped(out, "fresh    new workers take the place of the old ones; no connection breaks", 2);
     append_wrapped(out, "restart  the reload is refused: it needs a new master", 2);
+    write_tables(writer, modules);
+    return writer.text;
+}
 
-    append_table(out, MasterSettings::options(), "master", false, "");
-    append_table(out, PoolSettings::options(), "pool.NAME", false, "");
-    for (const ModuleDeclaration& module : modules)
-        if (module.options != nullptr) append_table(out, *module.options, "module." + module.name, false, "");
-    return out;
+std::string configuration_manual_body(std::span<const ModuleDeclaration> modules) {
+    ManualWriter writer;
+    writer.text = R"(
+# DESCRIPTION
+
+The configuration is a TOML file. Every key is listed here with its default.
+
+A duration is an integer and a unit: "250ms", "30s", "5m", "2h", "1d". A size is in bytes, or an integer and a
+unit of 1024: 4096, "64K", "16M", "1G". A relative path starts at the directory of the file.
+
+What a reload does when the key changes:
+
+*hot*
+	Running workers take it over.
+*fresh*
+	New workers take the place of the old ones; no connection breaks.
+*restart*
+	The reload is refused: it needs a new master.
+)";
+    write_tables(writer, modules);
+    return writer.text;
 }
 
 }  // namespace drover

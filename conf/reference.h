@@ -7,11 +7,16 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace drover {
 
 // Every key with type, default, bounds, how a change is applied, help.
 std::string configuration_reference(std::span<const ModuleDeclaration> modules);
+// The same in the form of scdoc(5), from its DESCRIPTION on.
+std::string configuration_manual_body(std::span<const ModuleDeclaration> modules);
+// A text in which scdoc sees no mark-up.
+std::string manual_text(std::string_view text);
 // JSON schema (draft-07) of the whole file; conf/drover.schema.json is this text.
 std::string configuration_schema(std::span<const ModuleDeclaration> modules);
 // The image as TOML that reads back to the same image; defaults included, marked by a comment.

@@ -8,7 +8,9 @@
 #include "core/process.h"
 #include "core/version.h"
 #include "master/control_client.h"
+#include "master/manual.h"
 #include "master/run.h"
+#include "master/scaffold.h"
 #include "worker/module_declarations.h"
 
 #include <algorithm>
@@ -104,13 +106,18 @@ int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
 int print_help(const Invocation& invocation) {
     if (invocation.line.words.empty()) return print(usage_text(invocation.program));
     const std::string& topic = invocation.line.words.front();
+    const std::string_view program = invocation.program;
     if (topic == "config") return print(configuration_reference(declare_modules(invocation.modules)));
     if (topic == "schema") return print(configuration_schema(declare_modules(invocation.modules)));
+    if (topic == "completion") return print(completion_script(program));
+    if (topic == "manual") return print(manual_page(program));
+    if (topic == "config-manual")
+        return print(configuration_manual(program, declare_modules(invocation.modules)));
     if (const Command* command = find_command(topic)) {
-        return print(command_usage_text(invocation.program, *command));
+        return print(command_usage_text(program, *command));
     }
     std::vector<std::string> topics = command_names();
-    topics.emplace_back("schema");
+    topics.insert(topics.end(), help_topics().begin(), help_topics().end());
     return fail(invocation, ExitCode::usage,
                 fmt::format("no help on \"{}\"{}", topic, suggestion(topic, topics)));
 }
@@ -177,6 +184,17 @@ int call_master(const Invocation& invocation) {
     }
 }
 
+int create_module(const Invocation& invocation) {
+    const std::string& name = invocation.line.words.front();
+    const std::string wrong = explain_bad_name(name);
+    if (!wrong.empty()) return fail(invocation, ExitCode::usage, wrong);
+    write_scaffold(name, name);
+    return print(
+        fmt::format("{0} is written. Build and test it:\n"
+                    "  cmake -S {0} -B {0}/build && cmake --build {0}/build && ctest --test-dir {0}/build",
+                    name));
+}
+
 int run_command(const Invocation& invocation) {
     const CommandLine& line = invocation.line;
     if (line.version) return print(fmt::format("drover {}", version()));
@@ -189,6 +207,8 @@ int run_command(const Invocation& invocation) {
             return to_int(run_master(line.config_path, invocation.modules));
         case CommandId::check:
             return to_int(check_configuration(line.config_path, invocation.modules));
+        case CommandId::create:
+            return create_module(invocation);
         case CommandId::version:
             return print(fmt::format("drover {}", version()));
         case CommandId::help:

@@ -100,18 +100,35 @@ std::vector<Command> make_commands() {
          "Prints it as TOML with every default, or as JSON. For the keys and their meaning: help config.",
          "",
          {config, control, json}},
+        {CommandId::create,
+         "new",
+         "write a module of one's own to start from",
+         "Makes the folder NAME with a module, a test, a CMakeLists.txt and a configuration, which builds "
+         "and "
+         "passes\n"
+         "its test as it is. Refuses when something of that name is there.",
+         "NAME",
+         {},
+         1,
+         1},
         {CommandId::version, "version", "print the version", "", "", {}},
         {CommandId::help,
          "help",
          "explain a command or the configuration",
-         "help COMMAND explains the command, help config every key of the configuration;\n"
-         "help schema prints a JSON schema of the configuration for editors.",
-         "[COMMAND|config|schema]",
+         "help COMMAND explains the command, help config every key of the configuration. For editors, shells "
+         "and man:\n"
+         "help schema prints a JSON schema of the configuration, help completion a script for bash, help "
+         "manual and\n"
+         "help config-manual manual pages as scdoc reads them.",
+         "[COMMAND|TOPIC]",
          {},
          0,
          1},
     };
 }
+
+constexpr std::array<std::string_view, 5> topics = {"config", "schema", "completion", "manual",
+                                                    "config-manual"};
 
 std::string option_text(const CommandOption& option) {
     const bool has_short = !option.flags.starts_with("--");
@@ -144,6 +161,10 @@ std::span<const Command> all_commands() {
 
 std::span<const CommandOption> all_options() noexcept {
     return options;
+}
+
+std::span<const std::string_view> help_topics() noexcept {
+    return topics;
 }
 
 const Command* find_command(std::string_view name) noexcept {

@@ -1,5 +1,5 @@
-// The table of commands and options that the command line has. What it parses, what its help says, and
-// whatever else is made of it (completion, a manual page) comes from here. Runs in: the command line.
+// The table of commands and options that the command line has. What it parses, what its help says, completion
+// and the manual page (master/manual.h) come from here. Runs in: the command line.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@ enum class CommandId : std::uint8_t {
     worker,
     status,
     config,
+    create,
     version,
     help
 };
@@ -53,6 +54,9 @@ struct Command {
 
 std::span<const Command> all_commands();
 std::span<const CommandOption> all_options() noexcept;
+
+// What `help` explains beside commands: "config", ...
+std::span<const std::string_view> help_topics() noexcept;
 
 const Command* find_command(std::string_view name) noexcept;
 std::vector<std::string> command_names();

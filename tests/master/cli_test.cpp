@@ -168,6 +168,34 @@ TEST_CASE("the reference and the schema know the program's modules") {
         CHECK(outcome.output.find("How bright it shines.") != std::string::npos);
     }
     CHECK(run_cli({"help", "schema"}).output.starts_with("{"));
+    const std::string manual = run_cli({"help", "config-manual"}).output;
+    CHECK(manual.starts_with("herd.toml(5) "));
+    CHECK(manual.find("\n*brightness* = 7\n\tinteger, at least 0; hot. How bright it shines.\n") !=
+          manual.npos);
+}
+
+TEST_CASE("new refuses a bad name with 2") {
+    const Outcome outcome = run_cli({"new", "../lamp"});
+    CHECK(outcome.code == to_int(ExitCode::usage));
+    CHECK(outcome.output.empty());
+    CHECK(outcome.errors ==
+          "herd: \"../lamp\" is no name; write small letters, digits and \"_\", a letter first\n");
+    CHECK(run_cli({"new"}).code == to_int(ExitCode::usage));
+}
+
+TEST_CASE("new refuses what is there with 1") {
+    test::ScratchFolder folder;
+    const std::filesystem::path before = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path());
+    const Outcome first = run_cli({"new", "lamp"});
+    test::put_file("lamp/main.cpp", "mine");
+    const Outcome second = run_cli({"new", "lamp"});
+    std::filesystem::current_path(before);
+    CHECK(first.code == 0);
+    CHECK(first.output.starts_with("lamp is written."));
+    CHECK(second.code == to_int(ExitCode::refused));
+    CHECK(second.errors == "herd: \"lamp\" is there already\n");
+    CHECK(test::file_text(folder.file("lamp/main.cpp")) == "mine");
 }
 
 TEST_CASE("output that cannot be written is a failure") {

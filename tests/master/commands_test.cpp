@@ -8,8 +8,9 @@
 using namespace drover;
 
 TEST_CASE("every command can be found, and says what it is") {
-    const std::vector<std::string> expected = {"run",     "check",  "reload", "stop",   "quit",    "reopen",
-                                               "workers", "worker", "status", "config", "version", "help"};
+    const std::vector<std::string> expected = {"run",    "check",   "reload", "stop",   "quit",
+                                               "reopen", "workers", "worker", "status", "config",
+                                               "new",    "version", "help"};
     CHECK(command_names() == expected);
     for (const Command& command : all_commands()) {
         CAPTURE(command.name);
@@ -55,8 +56,7 @@ TEST_CASE("help names every command and option, in lines that fit") {
     CHECK(status.find("      --json ") != status.npos);
     const std::string check = command_usage_text("herd", *find_command("check"));
     CHECK(check.find("--json") == check.npos);
-    CHECK(command_usage_text("herd", *find_command("help"))
-              .starts_with("Usage: herd help [COMMAND|config|schema]"));
+    CHECK(command_usage_text("herd", *find_command("help")).starts_with("Usage: herd help [COMMAND|TOPIC]"));
 
     std::istringstream lines(usage + status);
     for (std::string line; std::getline(lines, line);)
