@@ -98,9 +98,13 @@ void act(std::string_view what) {
             hoard.emplace_back(std::size_t{16} << 20, 'x');
     }
     if (what.starts_with("obey ")) {
-        std::ifstream orders(std::string(what.substr(5)));
+        // Once: who reads them takes them away.
+        const std::string path(what.substr(5));
+        std::ifstream orders(path);
         std::string order;
-        if (std::getline(orders, order)) act(order);
+        const bool any = static_cast<bool>(std::getline(orders, order));
+        ::unlink(path.c_str());
+        if (any) act(order);
     }
     if (what == "hang") {
         for (;;)
