@@ -131,7 +131,10 @@ std::string completion_script(std::string_view program) {
             return
             ;;
         --pool) return ;;
-        worker) [ "$COMP_CWORD" -gt 1 ] && mapfile -t COMPREPLY < <(compgen -W restart -- "$current") && return ;;
+        worker)
+            mapfile -t COMPREPLY < <(compgen -W restart -- "$current")
+            return
+            ;;
         help)
             mapfile -t COMPREPLY < <(compgen -W "{2}" -- "$current")
             return

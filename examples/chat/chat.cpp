@@ -32,8 +32,10 @@ class Guest final : public drover::Connection {
     }
     void take_line(std::string_view line) {
         if (!name_.empty()) return tell(name_ + ": " + std::string(line) + "\n");
+        if (line.empty()) return;
         name_ = line;
-        if (!name_.empty()) tell(name_ + " is here\n");
+        write("Welcome, " + name_ + "\n");
+        tell(name_ + " is here\n");
     }
     void on_end_of_input() override {
         if (!name_.empty()) tell(name_ + " is gone\n");
@@ -49,6 +51,7 @@ class Guest final : public drover::Connection {
         state = name_;
         return Movable::now;
     }
+    void on_drain() override { close(); }  // the server stops
 
     Room& room_;
     std::string name_;

@@ -150,6 +150,7 @@ class Session final : public drover::Connection {
     }
 
     Movable on_hand_over(std::string&) override { return Movable::now; }
+    void on_drain() override { close(); }  // the server stops, and every command that came is answered
 
     Store& store_;
 };
