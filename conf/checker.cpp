@@ -59,7 +59,7 @@ ImageValue text_value(std::string name, std::string text) {
 class Check {
   public:
     Check(const Document& document, std::span<const ModuleDeclaration> modules)
-        : document_(document), modules_(modules), findings_(document), pools_(module_names(), findings_) {}
+        : document_(document), modules_(modules), findings_(document), pools_(modules, findings_) {}
 
     CheckedConfiguration run(const Image* running);
 
@@ -72,6 +72,7 @@ class Check {
     ImageValue check_modules();
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
     void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
+    ImageValue list_libraries() const;
     ImageValue collect_counters();
     void add_counters(const std::string& owner, const std::vector<CounterDeclaration>& declarations,
                       std::vector<CounterDeclaration>& all);
@@ -199,6 +200,18 @@ void Check::add_counters(const std::string& owner, const std::vector<CounterDecl
     }
 }
 
+// Another build of a library is a change like any other.
+ImageValue Check::list_libraries() const {
+    ImageValue list{.name = "libraries", .type = ValueType::list};
+    for (const ModuleDeclaration& module : modules_) {
+        if (module.library.empty()) continue;
+        ImageValue& entry = list.children.emplace_back();
+        entry.children = {text_value("path", module.library), text_value("module", module.name),
+                          text_value("build", module.library_build)};
+    }
+    return list;
+}
+
 ImageValue Check::collect_counters() {
     std::vector<CounterDeclaration> all;
     add_counters("core", core_counters(), all);
@@ -237,6 +250,7 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(check_master());
     root.children.push_back(check_pools());
     root.children.push_back(check_modules());
+    root.children.push_back(list_libraries());
     root.children.push_back(collect_counters());
     if (findings_.count() == 0) {
         try {
