@@ -12,6 +12,7 @@ constexpr MessageRule text(std::size_t min_fds, std::size_t max_fds) noexcept {
 }
 
 constexpr MessageRule empty_rule = fixed(0, 0);
+constexpr MessageRule leave_rule = fixed(sizeof(LeaveMessage), 0);
 constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
 constexpr MessageRule log_file_rule = fixed(0, 1);
 constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
@@ -44,6 +45,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::watch_listener:
             return &listener_rule;
         case MessageType::leave:
+            return &leave_rule;
         case MessageType::leave_wanted:
             return &empty_rule;
         case MessageType::start:

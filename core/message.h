@@ -30,7 +30,8 @@ enum class MessageType : std::uint16_t {
     commit,   // GenerationMessage: put it in place
     abandon,  // GenerationMessage: let it go
 
-    leave,  // empty: the signal that follows is the master's own; one that comes without is somebody else's
+    leave,  // LeaveMessage: the signal that follows is the master's own; one that comes without is somebody
+            // else's
 
     watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
                      // empty
@@ -87,6 +88,11 @@ struct GenerationMessage {
 
 struct ListenerMessage {
     std::uint32_t index = 0;  // position in the pool's list of listeners
+    std::uint32_t reserved = 0;
+};
+
+struct LeaveMessage {
+    std::uint32_t limited = 1;  // by drain_timeout: TERM; else QUIT
     std::uint32_t reserved = 0;
 };
 

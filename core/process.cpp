@@ -124,6 +124,15 @@ void release_signals() noexcept {
     empty_signal_mask();
 }
 
+std::optional<Standstill> next_standstill() noexcept {
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0) {
+        if (errno != EINTR) return std::nullopt;
+    }
+    if (info.si_pid == 0) return std::nullopt;
+    return Standstill{.pid = info.si_pid, .stopped = info.si_code != CLD_CONTINUED};
+}
+
 std::optional<Reaped> reap_any() noexcept {
     for (;;) {
         int status = 0;

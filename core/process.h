@@ -54,6 +54,15 @@ struct Reaped {
 // call it in a loop. As PID 1 it also returns strangers: an unknown pid is no error.
 std::optional<Reaped> reap_any() noexcept;
 
+// A child was stopped by a signal (SIGSTOP, a terminal), or goes on.
+struct Standstill {
+    pid_t pid = 0;
+    bool stopped = false;
+};
+
+// The next such change that was not told yet; SIGCHLD announces them, too. None when there is none left.
+std::optional<Standstill> next_standstill() noexcept;
+
 struct SpawnOptions {
     EventLoop* loop = nullptr;      // the parent's loop, abandoned in the child; may be null
     std::span<const int> keep_fds;  // stay open in the child, beside 0 to 2; everything else is closed

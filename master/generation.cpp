@@ -91,9 +91,9 @@ void Generation::abandon() noexcept {
     next_.reset();
 }
 
-void Generation::kill_uncommitted() {
+void Generation::replace_uncommitted() {
     for (const auto& pool : pools_)
-        pool->kill_uncommitted();
+        pool->replace_uncommitted();
 }
 
 bool Generation::all_committed() const noexcept {
@@ -119,6 +119,11 @@ void Generation::serve() {
 void Generation::retire(int signal) {
     for (const auto& pool : pools_)
         pool->retire(signal);
+}
+
+void Generation::make_way() {
+    for (const auto& pool : pools_)
+        pool->make_way();
 }
 
 void Generation::hand_over_to(const Generation& next) {
@@ -160,6 +165,16 @@ void Generation::retire_sockets() {
         pool->retire_sockets();
 }
 
+void Generation::hold_sockets() noexcept {
+    for (const auto& pool : pools_)
+        pool->hold_sockets();
+}
+
+void Generation::steer() {
+    for (const auto& pool : pools_)
+        pool->steer();
+}
+
 void Generation::drop_idle_sockets() {
     for (const auto& pool : pools_)
         pool->drop_idle_sockets();
@@ -177,6 +192,11 @@ void Generation::release_listeners() noexcept {
 
 bool Generation::on_exit(pid_t pid, const ExitReport& report) {
     return std::ranges::any_of(pools_, [&](const auto& pool) { return pool->on_exit(pid, report); });
+}
+
+void Generation::on_standstill(const Standstill& change) {
+    for (const auto& pool : pools_)
+        pool->on_standstill(change);
 }
 
 void Generation::send_log_file(int fd) {

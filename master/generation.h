@@ -42,7 +42,7 @@ class Generation {
     // next generation from then on.
     void commit();
     void abandon() noexcept;
-    void kill_uncommitted();  // those that prepared, and then did not
+    void replace_uncommitted();  // those that prepared, and then did not
     bool all_committed() const noexcept;
 
     void start();
@@ -51,6 +51,8 @@ class Generation {
     // std::system_error before any gate is open.
     void serve();
     void retire(int signal);
+    // Another one serves in its place.
+    void make_way();
     // Its workers give their connections to those of the same pool in `next`.
     void hand_over_to(const Generation& next);
     // The same to one worker of it.
@@ -62,6 +64,8 @@ class Generation {
     bool empty() const noexcept;  // no process is left
     void kill_accepting();
     void retire_sockets();
+    void hold_sockets() noexcept;
+    void steer();
     void drop_idle_sockets();
     void refuse_new();
     // The master's copies of the listening sockets: nobody new gets a connection once the workers have closed
@@ -69,6 +73,7 @@ class Generation {
     void release_listeners() noexcept;
 
     bool on_exit(pid_t pid, const ExitReport& report);
+    void on_standstill(const Standstill& change);
     void send_log_file(int fd);
     // "generation 3: 2 workers with 17 connections", after a comma if there is text already; nothing when
     // none drains.

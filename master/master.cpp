@@ -92,6 +92,10 @@ void Master::reap() {
             if (generation->on_exit(reaped->pid, reaped->report)) break;
         }
     }
+    while (const auto change = next_standstill()) {
+        for (Generation* const generation : generations())
+            generation->on_standstill(*change);
+    }
     std::erase_if(old_, [](const auto& generation) { return generation->empty(); });
     if (old_timer_.started() && old_.empty()) on_old_gone();
     check_quiet();
@@ -145,7 +149,7 @@ void Master::on_progress_time() {
 
 void Master::on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) {
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
-        orders_.fail(pool.name(), slot, reason);
+        orders_.fail_restart(pool.name(), slot, reason);
 }
 
 void Master::on_committed(Pool&) {

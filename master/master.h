@@ -91,8 +91,6 @@ class Master : private PoolObserver {
     };
     Fallback fall_back_to(const Generation& generation, bool hot) const;
     void begin_probation(Fallback fallback);
-    // What is left of it: 0 when there is none.
-    std::chrono::milliseconds probation_time() const noexcept;
     void end_probation(bool passed, const std::string& text);
     void roll_back();
     bool too_many_generations();
@@ -163,8 +161,11 @@ class Master : private PoolObserver {
     std::uint64_t next_number_ = 0;  // of the generation that starts fresh
     bool hot_ = false;               // the reload under way goes on in the running workers
     Probation probation_;
-    std::optional<Fallback> fallback_;  // while a generation is on probation
-    std::string rollback_reason_;       // not empty: the reload under way is the way back
+    std::optional<Fallback> fallback_;  // while a generation is on probation, and on the way back
+    static constexpr std::chrono::milliseconds no_time{0};
+    std::chrono::milliseconds on_probation_for_{0};  // what the verdict to come says of it
+    std::int64_t probation_ends_ms_ = 0;             // at the latest, however silent a worker is
+    std::string rollback_reason_;                    // not empty: the reload under way is the way back
     ReloadDesk desk_;
     OrderDesk orders_;
     std::vector<std::string> failures_;  // why the start or the reload under way fails

@@ -142,6 +142,7 @@ bool Master::too_many_generations() {
 
 void Master::start_fresh(std::uint64_t number) {
     next_number_ = number;
+    if (current_ != nullptr) current_->hold_sockets();
     if (old_.empty()) return begin_fresh();
     desk_.progress("waiting for workers of earlier generations to leave");
     old_timer_.start_once(old_leave_time);
@@ -228,20 +229,20 @@ void Master::switch_over() {
         return handle(LifeEvent::generation_failed);
     }
     if (!open_gates()) return handle(LifeEvent::generation_failed);
-    begin_probation(std::move(*fallback));
+    if (rollback_reason_.empty()) begin_probation(std::move(*fallback));
     follow_log_settings(before->settings().absolute_path(before->settings().master.log_file));
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
     for (const auto& old : old_)
         old->hand_over_to(*current_);
-    before->retire(SIGTERM);
+    before->make_way();
     quiet_timer_.start_once(quiet_time);
     check_quiet();
 }
 
 void Master::on_quiet_deadline() {
     if (hot_) {
-        current_->kill_uncommitted();
+        current_->replace_uncommitted();
         return handle(LifeEvent::old_quiet);  // what is missing is being replaced, and the status shows it
     }
     for (const auto& old : old_)
@@ -254,7 +255,7 @@ void Master::settle() {
     for (const auto& old : old_)
         old->release_listeners();
     current_->retire_sockets();
-    if (probation_.failed()) return handle(LifeEvent::generation_unfit);
+    if (probation_.failed() && rollback_reason_.empty()) return handle(LifeEvent::generation_unfit);
     const std::string serves = "generation " + std::to_string(current_->number()) + " serves";
     if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves);
     close_reload(ReloadResult::rolled_back, serves + " again: " + rollback_reason_);
@@ -270,18 +271,25 @@ void Master::refuse() {
         current_->abandon();
     }
     abandon_next();
+    // Sockets that listen already for slots that do not come.
     current_->drop_idle_sockets();
+    current_->steer();
+    current_->retire_sockets();
+    if (!rollback_reason_.empty() && fallback_->hot) {
+        fallback_->hot = false;
+        log_.error("the way back in the running workers fails (" + join(failures_) + "); by new ones");
+        return handle(LifeEvent::generation_unfit);
+    }
     if (!rollback_reason_.empty()) {
         failures_.insert(failures_.begin(),
                          "the generation before cannot be had back, and " + rollback_reason_);
-        end_probation(false, join(failures_));
     }
     close_reload(ReloadResult::refused, join(failures_));
-    if (probation_.failed()) handle(LifeEvent::generation_unfit);
 }
 
 void Master::close_reload(ReloadResult result, const std::string& text) {
     const bool ok = result == ReloadResult::ok;
+    if (!rollback_reason_.empty()) fallback_.reset();
     rollback_reason_.clear();
     status_.last_reload = result;
     status_.last_reload_generation = ok ? current_->number() : last_generation_;
@@ -297,7 +305,14 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     notifier_.ready(last + "generation " + std::to_string(current_->number()) + " serves on " +
                     current_->listening_text());
     orders_.look_at(*current_);
-    if (desk_.close(ok, text, probation_time())) handle(LifeEvent::reload);
+    const bool again = desk_.close(ok, text, result == ReloadResult::ok ? on_probation_for_ : no_time);
+    on_probation_for_ = no_time;
+    // The way back comes first: a reload that was asked for meanwhile follows it.
+    if (probation_.failed()) {
+        if (again) desk_.ask_again();
+        return handle(LifeEvent::generation_unfit);
+    }
+    if (again) handle(LifeEvent::reload);
 }
 
 // It may be in the middle of telling us: it is destroyed when its workers are gone.

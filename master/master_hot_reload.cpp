@@ -40,7 +40,7 @@ void Master::commit_hot() {
     try {
         Fallback fallback = fall_back_to(*current_, true);
         current_->commit();
-        begin_probation(std::move(fallback));
+        if (rollback_reason_.empty()) begin_probation(std::move(fallback));
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);

@@ -104,6 +104,7 @@ std::string Master::resize(Pool& pool, unsigned size) {
         log_.error(failure);
     }
     log_.info("pool " + pool.name() + ": " + std::to_string(pool.size()) + " workers");
+    orders_.look_at(*current_);
     return failure;
 }
 

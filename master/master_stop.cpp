@@ -60,7 +60,9 @@ void Master::retire_all(int signal) {
     probation_timer_.stop();
     old_timer_.stop();
     probation_.end();
+    status_.probation_until_ms = 0;
     fallback_.reset();
+    rollback_reason_.clear();
     if (std::exchange(hot_, false)) current_->abandon();
     desk_.close_all("the master is stopping");
     orders_.close_all("the master is stopping");

@@ -22,7 +22,7 @@ bool OrderDesk::answer_if_done(const Order& order, const Generation& generation)
     const Pool* const pool = generation.find_pool(order.pool);
     const bool has_size = pool != nullptr && pool->size() == order.size;
     if (pool == nullptr || (order.size != 0 && !has_size) || order.slot >= pool->size()) {
-        server_->reply(order.caller, false, "a reload has given pool " + order.pool + " another size");
+        server_->reply(order.caller, false, "pool " + order.pool + " has been given another size meanwhile");
         return true;
     }
     if (order.size != 0) {
@@ -37,9 +37,17 @@ bool OrderDesk::answer_if_done(const Order& order, const Generation& generation)
     return true;
 }
 
-void OrderDesk::fail(std::string_view pool, unsigned slot, std::string_view reason) {
+void OrderDesk::fail_restart(std::string_view pool, unsigned slot, std::string_view reason) {
+    fail(pool, slot, false, reason);
+}
+
+void OrderDesk::fail_start(std::string_view pool, unsigned slot, std::string_view reason) {
+    fail(pool, slot, true, reason);
+}
+
+void OrderDesk::fail(std::string_view pool, unsigned slot, bool sizes, std::string_view reason) {
     std::erase_if(orders_, [&](const Order& order) {
-        const bool meant = order.pool == pool && (order.size != 0 || order.slot == slot);
+        const bool meant = order.pool == pool && (order.size != 0 ? sizes : order.slot == slot);
         if (meant) server_->reply(order.caller, false, reason);
         return meant;
     });

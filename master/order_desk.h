@@ -22,8 +22,10 @@ class OrderDesk {
     // Answers those whose order is carried out, or cannot be any more: the generation that serves has
     // changed.
     void look_at(const Generation& generation);
-    // A worker of the pool could not be started; in that slot, if the order names one.
-    void fail(std::string_view pool, unsigned slot, std::string_view reason);
+    // The worker in the slot could not be replaced.
+    void fail_restart(std::string_view pool, unsigned slot, std::string_view reason);
+    // A worker of the pool died before it was ready.
+    void fail_start(std::string_view pool, unsigned slot, std::string_view reason);
     void close_all(std::string_view reason);
 
   private:
@@ -35,6 +37,7 @@ class OrderDesk {
         std::uint64_t instance = 0;  // that filled the slot; another one is awaited
     };
 
+    void fail(std::string_view pool, unsigned slot, bool sizes, std::string_view reason);
     bool answer_if_done(const Order& order, const Generation& generation);
 
     ControlServer* server_ = nullptr;

@@ -33,6 +33,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     WorkerObserver& observer = pool;
     auto started =
         std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
+    first_resident = 0;
     jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
     start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
     pool.observer_.on_status_changed();
@@ -133,17 +134,30 @@ void Pool::serve() {
 }
 
 void Pool::retire(int signal) {
+    begin_retirement();
+    each_worker([this, signal](WorkerProcess& worker) {
+        worker.leave(signal, std::chrono::milliseconds(settings_->drain_timeout_ms));
+    });
+}
+
+// Who is told twice hands over no more: those that leave already are let be.
+void Pool::make_way() {
+    begin_retirement();
+    each_worker([this](WorkerProcess& worker) {
+        if (worker.state() == WorkerState::draining) return;
+        worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
+    });
+}
+
+void Pool::begin_retirement() {
     phase_ = Phase::retired;
-    watch_timer_.stop();
     sockets_timer_.stop();
     for (const auto& slot : slots_) {
         slot->respawn_timer.stop();
         slot->start_timer.stop();
         slot->replace_reason.clear();
+        drop_newcomer(*slot);
     }
-    each_worker([this, signal](WorkerProcess& worker) {
-        worker.leave(signal, std::chrono::milliseconds(settings_->drain_timeout_ms));
-    });
 }
 
 void Pool::hand_over_to(const Pool& successor) {
@@ -194,10 +208,8 @@ bool Pool::shrink() {
 }
 
 unsigned Pool::serving() const noexcept {
-    return static_cast<unsigned>(std::ranges::count_if(slots_, [](const auto& slot) {
-        return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
-               !slot->worker->hangs();
-    }));
+    return static_cast<unsigned>(std::ranges::count_if(
+        slots_, [](const auto& slot) { return slot->worker != nullptr && slot->worker->answers(); }));
 }
 
 Pool::Draining Pool::draining() const {
@@ -243,6 +255,10 @@ unsigned Pool::listening() const noexcept {
         if (!listener->shared()) most = std::max(most, listener->listening());
     }
     return most;
+}
+
+void Pool::hold_sockets() noexcept {
+    sockets_timer_.stop();
 }
 
 void Pool::on_sockets_quiet() {

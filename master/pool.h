@@ -98,7 +98,7 @@ class Pool : private WorkerObserver {
     // shrinks. The new listeners listen already.
     void commit();
     void abandon();
-    void kill_uncommitted();
+    void replace_uncommitted();
     // Every slot is filled by a worker of this generation that serves it.
     bool all_committed() const noexcept;
     // Begins to listen on the listeners to come. Throws std::system_error.
@@ -106,6 +106,8 @@ class Pool : private WorkerObserver {
 
     // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
     void retire(int signal);
+    // The next generation serves: no more respawns, every worker that does not leave already drains.
+    void make_way();
     // Each worker gives its connections to the one in the same slot of `successor`, or of the slots that it
     // has.
     void hand_over_to(const Pool& successor);
@@ -118,13 +120,13 @@ class Pool : private WorkerObserver {
     // Replaces the worker of a slot by a new one that takes its connections over. False: there is no such
     // slot, or the pool does not serve.
     bool restart(unsigned slot, std::string reason);
-    // Who fills the slot (below size()) and serves; null: nobody does.
+    // Who fills the slot and serves; null: nobody does.
     const WorkerProcess* serving_in(unsigned slot) const noexcept;
     // A worker that serves has not reported for longer than two of its intervals.
     bool any_silent() const noexcept;
 
     unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
-    unsigned serving() const noexcept;  // and do not hang
+    unsigned serving() const noexcept;  // and are neither stopped nor hang
     struct Draining {
         std::uint64_t workers = 0;
         std::uint64_t connections = 0;  // as last reported
@@ -137,8 +139,12 @@ class Pool : private WorkerObserver {
     // Sockets of slots that the pool does not have get no new connections; who serves takes what is in their
     // queues, until no handshake can be under way any more and they are closed.
     void retire_sockets();
+    // They are not closed before the next retire_sockets(): workers of a next generation may be given them.
+    void hold_sockets() noexcept;
     // Sockets that were bound for slots that never came.
     void drop_idle_sockets();
+    // New connections go to the slots that serve; to all while none does.
+    void steer();
     // The kernel opens no new connections.
     void refuse_new();
     void release_listeners() noexcept { listeners_.clear(); }
@@ -146,6 +152,7 @@ class Pool : private WorkerObserver {
 
     // True when `pid` was one of this pool's workers.
     bool on_exit(pid_t pid, const ExitReport& report);
+    void on_standstill(const Standstill& change);
     void send_log_file(int fd);
     void append_status(std::vector<WorkerStatus>& lines) const;
 
@@ -169,6 +176,7 @@ class Pool : private WorkerObserver {
         std::unique_ptr<WorkerProcess> newcomer;  // starts beside the worker, to take its place
         std::string replace_reason;               // why the worker is to be replaced; empty: it is not
         double jitter = 0;                        // of the worker's recycling, in [0, 1)
+        std::uint64_t first_resident = 0;         // bytes, when the worker reported first; 0: not yet
         RespawnPolicy policy;
         Timer respawn_timer;
         Timer start_timer;
@@ -181,6 +189,7 @@ class Pool : private WorkerObserver {
     };
 
     void prepare(WorkerProcess& worker);
+    void commit(Slot& slot);
     void on_ready(WorkerProcess& worker) override;
     void on_stopped_accepting(WorkerProcess& worker) override;
     void on_leave_wanted(WorkerProcess& worker) override;
@@ -193,6 +202,8 @@ class Pool : private WorkerObserver {
     void bury(Slot& slot, const ExitReport& report);
     void respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report);
     void replace_left(Slot& slot);
+    void replace_outdated(Slot& slot, const std::string& reason);
+    void begin_retirement();
     void begin_serving(WorkerProcess& worker);
     void fill_empty(Slot& slot);
     void consider_recycling(Slot& slot);
@@ -202,7 +213,6 @@ class Pool : private WorkerObserver {
     void on_newcomer_lost(Slot& slot, const ExitReport& report);
     void on_replacement_failed(Slot& slot, const std::string& reason);
     void shorten_waits();
-    void steer();
     void watch_queues();
     void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);
     unsigned listening() const noexcept;  // sockets of the listener that has most of them

@@ -9,6 +9,7 @@ namespace drover {
 
 void Pool::prepare(Next next) {
     next_ = std::move(next);
+    hold_sockets();
     for (const auto& slot : slots_) {
         const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
         if (serves) prepare(*slot->worker);
@@ -42,22 +43,13 @@ void Pool::commit() {
     origin_ = next_.origin;
     listeners_ = std::move(next_.listeners);
     next_ = {};
+    watchers_.clear();  // a worker lets what it watches go when it commits
     watch_workers();
-    for (const auto& slot : slots_) {
-        slot->policy.set_rule(respawn_rule());
-        drop_newcomer(*slot);  // of the generation before; another one follows
-        if (slot->worker == nullptr) {
-            slot->forgive();
-            slot->fill();
-        } else if (slot->worker->prepared()) {
-            slot->worker->commit();
-        } else {
-            context_.log.warning(slot->worker->name() + " has not prepared the new generation: replaced");
-            slot->worker->kill("has not prepared the new generation");
-        }
-    }
+    for (const auto& slot : slots_)
+        commit(*slot);
     replace_next();
     steer();
+    watch_queues();
     try {
         while (size() > settings_->workers && shrink()) {
         }
@@ -69,17 +61,43 @@ void Pool::commit() {
     }
 }
 
+void Pool::commit(Slot& slot) {
+    drop_newcomer(slot);  // of the generation before; another one follows
+    slot.policy.set_rule(respawn_rule());
+    const bool starting = slot.worker != nullptr && slot.worker->state() == WorkerState::starting;
+    if (starting) {
+        slot.worker->kill("of the generation before");
+        leaving_.push_back(std::move(slot.worker));
+    }
+    if (slot.worker == nullptr) {
+        slot.forgive();
+        slot.fill();
+    } else if (slot.worker->prepared()) {
+        slot.worker->commit();
+    } else {
+        slot.worker->abandon();
+        replace_outdated(slot, "it has not prepared the new generation");
+    }
+}
+
 void Pool::abandon() {
     next_ = {};
     each_worker([](WorkerProcess& worker) { worker.abandon(); });
 }
 
-void Pool::kill_uncommitted() {
+void Pool::replace_uncommitted() {
     for (const auto& slot : slots_) {
         if (slot->worker == nullptr || slot->worker->committed()) continue;
-        context_.log.error(slot->worker->name() + " has not taken the new generation over: killed");
-        slot->worker->kill("has not taken the new generation over");
+        replace_outdated(*slot, "it has not taken the new generation over");
     }
+    replace_next();
+}
+
+// It may only be slow: its connections go on in a worker of this generation. Meanwhile it gets no new ones.
+void Pool::replace_outdated(Slot& slot, const std::string& reason) {
+    context_.log.warning(slot.worker->name() + " is being replaced: " + reason);
+    slot.worker->set_outdated();
+    slot.replace_reason = reason;
 }
 
 bool Pool::all_committed() const noexcept {

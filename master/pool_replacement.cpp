@@ -33,10 +33,16 @@ void Pool::on_leave_wanted(WorkerProcess& worker) {
 void Pool::consider_recycling(Slot& slot) {
     const WorkerProcess& worker = *slot.worker;
     const std::int64_t now = context_.loop.now_ms();
-    const bool too_soon = !slot.replace_reason.empty() || now < slot.no_recycling_before_ms;
-    if (phase_ != Phase::serving || worker.state() != WorkerState::serving || too_soon) return;
     const Report& report = worker.last_report();
-    const WorkerAge age{report.accepted, report.resident_bytes, now - worker.started_ms()};
+    if (slot.first_resident == 0) slot.first_resident = report.resident_bytes;
+    const bool too_soon = !slot.replace_reason.empty() || now < slot.no_recycling_before_ms;
+    // Those before it must have left: what cannot be handed over would pile up.
+    const bool too_many = leaving_.size() >= size();
+    if (phase_ != Phase::serving || worker.state() != WorkerState::serving || too_soon || too_many) return;
+    const WorkerAge age{.accepted = report.accepted,
+                        .first_resident_bytes = slot.first_resident,
+                        .resident_bytes = report.resident_bytes,
+                        .age_ms = now - worker.started_ms()};
     slot.replace_reason = recycle_reason(*settings_, age, slot.jitter);
     if (!slot.replace_reason.empty()) replace_next();
 }
@@ -75,7 +81,7 @@ void Pool::take_over(Slot& slot) {
 void Pool::drop_newcomer(Slot& slot) {
     if (slot.newcomer == nullptr) return;
     slot.start_timer.stop();
-    slot.newcomer->leave(SIGINT, {});
+    slot.newcomer->kill("not needed any more");
     leaving_.push_back(std::move(slot.newcomer));
 }
 
@@ -90,8 +96,9 @@ void Pool::on_newcomer_lost(Slot& slot, const ExitReport& report) {
 
 // The worker serves on. Recycling is tried again, but not at once.
 void Pool::on_replacement_failed(Slot& slot, const std::string& reason) {
-    context_.log.error(reason + "; " + slot.worker->name() + " stays");
+    context_.log.error(reason + "; " + slot.worker->name() + (slot.worker->outdated() ? " goes" : " stays"));
     slot.replace_reason.clear();
+    if (slot.worker->outdated()) slot.worker->kill("outdated, and its successor could not start");
     slot.no_recycling_before_ms = context_.loop.now_ms() + settings_->respawn.max_delay_ms;
     observer_.on_replacement_failed(*this, slot.number, reason);
     replace_next();

@@ -55,7 +55,7 @@ void Pool::on_stopped_accepting(WorkerProcess& worker) {
 // and the newcomer is given the connections.
 void Pool::replace_left(Slot& slot) {
     context_.log.warning(slot.worker->name() + " leaves without being told to; replaced");
-    slot.start_timer.stop();
+    if (slot.newcomer == nullptr) slot.start_timer.stop();
     slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     leaving_.push_back(std::move(slot.worker));
     ++slot.restarts;
@@ -104,7 +104,7 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
 // The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is
 // now.
 void Pool::bury(Slot& slot, const ExitReport& report) {
-    slot.start_timer.stop();
+    if (slot.newcomer == nullptr) slot.start_timer.stop();
     const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);
     const Slot* const place = &slot;
     worker->on_exit();
@@ -118,6 +118,9 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
         observer_.on_start_failed(*this, text);
+    } else if (slot.worker != nullptr) {
+        slot.note_death(worker->cause_of_death(report));
+        context_.log.error(text + "; replaced already");
     } else {
         respawn(slot, *worker, report);
     }
@@ -128,6 +131,7 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
 void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report) {
     const std::string text = obituary(dead, report);
     slot.note_death(dead.cause_of_death(report));
+    slot.replace_reason.clear();
     steer();
     observer_.on_worker_lost(*this, dead, text);
     if (slot.newcomer != nullptr) {
@@ -175,9 +179,7 @@ void Pool::steer() {
     std::vector<unsigned> all;
     for (const auto& slot : slots_) {
         all.push_back(slot->number);
-        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
-                            !slot->worker->hangs();
-        if (serves) serving.push_back(slot->number);
+        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->number);
     }
     try {
         for (const auto& listener : listeners_)
@@ -192,12 +194,13 @@ void Pool::steer() {
 void Pool::watch_queues() {
     std::vector<WorkerProcess*> serving;
     for (const auto& slot : slots_) {
-        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
-        if (serves) serving.push_back(slot->worker.get());
+        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->worker.get());
     }
     if (serving.empty()) return;
     for (const auto& slot : slots_) {
-        if (slot->worker == nullptr) watch_sockets_of(slot->number, serving);
+        const bool starting = slot->worker != nullptr && slot->worker->state() == WorkerState::starting;
+        const bool unattended = slot->worker == nullptr || !slot->worker->answers();
+        if (unattended && !starting) watch_sockets_of(slot->number, serving);
     }
     for (unsigned slot = size(); sockets_timer_.started() && slot < listening(); ++slot)
         watch_sockets_of(slot, serving);
@@ -225,13 +228,27 @@ void Pool::watch_workers() {
 
 void Pool::look_after_workers() {
     bool changed = false;
+    each_worker([&](WorkerProcess& worker) {
+        if (worker.hangs() || worker.state() == WorkerState::starting) return;
+        changed = look_for_hang(worker) || changed;
+        look_at_memory(worker);
+    });
+    if (!changed || phase_ != Phase::serving) return;
+    steer();
+    watch_queues();
+}
+
+// Who stands still gets nothing new until it goes on, or is ended for hanging.
+void Pool::on_standstill(const Standstill& change) {
     for (const auto& slot : slots_) {
         WorkerProcess* const worker = slot->worker.get();
-        if (worker == nullptr || worker->hangs() || worker->state() != WorkerState::serving) continue;
-        changed = look_for_hang(*worker) || changed;
-        look_at_memory(*worker);
+        if (worker == nullptr || worker->pid() != change.pid) continue;
+        worker->set_stopped(change.stopped);
+        context_.log.warning(worker->name() + (change.stopped ? " was stopped by a signal" : " goes on"));
+        steer();
+        watch_queues();
+        observer_.on_status_changed();
     }
-    if (changed) steer();
 }
 
 bool Pool::look_for_hang(WorkerProcess& worker) {
@@ -253,6 +270,7 @@ void Pool::look_at_memory(WorkerProcess& worker) {
 }
 
 bool Pool::any_silent() const noexcept {
+    if (settings_->hang_timeout_ms == 0) return false;
     const std::int64_t now = context_.loop.now_ms();
     return std::ranges::any_of(slots_, [&](const auto& slot) {
         return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&

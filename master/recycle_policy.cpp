@@ -25,7 +25,8 @@ std::string recycle_reason(const PoolSettings& pool, const WorkerAge& worker, do
     if (reached(worker.accepted, pool.recycle.connections, jitter)) {
         return "it has accepted " + std::to_string(worker.accepted) + " connections";
     }
-    if (reached(worker.resident_bytes, memory_to_recycle_at(pool), jitter)) {
+    const std::uint64_t memory = memory_to_recycle_at(pool);
+    if (worker.first_resident_bytes < memory && reached(worker.resident_bytes, memory, jitter)) {
         return "it has " + std::to_string(worker.resident_bytes / 1024) + " KiB of memory";
     }
     if (reached(static_cast<std::uint64_t>(worker.age_ms), static_cast<std::uint64_t>(pool.recycle.age_ms),

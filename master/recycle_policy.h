@@ -12,11 +12,13 @@ namespace drover {
 
 struct WorkerAge {
     std::uint64_t accepted = 0;
+    std::uint64_t first_resident_bytes = 0;  // soon after its start
     std::uint64_t resident_bytes = 0;
     std::int64_t age_ms = 0;
 };
 
-// Why the worker is to be recycled; empty: not yet. `jitter` is in [0, 1).
+// Why the worker is to be recycled; empty: not yet. `jitter` is in [0, 1). A limit on memory that a worker
+// exceeds from its start on recycles none: the next one would do the same.
 std::string recycle_reason(const PoolSettings& pool, const WorkerAge& worker, double jitter);
 
 }  // namespace drover

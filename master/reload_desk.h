@@ -24,6 +24,8 @@ class ReloadDesk {
 
     // A reload is wanted. While one is under way this asks for another one after it.
     void ask(const Wish& wish);
+    // One more reload is wanted after the one that begins now, as it was when close() said so.
+    void ask_again() noexcept { again_ = true; }
     void begin() noexcept;
     // Of the reload under way.
     bool fresh_wanted() const noexcept { return fresh_; }

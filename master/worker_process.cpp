@@ -146,7 +146,8 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
     state_ = WorkerState::draining;
     if (state_in_kernel(pid()) == 'T') return kill("stopped when it had to leave");
     const bool drains = signal == SIGTERM || signal == SIGQUIT;
-    if (drains && channel_ != nullptr) channel_->send(MessageType::leave);
+    if (drains && channel_ != nullptr)
+        channel_->send(MessageType::leave, LeaveMessage{signal == SIGTERM ? 1U : 0U, 0});
     process_.signal(signal);
     if (signal != SIGTERM || kill_timer_.started()) return;
     leaves_by_ms_ = loop_.now_ms() + drain_timeout.count();

@@ -91,7 +91,15 @@ class WorkerProcess {
 
     // When it was last heard of.
     std::int64_t last_sign_ms() const noexcept { return std::max(ready_ms_, heartbeat_ms_); }
+    // It serves what it should, and is neither stopped nor known to hang.
+    bool answers() const noexcept {
+        return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_;
+    }
+    // It serves a generation that it should not serve any more.
+    bool outdated() const noexcept { return outdated_; }
+    void set_outdated() noexcept { outdated_ = true; }
     bool hangs() const noexcept { return hangs_; }
+    void set_stopped(bool stopped) noexcept { stopped_ = stopped; }
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
     std::string end_hanging();
     // KILL, and why.
@@ -128,6 +136,8 @@ class WorkerProcess {
     WorkerState state_ = WorkerState::starting;
     bool stopped_accepting_ = false;
     bool hangs_ = false;
+    bool stopped_ = false;  // by a signal
+    bool outdated_ = false;
     std::uint64_t next_generation_ = 0;  // being prepared; 0: none
     bool prepared_ = false;
     bool committing_ = false;

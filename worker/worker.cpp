@@ -111,7 +111,7 @@ void Worker::on_message(Message& message) {
         case MessageType::abandon:
             return abandon();
         case MessageType::leave:
-            return on_dismissed();
+            return on_dismissed(message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
             return watch_listener(message);
         case MessageType::handover_give:
@@ -155,9 +155,9 @@ void Worker::on_leave_signal(bool limited) {
 }
 
 // Its signal may have come before, and been taken for somebody else's.
-void Worker::on_dismissed() {
+void Worker::on_dismissed(bool limited) {
     dismissed_ = true;
-    if (successor_wanted_) drain(true);
+    if (successor_wanted_) drain(limited);
 }
 
 void Worker::take_counters(Message& message) {
@@ -268,6 +268,7 @@ void Worker::drain(bool limited) {
         acceptor->finish();
     modules_->drain();
     if (giver_ != nullptr) {
+        predecessors_.clear();  // they have been given our successors, too
         giver_->start();
     } else {
         connections_.drain();

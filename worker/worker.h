@@ -107,7 +107,7 @@ class Worker {
     void on_acceptor_closed();
     bool accepting() const noexcept;
     void on_leave_signal(bool limited);
-    void on_dismissed();
+    void on_dismissed(bool limited);
     void drain(bool limited);
     void note_handed_over();
     void leave_when_done();

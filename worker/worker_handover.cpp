@@ -17,10 +17,14 @@ void Worker::take_successor(Message& message) {
         giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
     }
     giver_->add_receiver(std::move(message.fds[0]));
-    if (state_ == WorkerState::draining && !connections_.draining() && !giver_->started()) giver_->start();
+    if (state_ != WorkerState::draining || connections_.draining()) return;
+    predecessors_.clear();
+    if (!giver_->started()) giver_->start();
 }
 
+// One that leaves itself takes none: the giver has, or gets, those that come after us.
 void Worker::take_predecessor(Message& message) {
+    if (state_ == WorkerState::draining && giver_ != nullptr) return;
     std::erase_if(predecessors_, [](const auto& predecessor) { return predecessor->ended(); });
     predecessors_.push_back(std::make_unique<HandoverReceiver>(
         loop_, connections_, std::move(message.fds[0]),

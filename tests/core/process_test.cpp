@@ -77,6 +77,34 @@ bool mask_is_empty() {
 
 }  // namespace
 
+TEST_CASE("process: children that stop and go on are told, each change once") {
+    CHECK_FALSE(next_standstill());
+    const Process child = spawn({}, [] {
+        for (;;)
+            ::pause();
+        return 0;
+    });
+    const auto next = [] {
+        std::optional<Standstill> change;
+        while (!(change = next_standstill()))
+            ::sched_yield();
+        return *change;
+    };
+    child.signal(SIGSTOP);
+    Standstill change = next();
+    CHECK(change.pid == child.pid());
+    CHECK(change.stopped);
+    CHECK_FALSE(next_standstill());
+    child.signal(SIGCONT);
+    change = next();
+    CHECK(change.pid == child.pid());
+    CHECK_FALSE(change.stopped);
+    child.signal(SIGKILL);
+    int status = 0;
+    CHECK(::waitpid(child.pid(), &status, 0) == child.pid());
+    CHECK_FALSE(next_standstill());
+}
+
 TEST_CASE("process: exit codes, signals and core dumps are told apart") {
     CHECK(run_child([] { return 0; }).clean());
     const ExitReport code = run_child([] { return 7; });

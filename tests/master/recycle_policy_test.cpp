@@ -40,6 +40,12 @@ TEST_CASE("jitter makes a limit up to a tenth higher, never lower") {
     CHECK(recycle_reason(pool, {.accepted = 1100}, 0.999) != "");
 }
 
+TEST_CASE("a limit that a worker exceeds from its start on recycles none") {
+    const PoolSettings pool = with({.memory = 4 * mib});
+    CHECK(recycle_reason(pool, {.first_resident_bytes = 5 * mib, .resident_bytes = 50 * mib}, 0) == "");
+    CHECK(recycle_reason(pool, {.first_resident_bytes = 3 * mib, .resident_bytes = 50 * mib}, 0) != "");
+}
+
 TEST_CASE("below the memory limit a worker is recycled before it is killed, with any jitter") {
     const PoolSettings pool = with({}, 100 * mib);
     CHECK(recycle_reason(pool, {.resident_bytes = 89 * mib}, 0) == "");

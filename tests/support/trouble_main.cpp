@@ -28,6 +28,7 @@ namespace {
 struct TroubleOptions {
     std::string_view in_check;
     std::string_view in_start;
+    std::string_view in_prepare;
     std::string_view later;
     std::int64_t after_ms = 0;
 
@@ -40,6 +41,8 @@ const Options<TroubleOptions>& TroubleOptions::options() {
             .text("in_check", &TroubleOptions::in_check, {}, Apply::fresh, "What to do in the config reader.")
             .text("in_start", &TroubleOptions::in_start, {}, Apply::fresh,
                   "What to do in a worker that starts.")
+            .text("in_prepare", &TroubleOptions::in_prepare, {}, Apply::hot,
+                  "What to do once a worker has said that it has prepared a hot reload.")
             .text("later", &TroubleOptions::later, {}, Apply::hot, "What to do in a worker that serves.")
             .duration("after", &TroubleOptions::after_ms, {.fallback = 1000, .min = 1}, Apply::hot,
                       "When, from the start or the reload.");
@@ -95,9 +98,13 @@ void act(std::string_view what) {
             hoard.emplace_back(std::size_t{16} << 20, 'x');
     }
     if (what.starts_with("obey ")) {
-        std::ifstream orders(std::string(what.substr(5)));
+        // Once: who reads them takes them away.
+        const std::string path(what.substr(5));
+        std::ifstream orders(path);
         std::string order;
-        if (std::getline(orders, order)) act(order);
+        const bool any = static_cast<bool>(std::getline(orders, order));
+        ::unlink(path.c_str());
+        if (any) act(order);
     }
     if (what == "hang") {
         for (;;)
@@ -150,12 +157,15 @@ class TroubleModule final : public Module {
     void start(Services& services, const ImageNode& options) override {
         services_ = &services;
         later_ = std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_later>(this));
+        prepared_ =
+            std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_prepared>(this));
         options_ = TroubleOptions::options().load(options);
         act(options_.in_start);
         set_later();
     }
     void prepare(const std::shared_ptr<const Configuration>&, const ImageNode& options) override {
         next_ = TroubleOptions::options().load(options);
+        if (!next_.in_prepare.empty()) prepared_->start_once(std::chrono::milliseconds(0));
     }
     void commit() noexcept override {
         options_ = next_;
@@ -171,11 +181,13 @@ class TroubleModule final : public Module {
         if (!options_.later.empty()) later_->start_once(std::chrono::milliseconds(options_.after_ms));
     }
     void on_later() { act(options_.later); }
+    void on_prepared() { act(next_.in_prepare); }
 
     Services* services_ = nullptr;
     TroubleOptions options_;
     TroubleOptions next_;
     std::unique_ptr<Timer> later_;
+    std::unique_ptr<Timer> prepared_;
 };
 
 }  // namespace

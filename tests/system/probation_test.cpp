@@ -1,4 +1,5 @@
 // A new generation whose workers die after the reload: the master goes back by itself.
+#include "tests/support/held_connections.h"
 #include "tests/support/http_load.h"
 #include "tests/support/master_under_test.h"
 
@@ -140,7 +141,9 @@ TEST_CASE("workers that hang are as bad as workers that die") {
     TestConfig hanging = config("second", "later = \"hang\"\nafter = \"50ms\"\n", "2s");
     hanging.master = "[master.probation]\ndeaths = 1\ntime = \"2s\"\n";
     hanging.pool = "hang_timeout = \"1s\"\nreport_interval = \"100ms\"\n";
-    MasterUnderTest master(config("first", ""), trouble_program());
+    TestConfig healthy = config("first", "");
+    healthy.pool = hanging.pool;
+    MasterUnderTest master(healthy, trouble_program());
     master.write_config(hanging);
     CHECK(master.cli({"reload"}).code() == 0);
     master.wait_until("the way back", [&] {
@@ -162,6 +165,51 @@ TEST_CASE("a reload that comes while another generation is on probation takes it
     CHECK(master.cli({"reload"}).code() == 0);
     CHECK(waiting.wait_exit().code == 0);
     CHECK(master.status().generation == 3);
+    master.finish();
+}
+
+TEST_CASE("the way back leads past a generation that has not proved itself") {
+    MasterUnderTest master(config("first", ""), trouble_program());
+    master.write_config(config("second", crash));
+    CHECK(master.cli({"reload", "--fresh"}).code() == 0);
+    CHECK(master.cli({"reload", "--fresh"}).code() == 0);
+    master.wait_until("the way back", [&] {
+        const StatusView view = master.status();
+        return view.generation == 1 && view.state == "running";
+    });
+    CHECK(master.status().last_reload->result == "rolled_back");
+    master.wait_serving(2);
+    CHECK(master.get() == "first");
+    master.finish();
+}
+
+TEST_CASE("a generation that fails while another reload is refused is taken back all the same") {
+    MasterUnderTest master(config("first", ""), trouble_program());
+    master.write_config(config("second", "later = \"crash\"\nafter = \"50ms\"\n"));
+    CHECK(master.cli({"reload"}).code() == 0);
+    // A config reader that hangs keeps the reload open while the workers die.
+    master.write_config(config("third", "in_check = \"hang\"\n"));
+    ControlCall call = master.start_control("reload");
+    CHECK_FALSE(call.wait().ok);
+    master.wait_until("the way back", [&] {
+        const StatusView view = master.status();
+        return view.generation == 1 && view.state == "running";
+    });
+    master.wait_serving(2);
+    CHECK(master.get() == "first");
+    master.finish();
+}
+
+TEST_CASE("a worker that is silent for ever does not keep a probation open for ever") {
+    TestConfig silent = config("first", "", "300ms");
+    silent.pool = "hang_timeout = \"off\"\nreport_interval = \"50ms\"\n";
+    MasterUnderTest master(silent, trouble_program());
+    silent.body = "second";
+    master.write_config(silent);
+    CHECK(master.cli({"reload"}).code() == 0);
+    REQUIRE(freeze(master.worker_pids().front()));
+    master.wait_until("the end of the probation", [&] { return !master.status().on_probation; });
+    CHECK(master.status().generation == 2);
     master.finish();
 }
 

@@ -103,7 +103,6 @@ TEST_CASE("a worker that cannot be replaced stays") {
     CHECK(view.state == "running");
     CHECK(view.workers.front().deaths == 0);
     idle.check();
-    write_file(orders, "");
     CHECK(master.cli({"worker", "restart", "main/0"}).code() == 0);
     idle.check();
     master.finish();

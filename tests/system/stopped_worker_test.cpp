@@ -36,6 +36,28 @@ TEST_CASE("a stopped worker is replaced after hang_timeout; who waits in its que
     }
 }
 
+TEST_CASE("while a worker is stopped others get the new connections, and what waits for it") {
+    MasterUnderTest master;
+    const pid_t stopped = master.worker_pids().front();
+    // Some of these wait for the worker that is being stopped.
+    std::vector<HttpClient> clients;
+    REQUIRE(freeze(stopped));
+    for (int i = 0; i < 20; ++i) {
+        clients.emplace_back(master.http_port());
+        clients.back().stream().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    master.wait_output("was stopped by a signal");
+    for (int i = 0; i < 50; ++i)
+        CHECK(master.get() == "first");
+    for (HttpClient& client : clients)
+        CHECK(client.read_reply().body == "first");
+    kill(stopped, SIGCONT);
+    master.wait_output(" goes on");
+    CHECK(contains(master.worker_pids(), stopped));
+    CHECK(master.status().workers.front().deaths == 0);
+    master.finish();
+}
+
 TEST_CASE("a stopped worker does not hold up a fresh reload") {
     MasterUnderTest master({.workers = 3, .master = "reload = \"fresh\"\n"});
     const pid_t stopped = master.worker_pids().front();

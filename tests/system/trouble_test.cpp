@@ -50,7 +50,8 @@ void check_refused(const std::string& trouble, const std::string& reason) {
         CHECK(std::find(now.begin(), now.end(), pid) != now.end());
     master.wait_until("no process of the refused generation",
                       [&] { return children_of(master.pid()) == before; });
-    CHECK(count_fds_of(master.pid()) == fds);
+    // What was reaped is closed a moment later.
+    master.wait_until("its descriptors to be closed", [&] { return count_fds_of(master.pid()) == fds; });
 
     master.write_config(troubled.config("", "third"));
     CHECK(master.control("reload").ok);
