@@ -60,7 +60,7 @@ ImageValue text_value(std::string name, std::string text) {
 class Check {
   public:
     Check(const Document& document, std::span<const ModuleDeclaration> modules)
-        : document_(document), modules_(modules), findings_(document), pools_(module_names(), findings_) {}
+        : document_(document), modules_(modules), findings_(document), pools_(modules, findings_) {}
 
     CheckedConfiguration run(const Image* running);
 
@@ -73,7 +73,8 @@ class Check {
     ImageValue check_modules();
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
     void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
-    ImageValue collect_counters(const ImageValue& master, const ImageValue& pools, const ImageValue& modules);
+    ImageValue list_libraries() const;
+    ImageValue collect_counters(const ImageValue& root);
     void add_counters(const ModuleDeclaration& module, const ImageValue& options, CounterList& list);
     void compare_with(const Image& running, CheckedConfiguration& result);
 
@@ -195,19 +196,31 @@ void Check::add_counters(const ModuleDeclaration& module, const ImageValue& opti
     }
 }
 
+// Another build of a library is a change like any other.
+ImageValue Check::list_libraries() const {
+    ImageValue list{.name = "libraries", .type = ValueType::list};
+    for (const ModuleDeclaration& module : modules_) {
+        if (module.library.empty()) continue;
+        ImageValue& entry = list.children.emplace_back();
+        entry.children = {text_value("path", module.library), text_value("module", module.name),
+                          text_value("build", module.library_build)};
+    }
+    return list;
+}
+
 // Of checked options alone: there must be no finding before.
-ImageValue Check::collect_counters(const ImageValue& master, const ImageValue& pools,
-                                   const ImageValue& modules) {
+ImageValue Check::collect_counters(const ImageValue& root) {
     const auto child = [](const ImageValue& table, std::string_view name) {
         return std::ranges::find(table.children, name, &ImageValue::name);
     };
+    const ImageValue& modules = *child(root, "module");
     std::vector<ListenerName> listeners;
-    for (const ImageValue& pool : pools.children) {
+    for (const ImageValue& pool : child(root, "pool")->children) {
         for (const ImageValue& listen : child(pool, "listen")->children)
             listeners.push_back({pool.name, child(listen, "address")->text});
     }
     CounterList list(
-        static_cast<std::uint64_t>(child(master, "counters")->integer),
+        static_cast<std::uint64_t>(child(*child(root, "master"), "counters")->integer),
         [this](const std::string& owner, const std::string& fault) { findings_.add({}, owner, fault); });
     list.add("core", core_counters(listeners));
     for (const ModuleDeclaration& module : modules_) {
@@ -239,10 +252,8 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(check_master());
     root.children.push_back(check_pools());
     root.children.push_back(check_modules());
-    if (findings_.count() == 0) {
-        const auto end = root.children.end();
-        root.children.push_back(collect_counters(end[-3], end[-2], end[-1]));
-    }
+    root.children.push_back(list_libraries());
+    if (findings_.count() == 0) root.children.push_back(collect_counters(root));
     if (findings_.count() == 0) {
         try {
             result.image = build_image(root);

@@ -19,6 +19,10 @@ namespace drover {
 // What a module declares to the configuration.
 struct ModuleDeclaration {
     std::string name = {};
+    // Of a module in a shared library: its path as pools name it, and what tells one build from another.
+    // Empty: the program has the module.
+    std::string library = {};
+    std::string library_build = {};
     const OptionTable* options = nullptr;  // of [module.NAME]
     std::vector<CounterDeclaration> counters = {};
     // Those that depend on the checked table; they come in place of `counters` where this is set. What it

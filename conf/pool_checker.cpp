@@ -25,6 +25,20 @@ std::vector<std::string> listed_texts(const ImageValue& pool, std::string_view n
 
 }  // namespace
 
+PoolChecker::PoolChecker(std::span<const ModuleDeclaration> modules, Findings& findings)
+    : modules_(modules), findings_(findings) {
+    for (const ModuleDeclaration& module : modules) {
+        if (module.library.empty()) known_modules_.push_back(module.name);
+    }
+}
+
+std::string PoolChecker::name_of(const std::string& module) const {
+    for (const ModuleDeclaration& declaration : modules_) {
+        if (!declaration.library.empty() && declaration.library == module) return declaration.name;
+    }
+    return module;
+}
+
 ImageValue PoolChecker::check(const DocumentValue& pool) {
     std::string path = "pool." + pool.name;
     if (!valid_pool_name(pool.name)) {
@@ -38,7 +52,8 @@ ImageValue PoolChecker::check(const DocumentValue& pool) {
     check_hang_timeout(pool, checked, path);
     check_processors(pool, path);
     check_min_healthy(pool, checked, path);
-    const std::vector<std::string> modules = listed_texts(checked, "modules");
+    std::vector<std::string> modules = listed_texts(checked, "modules");
+    std::ranges::transform(modules, modules.begin(), [this](const auto& module) { return name_of(module); });
     const DocumentValue* named = pool.find("modules");
     if (named != nullptr && named->children.size() == modules.size())
         check_modules(*named, path + ".modules");
@@ -88,17 +103,20 @@ void PoolChecker::check_min_healthy(const DocumentValue& pool, const ImageValue&
 void PoolChecker::check_modules(const DocumentValue& modules, const std::string& path) {
     std::vector<std::string> seen;
     for (std::size_t index = 0; index < modules.children.size(); ++index) {
-        const DocumentValue& name = modules.children[index];
-        if (name.kind != DocumentKind::text) continue;
+        const DocumentValue& entry = modules.children[index];
+        if (entry.kind != DocumentKind::text) continue;
         const std::string element = path + "[" + std::to_string(index) + "]";
-        const std::string shown = toml_string(cut_text(name.text, 60));
-        if (std::ranges::find(known_modules_, name.text) == known_modules_.end())
-            findings_.add_unknown(name.place, element, "module", name.text, known_modules_);
+        const std::string name = name_of(entry.text);
+        const bool known = std::ranges::find(modules_, name, &ModuleDeclaration::name) != modules_.end();
+        if (!known)
+            findings_.add_unknown(entry.place, element, "module", entry.text, known_modules_);
         else
-            used_modules_.try_emplace(name.text, name.place);
-        if (std::ranges::find(seen, name.text) != seen.end())
-            findings_.add(name.place, element, "the module " + shown + " is named twice; once is enough");
-        seen.push_back(name.text);
+            used_modules_.try_emplace(name, entry.place);
+        if (std::ranges::find(seen, name) != seen.end())
+            findings_.add(
+                entry.place, element,
+                "the module " + toml_string(cut_text(name, 60)) + " is named twice; once is enough");
+        seen.push_back(name);
     }
 }
 

@@ -2,6 +2,7 @@
 // two listeners want one address. Runs in: the config reader.
 #pragma once
 
+#include "conf/checker.h"
 #include "conf/findings.h"
 #include "conf/image.h"
 
@@ -14,8 +15,7 @@ namespace drover {
 
 class PoolChecker {
   public:
-    PoolChecker(std::vector<std::string> known_modules, Findings& findings)
-        : known_modules_(std::move(known_modules)), findings_(findings) {}
+    PoolChecker(std::span<const ModuleDeclaration> modules, Findings& findings);
 
     // The checked [pool.NAME], named.
     ImageValue check(const DocumentValue& pool);
@@ -32,7 +32,11 @@ class PoolChecker {
                         const std::vector<std::string>& modules, const std::string& path);
     void check_address(const DocumentValue& address, const std::string& path);
 
-    std::vector<std::string> known_modules_;
+    // What a pool calls a module: its library's path, or its name.
+    std::string name_of(const std::string& module) const;
+
+    std::span<const ModuleDeclaration> modules_;
+    std::vector<std::string> known_modules_;  // that the program has
     Findings& findings_;
     std::map<std::string, SourcePlace> used_modules_;
     std::map<std::string, SourcePlace> addresses_;  // of every listener, as Address::text() writes them

@@ -61,12 +61,27 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .unix_mode = *mode};
 }
 
-PoolSettings load_pool(const ImageNode& node, const std::string& directory) {
+std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
+    std::vector<LibrarySettings> libraries;
+    for (std::uint32_t index = 0; index < list.size(); ++index) {
+        const ImageNode entry = list.child(index);
+        libraries.push_back({require(entry, "path", ValueType::text).text(),
+                             require(entry, "module", ValueType::text).text()});
+    }
+    return libraries;
+}
+
+PoolSettings load_pool(const ImageNode& node, const std::string& directory,
+                       const std::vector<LibrarySettings>& libraries) {
     if (!valid_pool_name(node.name())) refuse("a pool's name is not one");
     verify_options(PoolSettings::options(), node, true);
     PoolSettings pool = PoolSettings::options().load(node);
     pool.name = node.name();
     if (pool.workers == 0) pool.workers = allowed_processors();
+    for (std::string_view& module : pool.modules) {
+        const auto library = std::ranges::find(libraries, module, &LibrarySettings::path);
+        if (library != libraries.end()) module = library->module;
+    }
     for (ListenSettings& listen : pool.listen)
         put_together(listen, pool, directory);
     return pool;
@@ -85,10 +100,11 @@ Settings Settings::load(const Image& image) {
     verify_options(MasterSettings::options(), master, true);
     settings.master = MasterSettings::options().load(master);
 
+    settings.libraries = load_libraries(require(root, "libraries", ValueType::list));
     const ImageNode pools = require(root, "pool", ValueType::table);
     if (pools.size() == 0 || pools.size() > max_pools) refuse("it has no pool, or too many");
     for (std::uint32_t index = 0; index < pools.size(); ++index)
-        settings.pools.push_back(load_pool(pools.child(index), settings.directory));
+        settings.pools.push_back(load_pool(pools.child(index), settings.directory, settings.libraries));
     require(root, "module", ValueType::table);
     static_cast<void>(declared_counters(image));
     return settings;

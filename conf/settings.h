@@ -87,18 +87,18 @@ struct PoolSettings {
     std::string name;
     unsigned workers =
         0;  // after loading never 0: "auto" is the number of processors we may run on; 1 to 1024
-    std::vector<std::string_view> modules;
-    std::uint64_t max_connections = 0;    // per worker, 16384; 1 to 1048576
-    std::int64_t drain_timeout_ms = 0;    // 30s, 0 to 1d
-    std::int64_t start_timeout_ms = 0;    // 10s
-    std::int64_t report_interval_ms = 0;  // 1s, 10ms to 60s
-    std::int64_t hang_timeout_ms = 0;     // 10s; 0: off
-    unsigned min_healthy = 0;             // 1; with fewer that serve, the service is degraded
-    std::uint64_t memory_limit = 0;       // resident bytes of a worker; 0: off
-    std::uint64_t open_files_limit = 0;   // RLIMIT_NOFILE; 0: as the master has it
-    std::uint64_t core_limit = 0;         // RLIMIT_CORE, bytes; 0: as the master has it
-    std::string_view cpu_affinity;        // "off", "auto", "0-3,8"; parse_cpu_affinity
-    int nice = 0;                         // -20 to 19; 0: as the master has it
+    std::vector<std::string_view> modules;  // after loading names only, no paths of libraries
+    std::uint64_t max_connections = 0;      // per worker, 16384; 1 to 1048576
+    std::int64_t drain_timeout_ms = 0;      // 30s, 0 to 1d
+    std::int64_t start_timeout_ms = 0;      // 10s
+    std::int64_t report_interval_ms = 0;    // 1s, 10ms to 60s
+    std::int64_t hang_timeout_ms = 0;       // 10s; 0: off
+    unsigned min_healthy = 0;               // 1; with fewer that serve, the service is degraded
+    std::uint64_t memory_limit = 0;         // resident bytes of a worker; 0: off
+    std::uint64_t open_files_limit = 0;     // RLIMIT_NOFILE; 0: as the master has it
+    std::uint64_t core_limit = 0;           // RLIMIT_CORE, bytes; 0: as the master has it
+    std::string_view cpu_affinity;          // "off", "auto", "0-3,8"; parse_cpu_affinity
+    int nice = 0;                           // -20 to 19; 0: as the master has it
     RecycleSettings recycle;
     RespawnSettings respawn;
     std::vector<ListenSettings> listen;  // addresses and listener options already put together
@@ -106,11 +106,18 @@ struct PoolSettings {
     static const Options<PoolSettings>& options();
 };
 
+// A shared library that a pool's modules name, and the module that it makes.
+struct LibrarySettings {
+    std::string_view path;  // as the file has it
+    std::string_view module;
+};
+
 struct Settings {
     std::string config_path;  // absolute
     std::string directory;    // of the file; relative paths start here
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
+    std::vector<LibrarySettings> libraries;
 
     // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or
     // of another type).

@@ -5,13 +5,15 @@ namespace drover {
 
 // AddressSanitizer reserves terabytes of address space: RLIMIT_AS would end the process.
 #if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool address_sanitizer = true;
+#define DROVER_ADDRESS_SANITIZER
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-inline constexpr bool address_sanitizer = true;
-#else
-inline constexpr bool address_sanitizer = false;
+#define DROVER_ADDRESS_SANITIZER
 #endif
+#endif
+
+#if defined(DROVER_ADDRESS_SANITIZER)
+inline constexpr bool address_sanitizer = true;
 #else
 inline constexpr bool address_sanitizer = false;
 #endif

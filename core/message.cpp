@@ -26,6 +26,7 @@ constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBa
                                                    .min_fds = 1,
                                                    .max_fds = max_message_fds};
 constexpr MessageRule text_rule = text(0, 0);
+constexpr MessageRule library_rule = text(1, 1);
 constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
 
 }  // namespace
@@ -41,6 +42,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &counter_table_rule;
         case MessageType::image:
             return &image_rule;
+        case MessageType::library:
         case MessageType::listener:
         case MessageType::watch_listener:
             return &listener_rule;
@@ -69,10 +71,13 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::handover_part:
         case MessageType::not_prepared:
         case MessageType::failed:
+        case MessageType::config_loading:
         case MessageType::config_rights:
         case MessageType::config_error:
         case MessageType::config_change:
             return &text_rule;
+        case MessageType::config_library:
+            return &library_rule;
         case MessageType::config_image:
             return &config_image_rule;
     }

@@ -21,6 +21,7 @@ enum class MessageType : std::uint16_t {
     log_file,       // [log]; again after USR1
     counter_table,  // CounterTableMessage, [table read-only, table read-write for mapping the row]
     image,          // GenerationMessage, [sealed memfd]
+    library,        // ListenerMessage, [sealed copy]: a shared library of the image's list
     listener,       // ListenerMessage, [listening socket]
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
@@ -48,10 +49,12 @@ enum class MessageType : std::uint16_t {
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
 
     // config reader to master
-    config_rights,  // text: a piece of conf/privileged_values.h, before any module code runs
-    config_error,   // text: one finding, "file:line:column: message"; any number
-    config_change,  // text: one line of the difference from the running image; any number
-    config_image,   // ConfigImageMessage, [sealed memfd]: success, the last message
+    config_rights,   // text: a piece of conf/privileged_values.h, before any module code runs
+    config_loading,  // text: the shared library that is loaded next
+    config_library,  // text: its path as the file has it, [sealed copy]; in the order of the image's list
+    config_error,    // text: one finding, "file:line:column: message"; any number
+    config_change,   // text: one line of the difference from the running image; any number
+    config_image,    // ConfigImageMessage, [sealed memfd]: success, the last message
 
     // worker to worker, on a channel that the master made for the two
     handover_begin,        // text: the giver's listeners, a line each
@@ -87,7 +90,7 @@ struct GenerationMessage {
 };
 
 struct ListenerMessage {
-    std::uint32_t index = 0;  // position in the pool's list of listeners
+    std::uint32_t index = 0;  // position in the pool's list of listeners, or in the image's of libraries
     std::uint32_t reserved = 0;
 };
 

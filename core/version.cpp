@@ -1,6 +1,11 @@
 #include "core/version.h"
 
+#include <string_view>
+
 namespace drover {
+
+static_assert(std::string_view(DROVER_VERSION) == DROVER_HEADER_VERSION,
+              "CMakeLists.txt and core/version.h differ");
 
 const char* version() noexcept {
     return DROVER_VERSION;

@@ -2,8 +2,10 @@
 
 #include "conf/privileged_values.h"
 #include "core/exit_code.h"
+#include "core/shared_memory.h"
 #include "master/reader_child.h"
 
+#include <algorithm>
 #include <csignal>
 #include <stdexcept>
 
@@ -11,6 +13,7 @@ namespace drover {
 
 namespace {
 
+constexpr std::size_t max_libraries = 256;
 // More than the largest file can name.
 constexpr std::size_t max_rights = std::size_t{2} * max_config_bytes;
 
@@ -41,6 +44,13 @@ void ConfigReader::on_message(Message& message) {
         // What comes later may be a module's doing.
         case MessageType::config_rights:
             if (rights_.size() < max_rights) rights_ += message.text();
+            return;
+        case MessageType::config_loading:
+            loading_ = message.text();
+            return;
+        case MessageType::config_library:
+            if (verdict_.libraries.size() < max_libraries)
+                verdict_.libraries.push_back(std::move(message.fds[0]));
             return;
         case MessageType::config_error:
             if (verdict_.findings.size() < max_lines) verdict_.findings.emplace_back(message.text());
@@ -79,8 +89,13 @@ void ConfigReader::on_deadline() {
 // Module code ran in the process that made it: it must not open for the master what the file does not name.
 void ConfigReader::take_image() {
     verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
-    if (privileged_values(Settings::load(*verdict_.image)) == rights_) return;
-    throw std::runtime_error("its user, files or addresses are not those of the file");
+    const Settings settings = Settings::load(*verdict_.image);
+    if (privileged_values(settings) != rights_)
+        throw std::runtime_error("its user, files or addresses are not those of the file");
+    const bool sealed =
+        std::ranges::all_of(verdict_.libraries, [](const UniqueFd& fd) { return is_sealed(fd.get()); });
+    if (!sealed || settings.libraries.size() != verdict_.libraries.size())
+        throw std::runtime_error("its shared libraries are not those that it loaded, or can be changed");
 }
 
 void ConfigReader::on_exit(const ExitReport& report) {
@@ -95,6 +110,7 @@ void ConfigReader::on_exit(const ExitReport& report) {
         findings = {"the config reader cannot be trusted: " + broken_};
     } else if (!report.clean() && findings.empty()) {
         findings = {"the config reader " + report.text()};
+        if (!loading_.empty()) findings.front() += "; the last module that it loaded was " + loading_;
     } else if (findings.empty()) {
         try {
             take_image();
@@ -105,6 +121,7 @@ void ConfigReader::on_exit(const ExitReport& report) {
     if (!findings.empty()) {
         verdict_.image_fd.reset();
         verdict_.image.reset();
+        verdict_.libraries.clear();
     }
     Verdict verdict = std::move(verdict_);
     on_verdict_(verdict);

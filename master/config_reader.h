@@ -27,8 +27,9 @@ class ConfigReader {
         std::vector<std::string> findings;  // why not; empty: the configuration is good
         std::vector<std::string> changes;   // lines of the difference
         Change change = Change::fresh;
-        UniqueFd image_fd;           // sealed; when good
-        std::optional<Image> image;  // verified; when good
+        UniqueFd image_fd;                // sealed; when good
+        std::vector<UniqueFd> libraries;  // sealed copies, in the order of the image's list; when good
+        std::optional<Image> image;       // verified; when good
     };
     using VerdictHandler = Callback<void(Verdict&)>;
 
@@ -58,8 +59,9 @@ class ConfigReader {
     std::unique_ptr<Channel> channel_;
     Timer deadline_timer_;
     Verdict verdict_;
-    std::string rights_;  // conf/privileged_values.h of the file
-    std::string broken_;  // why what came on the channel cannot be used
+    std::string loading_;  // the shared library that the child was about to load
+    std::string rights_;   // conf/privileged_values.h of the file
+    std::string broken_;   // why what came on the channel cannot be used
     bool late_ = false;
     bool reaped_ = false;
 };

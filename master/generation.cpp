@@ -1,8 +1,13 @@
 #include "master/generation.h"
 
+#include "core/system_error.h"
+
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <utility>
+
+#include <fcntl.h>
 
 namespace drover {
 
@@ -16,11 +21,19 @@ std::string listener_key(const Address& address, const PoolSettings& pool, std::
 
 }  // namespace
 
-Generation::Contents::Contents(std::uint64_t generation, UniqueFd fd, Image verified)
+Generation::Contents::Contents(std::uint64_t generation, GenerationSource source)
     : number(generation),
-      image_fd(std::move(fd)),
-      image(std::move(verified)),
+      image_fd(std::move(source.image_fd)),
+      image(std::move(source.image)),
+      libraries(std::move(source.libraries)),
       settings(Settings::load(image)) {}
+
+Pool::Origin Generation::Contents::origin() const {
+    Pool::Origin origin{.generation = number, .image_fd = image_fd.get()};
+    for (const UniqueFd& library : libraries)
+        origin.library_fds.push_back(library.get());
+    return origin;
+}
 
 Generation::PoolListeners Generation::acquire(const Contents& contents, const PoolSettings& pool,
                                               ListenerRegistry& registry) {
@@ -34,14 +47,12 @@ Generation::PoolListeners Generation::acquire(const Contents& contents, const Po
     return listeners;
 }
 
-Generation::Generation(std::uint64_t number, UniqueFd image_fd, Image image, PoolContext& context,
+Generation::Generation(std::uint64_t number, GenerationSource source, PoolContext& context,
                        ListenerRegistry& registry, PoolObserver& observer)
-    : contents_(std::make_unique<Contents>(number, std::move(image_fd), std::move(image))),
-      counters_(context.counters) {
-    const Pool::Origin origin{number, contents_->image_fd.get()};
+    : contents_(std::make_unique<Contents>(number, std::move(source))), counters_(context.counters) {
     for (const PoolSettings& pool : contents_->settings.pools) {
-        pools_.push_back(
-            std::make_unique<Pool>(context, pool, origin, acquire(*contents_, pool, registry), observer));
+        pools_.push_back(std::make_unique<Pool>(context, pool, contents_->origin(),
+                                                acquire(*contents_, pool, registry), observer));
     }
     counters_.declare(number, declared_counters(contents_->image));
 }
@@ -51,14 +62,25 @@ Generation::~Generation() {
     counters_.forget(number());
 }
 
-void Generation::prepare(std::uint64_t number, UniqueFd image_fd, Image image, ListenerRegistry& registry) {
-    auto next = std::make_unique<Contents>(number, std::move(image_fd), std::move(image));
+GenerationSource Generation::source() const {
+    const auto duplicate = [](const UniqueFd& fd) {
+        return UniqueFd(check_call(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "fcntl"));
+    };
+    GenerationSource source{.image_fd = duplicate(contents_->image_fd),
+                            .image = Image::open(contents_->image_fd.get()),
+                            .libraries = {}};
+    std::ranges::transform(contents_->libraries, std::back_inserter(source.libraries), duplicate);
+    return source;
+}
+
+void Generation::prepare(std::uint64_t number, GenerationSource source, ListenerRegistry& registry) {
+    auto next = std::make_unique<Contents>(number, std::move(source));
     std::vector<Pool::Next> parts;
     for (const auto& pool : pools_) {
         const PoolSettings* const settings = next->settings.find_pool(pool->name());
         if (settings == nullptr)
             throw std::runtime_error("pool " + pool->name() + " cannot vanish in a hot reload");
-        parts.push_back({settings, {number, next->image_fd.get()}, acquire(*next, *settings, registry)});
+        parts.push_back({settings, next->origin(), acquire(*next, *settings, registry)});
         // Workers to come that the pool shrinks by still need a socket until then.
         for (const auto& listener : parts.back().listeners) {
             if (listener->sockets() < pool->size()) listener->resize(pool->size());

@@ -16,11 +16,18 @@
 
 namespace drover {
 
+// What a generation is made of, pinned: respawns and the way back use these very bytes.
+struct GenerationSource {
+    UniqueFd image_fd;
+    Image image;
+    std::vector<UniqueFd> libraries;  // sealed copies of shared libraries, in the order of the image's list
+};
+
 class Generation {
   public:
     // Declares the image's counters and acquires its listeners; starts nothing. Throws with nothing left
     // behind: a column or an address that cannot be had.
-    Generation(std::uint64_t number, UniqueFd image_fd, Image image, PoolContext& context,
+    Generation(std::uint64_t number, GenerationSource source, PoolContext& context,
                ListenerRegistry& registry, PoolObserver& observer);
     // Its workers must be gone.
     ~Generation();
@@ -30,13 +37,15 @@ class Generation {
     std::uint64_t number() const noexcept { return contents_->number; }
     const Image& image() const noexcept { return contents_->image; }
     int image_fd() const noexcept { return contents_->image_fd.get(); }
+    // Duplicates of all. Throws std::system_error when no descriptor is free.
+    GenerationSource source() const;
     const Settings& settings() const noexcept { return contents_->settings; }
     const std::vector<std::unique_ptr<Pool>>& pools() const noexcept { return pools_; }
     Pool& first_pool() const noexcept { return *pools_.front(); }
 
     // A hot reload to `number`: binds what is new and asks all workers to prepare. Throws with nothing
     // changed.
-    void prepare(std::uint64_t number, UniqueFd image_fd, Image image, ListenerRegistry& registry);
+    void prepare(std::uint64_t number, GenerationSource source, ListenerRegistry& registry);
     bool all_prepared() const noexcept;
     // Listens on what is new (throws std::system_error, nothing is committed then), and commits: this is the
     // next generation from then on.
@@ -85,11 +94,13 @@ class Generation {
   private:
     // One configuration with what it needs; the settings' texts lie in the image.
     struct Contents {
-        Contents(std::uint64_t number, UniqueFd image_fd, Image image);
+        Contents(std::uint64_t number, GenerationSource source);
+        Pool::Origin origin() const;
 
         std::uint64_t number;
         UniqueFd image_fd;
         Image image;
+        std::vector<UniqueFd> libraries;
         Settings settings;
     };
     using PoolListeners = std::vector<std::shared_ptr<Listener>>;

@@ -78,6 +78,7 @@ class Master : private PoolObserver {
     void start_generation();
     void start_fresh(std::uint64_t number);
     void begin_fresh();
+    GenerationSource take_source();
     void prepare_hot(std::uint64_t number);
     void commit_hot();
     void follow_log_settings(const std::string& log_before);
@@ -87,7 +88,7 @@ class Master : private PoolObserver {
     // What the master goes back to when the generation that serves is unfit (master_probation.cpp).
     struct Fallback {
         std::uint64_t generation = 0;
-        UniqueFd image_fd;
+        GenerationSource source;
         bool hot = false;  // the way back is a hot reload
     };
     Fallback fall_back_to(const Generation& generation, bool hot) const;

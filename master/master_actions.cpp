@@ -149,6 +149,13 @@ void Master::start_fresh(std::uint64_t number) {
     old_timer_.start_once(old_leave_time);
 }
 
+// What the reader made, or the way back leads to.
+GenerationSource Master::take_source() {
+    return {.image_fd = std::move(verdict_->image_fd),
+            .image = std::move(*verdict_->image),
+            .libraries = std::move(verdict_->libraries)};
+}
+
 void Master::on_old_gone() {
     old_timer_.stop();
     begin_fresh();
@@ -158,8 +165,7 @@ void Master::begin_fresh() {
     PoolObserver& observer = *this;
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
-        next_ = std::make_unique<Generation>(next_number_, std::move(verdict_->image_fd),
-                                             std::move(*verdict_->image), *pools_, listeners_, observer);
+        next_ = std::make_unique<Generation>(next_number_, take_source(), *pools_, listeners_, observer);
         if (current_ == nullptr) count_for(*next_);
         desk_.progress("starting workers of generation " + std::to_string(next_->number()));
         next_->start();

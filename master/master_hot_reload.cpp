@@ -5,7 +5,7 @@ namespace drover {
 
 void Master::prepare_hot(std::uint64_t number) {
     try {
-        current_->prepare(number, std::move(verdict_->image_fd), std::move(*verdict_->image), listeners_);
+        current_->prepare(number, take_source(), listeners_);
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);

@@ -1,10 +1,7 @@
 // A new generation on probation, and the way back to the one before it.
-#include "core/system_error.h"
 #include "master/master.h"
 
 #include <algorithm>
-
-#include <fcntl.h>
 
 namespace drover {
 
@@ -16,8 +13,7 @@ constexpr std::chrono::milliseconds second_look{500};
 }  // namespace
 
 Master::Fallback Master::fall_back_to(const Generation& generation, bool hot) const {
-    UniqueFd image_fd(check_call(::fcntl(generation.image_fd(), F_DUPFD_CLOEXEC, 0), "fcntl"));
-    return {.generation = generation.number(), .image_fd = std::move(image_fd), .hot = hot};
+    return {.generation = generation.number(), .source = generation.source(), .hot = hot};
 }
 
 // The generation that serves has just begun to. One that itself was on probation is none to go back to: the
@@ -81,10 +77,13 @@ void Master::roll_back() {
         end_probation(false, rollback_reason_ + "; rolled back");
     }
     failures_.clear();
+    // A copy: if this way back fails there may be another one.
+    verdict_ = std::make_unique<ConfigReader::Verdict>();
     try {
-        verdict_ = std::make_unique<ConfigReader::Verdict>();
-        verdict_->image.emplace(Image::open(fallback_->image_fd.get()));
-        verdict_->image_fd = fallback_->image_fd.duplicate();
+        verdict_->image.emplace(Image::open(fallback_->source.image_fd.get()));
+        verdict_->image_fd = fallback_->source.image_fd.duplicate();
+        for (const UniqueFd& library : fallback_->source.libraries)
+            verdict_->libraries.push_back(library.duplicate());
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);

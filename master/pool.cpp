@@ -25,6 +25,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.identity = {pool.context_.next_instance++, pool.settings_->name, number};
     recipe.generation = pool.origin_.generation;
     recipe.image_fd = pool.origin_.image_fd;
+    recipe.library_fds = pool.origin_.library_fds;
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;

@@ -66,6 +66,7 @@ class Pool : private WorkerObserver {
     struct Origin {
         std::uint64_t generation = 0;
         int image_fd = -1;
+        std::vector<int> library_fds = {};
     };
 
     static constexpr unsigned max_workers = 1024;

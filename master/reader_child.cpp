@@ -3,15 +3,23 @@
 #include "conf/checker.h"
 #include "conf/privileged_values.h"
 #include "conf/toml_reader.h"
+#include "conf/value_text.h"
 #include "core/build_info.h"
 #include "core/channel.h"
 #include "core/event_loop.h"
 #include "core/exit_code.h"
 #include "core/process.h"
+#include "core/shared_memory.h"
 #include "worker/module_declarations.h"
+#include "worker/module_library.h"
 #include "worker/privileges.h"
 
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <functional>
 #include <optional>
+#include <stdexcept>
 
 #include <sys/resource.h>
 
@@ -30,6 +38,44 @@ void limit_resources() noexcept {
     ::setrlimit(RLIMIT_CPU, &cpu);
 }
 
+std::string build_of(int copy) {
+    const Mapping file = map_private_read_only(copy, file_size(copy));
+    const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    return std::to_string(std::hash<std::string_view>()(bytes));
+}
+
+// Says what it is about to load: constructors may end this process before it can say anything else. Returns
+// the copy, which must stay open while others are loaded: their names come from their descriptors.
+UniqueFd load_library(const Document& document, const std::string& entry,
+                      std::vector<ModuleDeclaration>& modules, Channel& channel) {
+    channel.send_text(MessageType::config_loading, entry);
+    UniqueFd copy = copy_library((std::filesystem::path(document.directory) / entry).lexically_normal());
+    ModuleDeclaration module = declare_module(load_module(copy.get()));
+    if (std::ranges::find(modules, module.name, &ModuleDeclaration::name) != modules.end())
+        throw std::runtime_error("its module is called " + module.name +
+                                 ", and there is such a module already");
+    module.library = entry;
+    module.library_build = build_of(copy.get());
+    modules.push_back(std::move(module));
+    channel.send_text(MessageType::config_library, entry, std::array{copy.get()});
+    return copy;
+}
+
+void load_libraries(const Document& document, std::vector<ModuleDeclaration>& modules, Channel& channel) {
+    std::vector<std::string> findings;
+    std::vector<UniqueFd> copies;
+    for (const DocumentValue* const entry : find_libraries(document)) {
+        if (std::ranges::find(modules, entry->text, &ModuleDeclaration::library) != modules.end()) continue;
+        try {
+            copies.push_back(load_library(document, entry->text, modules, channel));
+        } catch (const std::exception& failure) {
+            findings.push_back(document.place_text(entry->place) + ": " + toml_string(entry->text) + ": " +
+                               failure.what());
+        }
+    }
+    if (!findings.empty()) throw ConfigError{std::move(findings)};
+}
+
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
@@ -38,9 +84,11 @@ CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channe
         channel.send_text(MessageType::config_rights,
                           std::string_view(rights).substr(at, max_message_payload));
     become_user(configured_user(document));
+    std::vector<ModuleDeclaration> modules = declare_modules(inheritance.modules);
+    load_libraries(document, modules, channel);
     std::optional<Image> running;
     if (inheritance.running_image_fd >= 0) running.emplace(Image::open(inheritance.running_image_fd));
-    return check_document(document, declare_modules(inheritance.modules), running ? &*running : nullptr);
+    return check_document(document, modules, running ? &*running : nullptr);
 }
 
 ExitCode report(Channel& channel, const CheckedConfiguration& checked) {

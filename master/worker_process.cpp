@@ -89,6 +89,8 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
     channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
                    std::array{counters_.read_only_fd(), counters_.fd()});
     send_configuration(generation_, recipe.image_fd, recipe.listener_fds);
+    for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i)
+        channel_->send(MessageType::library, ListenerMessage{i, 0}, std::array{recipe.library_fds[i]});
     channel_->send(MessageType::start, generation);
 }
 

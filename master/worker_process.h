@@ -49,6 +49,7 @@ struct WorkerRecipe {
     int image_fd = -1;
     int log_fd = -1;
     int lifeline_fd = -1;
+    std::vector<int> library_fds;
     std::vector<int> listener_fds;
     std::span<const ModuleFactory> modules;
 };

@@ -8,18 +8,22 @@ namespace drover {
 std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories) {
     std::vector<ModuleDeclaration> declarations;
     declarations.reserve(factories.size());
-    for (const ModuleFactory factory : factories) {
-        const std::shared_ptr<const Module> module = factory();
-        ModuleDeclaration& declaration = declarations.emplace_back();
-        declaration.name = module->name();
-        declaration.options = &module->options();
-        declaration.counters = module->counters();
-        declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
-        declaration.check = [module](const ImageNode& options, Complaints& complaints) {
-            module->check(options, complaints);
-        };
-    }
+    for (const ModuleFactory factory : factories)
+        declarations.push_back(declare_module(factory));
     return declarations;
+}
+
+ModuleDeclaration declare_module(ModuleFactory factory) {
+    const std::shared_ptr<const Module> module = factory();
+    ModuleDeclaration declaration;
+    declaration.name = module->name();
+    declaration.options = &module->options();
+    declaration.counters = module->counters();
+    declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
+    declaration.check = [module](const ImageNode& options, Complaints& complaints) {
+        module->check(options, complaints);
+    };
+    return declaration;
 }
 
 }  // namespace drover

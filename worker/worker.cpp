@@ -98,6 +98,8 @@ void Worker::on_message(Message& message) {
             return take_counters(message);
         case MessageType::image:
             return take_image(message);
+        case MessageType::library:
+            return take_library(message);
         case MessageType::listener:
             return take_listener(message);
         case MessageType::start:
@@ -160,29 +162,6 @@ void Worker::on_dismissed(bool limited) {
     if (successor_wanted_) drain(limited);
 }
 
-void Worker::take_counters(Message& message) {
-    const auto table = message.as<CounterTableMessage>();
-    counters_.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
-}
-
-// The first one is to start with; another one, later, is to be prepared.
-void Worker::take_image(Message& message) {
-    Assignment& assignment = services_ == nullptr ? assignment_ : next_.emplace();
-    assignment.configuration = std::make_shared<const Configuration>(
-        message.as<GenerationMessage>().generation, Image::open(message.fds[0].get()), identity_.pool);
-    std::erase_if(generations_, [](const auto& generation) { return generation.expired(); });
-    generations_.push_back(assignment.configuration);
-    if (services_ == nullptr) apply_settings();
-}
-
-void Worker::take_listener(Message& message) {
-    std::vector<UniqueFd>& listeners = next_ ? next_->listeners : assignment_.listeners;
-    if (message.as<ListenerMessage>().index != listeners.size()) {
-        throw std::runtime_error("listeners came out of order");
-    }
-    listeners.push_back(std::move(message.fds[0]));
-}
-
 // What the worker itself has from the settings; the rest is looked at when it is needed.
 void Worker::apply_settings() {
     log_.set_level(settings().master.log_level);
@@ -216,7 +195,7 @@ void Worker::start_modules() {
                                    counters_->counter("drover_sent_bytes_total"));
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, *counters_,
                                                     assignment_.configuration, identity_.slot});
-    modules_ = std::make_unique<ModuleHost>(factories_, pool().modules);
+    modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
     for (unsigned i = 0; i < listen.size(); ++i) {

@@ -67,6 +67,7 @@ class Worker {
     struct Assignment {
         std::shared_ptr<const Configuration> configuration;
         std::vector<UniqueFd> listeners;  // by index in the pool
+        std::vector<UniqueFd> libraries;  // by index in the image; at the start only
     };
 
     void on_message(Message& message);
@@ -82,7 +83,9 @@ class Worker {
 
     void take_counters(Message& message);
     void take_image(Message& message);
+    void take_library(Message& message);
     void take_listener(Message& message);
+    std::vector<ModuleFactory> all_factories();
     void watch_listener(Message& message);
     std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
     void take_successor(Message& message);

@@ -64,7 +64,7 @@ std::string with_defaults_set(const std::string& text) {
 }  // namespace
 
 TEST_CASE("the shipped configurations are valid") {
-    for (const char* name : {"drover.toml", "minimal.toml", "demo.toml"}) {
+    for (const char* name : {"drover.toml", "minimal.toml", "demo.toml", "system.toml"}) {
         for (const std::string& finding : check(text_of(name)).findings)
             FAIL_CHECK(name << ": " << finding);
     }

@@ -1,0 +1,144 @@
+#include "worker/module_library.h"
+
+#include "core/shared_memory.h"
+#include "core/system_error.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+#if defined(__LP64__)
+using Header = Elf64_Ehdr;
+using Segment = Elf64_Phdr;
+constexpr unsigned char elf_class = ELFCLASS64;
+#else
+using Header = Elf32_Ehdr;
+using Segment = Elf32_Phdr;
+constexpr unsigned char elf_class = ELFCLASS32;
+#endif
+
+[[noreturn]] void refuse(const std::string& why) {
+    throw std::runtime_error(why);
+}
+
+// No view of a file is trusted: each piece is copied out, within its bounds.
+template <class T>
+T read_at(Bytes file, std::uint64_t offset) {
+    T value;
+    if (offset > file.size() || file.size() - offset < sizeof value) refuse("it is cut off");
+    std::memcpy(&value, file.data() + offset, sizeof value);
+    return value;
+}
+
+constexpr std::uint64_t padded(std::uint64_t size) noexcept {
+    return (size + 3) & ~std::uint64_t{3};
+}
+
+// The stamp in a segment of notes; empty when it has none of ours.
+std::string find_stamp(Bytes notes) {
+    std::uint64_t at = 0;
+    while (at + sizeof(Elf64_Nhdr) <= notes.size()) {
+        const auto note = read_at<Elf64_Nhdr>(notes, at);
+        const std::uint64_t name = at + sizeof note;
+        const std::uint64_t contents = name + padded(note.n_namesz);
+        at = contents + padded(note.n_descsz);
+        if (at > notes.size()) refuse("its notes are cut off");
+        const bool ours = note.n_type == ModuleNote::type_stamp &&
+                          note.n_namesz == ModuleNote::name.size() + 1 &&
+                          std::memcmp(notes.data() + name, ModuleNote::name.data(), note.n_namesz) == 0;
+        if (!ours) continue;
+        const std::string stamp(reinterpret_cast<const char*>(notes.data() + contents), note.n_descsz);
+        return stamp.substr(0, stamp.find('\0'));
+    }
+    return {};
+}
+
+void copy_bytes(int from, int to, std::size_t size) {
+    std::string buffer(std::size_t{256} * 1024, '\0');
+    for (std::size_t done = 0; done < size;) {
+        const ssize_t got = ::pread(from, buffer.data(), buffer.size(), static_cast<off_t>(done));
+        if (got < 0) throw_errno("read");
+        if (got == 0) refuse("it became shorter while it was read");
+        const auto bytes = std::min(static_cast<std::size_t>(got), size - done);
+        if (::pwrite(to, buffer.data(), bytes, static_cast<off_t>(done)) != static_cast<ssize_t>(bytes))
+            throw_errno("write");
+        done += bytes;
+    }
+}
+
+}  // namespace
+
+std::vector<const DocumentValue*> find_libraries(const Document& document) {
+    std::vector<const DocumentValue*> found;
+    const DocumentValue* const pools = document.root.find("pool");
+    if (pools == nullptr) return found;
+    for (const DocumentValue& pool : pools->children) {
+        const DocumentValue* const modules = pool.find("modules");
+        if (modules == nullptr) continue;
+        for (const DocumentValue& module : modules->children) {
+            if (module.kind == DocumentKind::text && is_library(module.text)) found.push_back(&module);
+        }
+    }
+    return found;
+}
+
+std::string module_stamp_of(Bytes file) {
+    const auto header = read_at<Header>(file, 0);
+    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN ||
+        header.e_ident[EI_CLASS] != elf_class)
+        refuse("it is no shared library for this machine");
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+        const auto segment = read_at<Segment>(file, header.e_phoff + std::uint64_t{i} * sizeof(Segment));
+        if (segment.p_type != PT_NOTE) continue;
+        if (segment.p_offset > file.size() || segment.p_filesz > file.size() - segment.p_offset)
+            refuse("its notes are cut off");
+        const std::string stamp = find_stamp(file.subspan(segment.p_offset, segment.p_filesz));
+        if (!stamp.empty()) return stamp;
+    }
+    refuse("it is no Drover module: DROVER_MODULE stands in none of its sources");
+}
+
+UniqueFd copy_library(const std::string& path) {
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file) refuse(std::string("it cannot be opened: ") + std::strerror(errno));
+    struct stat status {};
+    check_call(::fstat(file.get(), &status), "fstat", path);
+    if (!S_ISREG(status.st_mode)) refuse("it is no regular file");
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size == 0 || size > max_library_bytes) refuse("it is empty, or larger than 256 MiB");
+    UniqueFd copy = create_memfd(path.substr(path.rfind('/') + 1).c_str(), size, true);
+    copy_bytes(file.get(), copy.get(), size);
+    // Workers may be another user than who made the copy; its seals keep it as it is.
+    check_call(::fchmod(copy.get(), 0555), "fchmod", path);
+    seal_memory(copy.get());
+    return copy;
+}
+
+ModuleFactory load_module(int copy) {
+    if (!is_sealed(copy)) refuse("its copy is not sealed");
+    const Mapping file = map_private_read_only(copy, file_size(copy));
+    if (const std::string stamp = module_stamp_of(file.bytes()); stamp != module_stamp)
+        refuse("it was built with \"" + stamp + "\", this program with \"" + std::string(module_stamp) +
+               "\"");
+    const std::string place = "/proc/self/fd/" + std::to_string(copy);
+    void* const library = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) refuse(::dlerror());
+    void* const symbol = ::dlsym(library, "drover_module_factory");
+    if (symbol == nullptr) refuse(::dlerror());
+    return *static_cast<const ModuleFactory*>(symbol);
+}
+
+}  // namespace drover
