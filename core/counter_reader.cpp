@@ -110,7 +110,8 @@ bool CounterReader::add_up_once(std::span<const CellRange> columns,
     };
     std::ranges::fill(values, 0);
     add(view_.totals(fold));
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         // Rows never taken have no memory yet, and a look at their cells would give them some.
         if (entry.instance.load(std::memory_order_acquire) == 0) continue;
@@ -200,7 +201,8 @@ std::uint64_t CounterReader::sum(std::string_view name) const {
 std::optional<std::uint64_t> CounterReader::value_of(std::uint64_t instance, std::string_view name) const {
     const std::optional<FoundColumn> column = find_plain(name);
     if (!column || instance == 0) return std::nullopt;
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         if (entry.instance.load(std::memory_order_acquire) != instance) continue;
         const std::uint64_t value = load_cell(view_.cells(row)[column->cells.first]);
@@ -217,7 +219,8 @@ std::vector<CounterReader::WorkerValue> CounterReader::each_worker(std::string_v
     std::vector<WorkerValue> values;
     const std::optional<FoundColumn> column = find_plain(name);
     if (!column) return values;
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         WorkerValue value;
         value.instance = entry.instance.load(std::memory_order_acquire);
