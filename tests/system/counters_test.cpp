@@ -1,144 +1,21 @@
 // Counters of a running master as a reader of its own sees them: exact and forward at every moment, whatever
 // dies or is reloaded.
-#include "core/counter_reader.h"
 #include "master/control_client.h"
 #include "tests/support/busy_clients.h"
+#include "tests/support/counter_watch.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 
-#include <algorithm>
 #include <csignal>
-#include <functional>
-#include <map>
 #include <random>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 namespace drover::test {
-namespace {
-
-using Sum = CounterReader::Sum;
-
-// Looks at every column and keeps the first that went back.
-class ForwardCheck {
-  public:
-    void look(const CounterReader& reader) {
-        for (const Sum& sum : reader.sums()) {
-            if (sum.kind == CounterKind::gauge) continue;
-            std::vector<std::uint64_t> values{sum.value, sum.sum};
-            values.insert(values.end(), sum.buckets.begin(), sum.buckets.end());
-            std::vector<std::uint64_t>& before = before_[sum.text()];
-            before.resize(values.size());
-            for (std::size_t i = 0; i < values.size(); ++i) {
-                if (values[i] < before[i] && failure_.empty()) {
-                    failure_ = sum.text() + " went from " + std::to_string(before[i]) + " back to " +
-                               std::to_string(values[i]);
-                }
-            }
-            before = std::move(values);
-        }
-    }
-    const std::string& failure() const { return failure_; }
-
-  private:
-    std::map<std::string, std::vector<std::uint64_t>> before_;
-    std::string failure_;
-};
-
-// A process that maps the table and reads it again and again, at least so many times and until it is told to
-// stop. What went wrong is its last word.
-class ReaderProcess {
-  public:
-    ReaderProcess(const MasterUnderTest& master, unsigned reads) {
-        const UniqueFd table = ask_for_counters(master.control_path());
-        int stop[2];
-        int said[2];
-        REQUIRE(::pipe2(stop, O_CLOEXEC | O_NONBLOCK) == 0);
-        REQUIRE(::pipe2(said, O_CLOEXEC) == 0);
-        pid_ = ::fork();
-        REQUIRE(pid_ >= 0);
-        if (pid_ == 0) {
-            ::close(stop[1]);
-            const std::string text = read(table.get(), stop[0], reads);
-            const bool told = ::write(said[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
-            ::_exit(told ? 0 : 1);
-        }
-        ::close(stop[0]);
-        ::close(said[1]);
-        stop_.reset(stop[1]);
-        said_.reset(said[0]);
-    }
-    ~ReaderProcess() {
-        if (pid_ > 0) finish();
-    }
-    ReaderProcess(const ReaderProcess&) = delete;
-    ReaderProcess& operator=(const ReaderProcess&) = delete;
-
-    // "100000 reads", and what went wrong.
-    std::string finish() {
-        stop_.reset();
-        char text[512];
-        const ssize_t size = ::read(said_.get(), text, sizeof text);
-        ::waitpid(std::exchange(pid_, 0), nullptr, 0);
-        return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
-    }
-
-  private:
-    static std::string read(int table, int stop, unsigned reads) {
-        try {
-            const CounterReader reader(table);
-            ForwardCheck check;
-            unsigned count = 0;
-            const auto told = [&] {
-                char byte = 0;
-                return ::read(stop, &byte, 1) == 0;
-            };
-            for (; count < reads || !told(); ++count)
-                check.look(reader);
-            return check.failure().empty() ? "" : check.failure();
-        } catch (const std::exception& failure) {
-            return failure.what();
-        }
-    }
-
-    pid_t pid_ = -1;
-    UniqueFd stop_;
-    UniqueFd said_;
-};
-
-CounterReader reader_of(const MasterUnderTest& master) {
-    return CounterReader(ask_for_counters(master.control_path()).get());
-}
-
-std::uint64_t value(const CounterReader& reader, const std::string& text) {
-    for (const Sum& sum : reader.sums())
-        if (sum.text() == text) return sum.value;
-    return 0;
-}
-
-struct Tally {
-    ReservedPort port;
-    TestConfig config(const std::string& names, const std::string& master = "") const {
-        return {.modules = "\"http\", \"echo\", \"tally\"",
-                .master = master,
-                .pool = "report_interval = \"10ms\"\n",
-                .rest = "[[pool.main.listen]]\naddress = \"" + port.address() +
-                        "\"\nmodule = \"tally\"\n[module.tally]\nnames = [" + names + "]\n"};
-    }
-    std::string count(const std::string& name, unsigned number = 7) const {
-        StreamClient client = StreamClient::connect_tcp(port.number());
-        client.send(name + " " + std::to_string(number) + "\n");
-        return client.read_until("\n");
-    }
-};
-
-const MasterUnderTest::Start with_tally{.program = DROVER_TROUBLE_PROGRAM};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE(
     "a reader process sees counters go forward only, through kills and reloads, to what clients counted") {
@@ -210,92 +87,6 @@ TEST_CASE("nothing is killed: sums are exactly what clients counted, through hot
     master.finish();
 }
 
-TEST_CASE("labels come and go with hot reloads, in workers that stay; what comes back goes on") {
-    const Tally tally;
-    MasterUnderTest master(tally.config("\"a\", \"b\""), with_tally);
-    const CounterReader reader = reader_of(master);
-    const std::vector<pid_t> workers = master.worker_pids();
-    ReaderProcess reader_process(master, 100);
-    CHECK(tally.count("a") == "ok\n");
-    CHECK(tally.count("a") == "ok\n");
-    CHECK(tally.count("b", 5000) == "ok\n");
-    CHECK(tally.count("c") == "unknown\n");
-    CHECK(value(reader, "tally_lines_total{name=\"a\"}") == 2);
-    CHECK(value(reader, "tally_value_seconds{name=\"b\"}") == 1);
-
-    master.write_config(tally.config("\"c\", \"b\""));
-    REQUIRE(master.control("reload").ok);
-    CHECK(tally.count("a") == "unknown\n");
-    CHECK(tally.count("c") == "ok\n");
-    CHECK(tally.count("b", 5000) == "ok\n");
-    CHECK(value(reader, "tally_lines_total{name=\"a\"}") == 0);
-    CHECK(reader.sum("tally_lines_total") == 3);
-    CHECK(reader.sum("tally_value_seconds") == 3);
-    CHECK(master.worker_pids() == workers);
-
-    for (const pid_t pid : workers)
-        ::kill(pid, SIGKILL);
-    master.wait_replaced(workers);
-    master.write_config(tally.config("\"a\", \"b\""));
-    REQUIRE(master.control("reload").ok);
-    CHECK(tally.count("a") == "ok\n");
-    CHECK(value(reader, "tally_lines_total{name=\"a\"}") == 3);
-    CHECK(value(reader, "tally_lines_total{name=\"b\"}") == 2);
-    for (const Sum& sum : reader.sums()) {
-        if (sum.text() != "tally_value_seconds{name=\"b\"}") continue;
-        CHECK(sum.sum == 10'000);
-        CHECK(sum.quantile(0.5) == doctest::Approx(5000).epsilon(0.06));
-    }
-    CHECK(reader_process.finish() == "");
-    master.finish();
-}
-
-TEST_CASE("cells of labels that are gone are used again by running workers, as often as one likes") {
-    const Tally tally;
-    MasterUnderTest master(tally.config("\"round 0\"", "counters = 512\n"), with_tally);
-    const CounterReader reader = reader_of(master);
-    const std::vector<pid_t> workers = master.worker_pids();
-    ReaderProcess reader_process(master, 100);
-    // One name takes 147 cells: 512 have room for three at a time.
-    for (int round = 0; round < 20; ++round) {
-        const std::string name = "round " + std::to_string(round);
-        const std::string text = "tally_lines_total{name=\"" + name + "\"}";
-        master.write_config(tally.config("\"" + name + "\"", "counters = 512\n"));
-        // A worker says with a report that it has let go of what was.
-        std::string refused;
-        master.wait_until("the reload", [&] {
-            refused = master.control("reload").text;
-            return master.status().last_reload->result == "ok";
-        });
-        CAPTURE(refused);
-        CHECK(value(reader, text) == 0);
-        CHECK(tally.count(name.substr(0, 5)) == "unknown\n");
-    }
-    CHECK(master.worker_pids() == workers);
-    CHECK(reader_process.finish() == "");
-    master.finish();
-}
-
-TEST_CASE("more counters than there is room for are refused, by name, and change nothing") {
-    const Tally tally;
-    MasterUnderTest master(tally.config("\"a\"", "counters = 512\n"), with_tally);
-    master.write_config(tally.config("\"a\", \"b\", \"c\", \"d\"", "counters = 512\n"));
-    const ControlReply reload = master.control("reload");
-    CHECK_FALSE(reload.ok);
-    CHECK(reload.text.find("module.tally: histogram \"tally_value_seconds{name=") != std::string::npos);
-    CHECK(reload.text.find("of 512 cells (master.counters)") != std::string::npos);
-    // Each fits, but not both while the reload is under way.
-    master.write_config(tally.config("\"x\", \"y\", \"z\"", "counters = 512\n"));
-    const ControlReply both = master.control("reload");
-    CHECK_FALSE(both.ok);
-    CHECK(both.text.find("no room for histogram tally_value_seconds{name=\"z\"} of module.tally") !=
-          std::string::npos);
-    CHECK(tally.count("a") == "ok\n");
-    CHECK(master.status().serving(2));
-    CHECK(value(reader_of(master), "drover_reloads_total{result=\"refused\"}") == 2);
-    master.finish();
-}
-
 TEST_CASE("the table that the control socket hands out cannot be written") {
     MasterUnderTest master;
     const UniqueFd table = ask_for_counters(master.control_path());
@@ -331,7 +122,7 @@ TEST_CASE("queues, starts and deaths are counted by the master, while all worker
     const auto queue = [&] { return value(reader, "drover_listener_queue_connections" + listener); };
     const Deadline deadline;
     while (queue() != 10 && !deadline.passed())
-        ::usleep(10'000);
+        (void)master.status();
     CHECK(queue() == 10);
     CHECK(value(reader, "drover_listener_drops_total" + listener) == 0);
     for (const pid_t pid : workers)
@@ -364,7 +155,7 @@ TEST_CASE("connections that find a queue full are counted") {
     }
     const Deadline deadline;
     while (reader.sum("drover_listener_drops_total") == 0 && !deadline.passed())
-        ::usleep(10'000);
+        (void)master.status();
     CHECK(reader.sum("drover_listener_drops_total") > 0);
     CHECK(reader.sum("drover_listener_queue_connections") == 3);
     ::kill(worker, SIGCONT);
