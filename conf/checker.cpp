@@ -1,5 +1,6 @@
 #include "conf/checker.h"
 
+#include "conf/counters.h"
 #include "conf/findings.h"
 #include "conf/option_checker.h"
 #include "conf/pool_checker.h"
@@ -73,9 +74,8 @@ class Check {
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
     void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
     ImageValue list_libraries() const;
-    ImageValue collect_counters();
-    void add_counters(const std::string& owner, const std::vector<CounterDeclaration>& declarations,
-                      std::vector<CounterDeclaration>& all);
+    ImageValue collect_counters(const ImageValue& root);
+    void add_counters(const ModuleDeclaration& module, const ImageValue& options, CounterList& list);
     void compare_with(const Image& running, CheckedConfiguration& result);
 
     const Document& document_;
@@ -185,18 +185,14 @@ ImageValue Check::check_modules() {
     return result;
 }
 
-void Check::add_counters(const std::string& owner, const std::vector<CounterDeclaration>& declarations,
-                         std::vector<CounterDeclaration>& all) {
-    for (const CounterDeclaration& counter : declarations) {
-        const std::string name = toml_string(cut_text(counter.name, 100));
-        if (const std::string fault = counter_fault(counter); !fault.empty())
-            findings_.add({}, owner, "counter " + name + ": " + fault);
-        const auto other = std::ranges::find(all, counter.name, &CounterDeclaration::name);
-        if (other == all.end())
-            all.push_back(counter);
-        else if (!(*other == counter))
-            findings_.add({}, owner,
-                          "counter " + name + " is declared elsewhere with another kind, unit or help");
+void Check::add_counters(const ModuleDeclaration& module, const ImageValue& options, CounterList& list) {
+    const std::string owner = "module." + module.name;
+    if (!module.counters_of) return list.add(owner, module.counters);
+    try {
+        const std::vector<std::byte> bytes = build_image(options);
+        list.add(owner, module.counters_of(Image::view(bytes).root()));
+    } catch (const std::exception& error) {
+        findings_.add({}, owner, std::string("its counters: ") + error.what());
     }
 }
 
@@ -212,20 +208,26 @@ ImageValue Check::list_libraries() const {
     return list;
 }
 
-ImageValue Check::collect_counters() {
-    std::vector<CounterDeclaration> all;
-    add_counters("core", core_counters(), all);
-    for (const ModuleDeclaration& module : modules_)
-        if (pools_.used_modules().contains(module.name))
-            add_counters("module." + module.name, module.counters, all);
-    ImageValue list{.name = "counters", .type = ValueType::list};
-    for (const CounterDeclaration& counter : all) {
-        ImageValue& entry = list.children.emplace_back();
-        const char* kind = counter.kind == CounterKind::counter ? "counter" : "gauge";
-        entry.children = {text_value("name", counter.name), text_value("kind", kind),
-                          text_value("unit", counter.unit), text_value("help", counter.help)};
+// Of checked options alone: there must be no finding before.
+ImageValue Check::collect_counters(const ImageValue& root) {
+    const auto child = [](const ImageValue& table, std::string_view name) {
+        return std::ranges::find(table.children, name, &ImageValue::name);
+    };
+    const ImageValue& modules = *child(root, "module");
+    std::vector<ListenerName> listeners;
+    for (const ImageValue& pool : child(root, "pool")->children) {
+        for (const ImageValue& listen : child(pool, "listen")->children)
+            listeners.push_back({pool.name, child(listen, "address")->text});
     }
-    return list;
+    CounterList list(
+        static_cast<std::uint64_t>(child(*child(root, "master"), "counters")->integer),
+        [this](const std::string& owner, const std::string& fault) { findings_.add({}, owner, fault); });
+    list.add("core", core_counters(listeners));
+    for (const ModuleDeclaration& module : modules_) {
+        const auto options = child(modules, module.name);
+        if (options != modules.children.end()) add_counters(module, *options, list);
+    }
+    return list.take();
 }
 
 void Check::compare_with(const Image& running, CheckedConfiguration& result) {
@@ -251,7 +253,7 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(check_pools());
     root.children.push_back(check_modules());
     root.children.push_back(list_libraries());
-    root.children.push_back(collect_counters());
+    if (findings_.count() == 0) root.children.push_back(collect_counters(root));
     if (findings_.count() == 0) {
         try {
             result.image = build_image(root);

@@ -6,7 +6,7 @@
 #include "conf/document.h"
 #include "conf/image.h"
 #include "conf/options.h"
-#include "core/counter.h"
+#include "core/counter_declaration.h"
 
 #include <functional>
 #include <span>
@@ -25,6 +25,9 @@ struct ModuleDeclaration {
     std::string library_build = {};
     const OptionTable* options = nullptr;  // of [module.NAME]
     std::vector<CounterDeclaration> counters = {};
+    // Those that depend on the checked table; they come in place of `counters` where this is set. What it
+    // throws is a finding.
+    std::function<std::vector<CounterDeclaration>(const ImageNode& options)> counters_of = {};
     // The module's own check of its checked table; may be empty. What it throws is a finding, too.
     std::function<void(const ImageNode& options, Complaints& complaints)> check = {};
 };

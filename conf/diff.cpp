@@ -1,5 +1,6 @@
 #include "conf/diff.h"
 
+#include "conf/counters.h"
 #include "conf/value_text.h"
 
 #include <algorithm>
@@ -47,7 +48,13 @@ class Comparison {
     }
 
     void counters(const ImageNode& running, const ImageNode& next) {
-        if (running && next && !same_values(running, next)) add(Change::fresh, "counters", "declared anew");
+        const CounterDifference difference = compare_counters(running, next);
+        if (difference.added == 0 && difference.retired == 0) return;
+        // Those with labels follow from options, which have their own lines, and are looked up by the modules
+        // that prepare those. Else it is the program that has changed.
+        if (difference.labels_only && result_.change >= Change::hot) return;
+        add(Change::fresh, "counters",
+            std::to_string(difference.added) + " added, " + std::to_string(difference.retired) + " retired");
     }
 
   private:

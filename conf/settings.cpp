@@ -120,49 +120,6 @@ std::string Settings::absolute_path(std::string_view path) const {
     return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
 
-std::vector<CounterDeclaration> declared_counters(const Image& image) {
-    const ImageNode list = require(image.root(), "counters", ValueType::list);
-    std::vector<CounterDeclaration> counters;
-    for (std::uint32_t index = 0; index < list.size(); ++index) {
-        const ImageNode entry = list.child(index);
-        CounterDeclaration counter;
-        counter.name = require(entry, "name", ValueType::text).text();
-        counter.unit = require(entry, "unit", ValueType::text).text();
-        counter.help = require(entry, "help", ValueType::text).text();
-        const std::string_view kind = require(entry, "kind", ValueType::text).text();
-        if (kind != "counter" && kind != "gauge") refuse("a counter is of no known kind");
-        counter.kind = kind == "counter" ? CounterKind::counter : CounterKind::gauge;
-        if (const std::string wrong = counter_fault(counter); !wrong.empty()) refuse("counter: " + wrong);
-        counters.push_back(std::move(counter));
-    }
-    return counters;
-}
-
-std::string counter_fault(const CounterDeclaration& counter) {
-    constexpr std::size_t longest_name = 95, longest_unit = 15, longest_help = 143;
-    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    const std::string& name = counter.name;
-    const bool valid_name = !name.empty() && name.size() <= longest_name && !digit(name.front()) &&
-                            std::ranges::all_of(name, [&](char c) { return letter(c) || digit(c); });
-    if (!valid_name) return "its name is not 1 to 95 letters, digits and '_', beginning with no digit";
-    if (counter.unit.size() > longest_unit) return "its unit has more than 15 bytes";
-    if (counter.help.size() > longest_help || counter.help.find('\n') != std::string::npos)
-        return "its help is not one line of at most 143 bytes";
-    return {};
-}
-
-const std::vector<CounterDeclaration>& core_counters() {
-    static const std::vector<CounterDeclaration> counters{
-        {"drover_connections_accepted_total", CounterKind::counter, "connections", "Connections accepted."},
-        {"drover_connections_active", CounterKind::gauge, "connections", "Connections open now."},
-        {"drover_connections_handed_over_total", CounterKind::counter, "connections",
-         "Connections given to another worker."},
-        {"drover_connections_refused_total", CounterKind::counter, "connections",
-         "Connections closed at once because the worker could not take them."}};
-    return counters;
-}
-
 bool valid_pool_name(std::string_view name) noexcept {
     const auto allowed = [](char letter) {
         return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '_' ||

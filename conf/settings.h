@@ -2,10 +2,10 @@
 // image once per generation. Runs in: master and worker; declared for the config reader.
 #pragma once
 
+#include "conf/counters.h"
 #include "conf/image.h"
 #include "conf/options.h"
 #include "core/address.h"
-#include "core/counter.h"
 #include "core/listener.h"
 #include "core/log.h"
 
@@ -39,6 +39,7 @@ struct MasterSettings {
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
     unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
+    unsigned counters = 0;                // cells of the counter table, 16384; Apply::restart
     ProbationSettings probation;
 
     static const Options<MasterSettings>& options();
@@ -128,9 +129,6 @@ struct Settings {
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 
-// The declared counters of an image (core's, then each module's), in order. Throws std::runtime_error like
-// load().
-std::vector<CounterDeclaration> declared_counters(const Image& image);
 // [a-z0-9_-]{1,63}
 bool valid_pool_name(std::string_view name) noexcept;
 // "0660" to its mode; none when it is not three or four octal digits.
@@ -138,10 +136,5 @@ std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;
 // The processors that a list like "0-3,8" names, in its order; none when it is no such list, names one twice
 // or one above 1023.
 std::optional<std::vector<unsigned>> parse_processor_list(std::string_view text);
-// What is wrong with a declaration (core/counter.h gives the rules); empty: nothing.
-std::string counter_fault(const CounterDeclaration& counter);
-// Core's own: drover_connections_accepted_total, drover_connections_active,
-// drover_connections_handed_over_total, drover_connections_refused_total.
-const std::vector<CounterDeclaration>& core_counters();
 
 }  // namespace drover

@@ -1,41 +1,35 @@
-// Counter and Gauge are what a module holds: one cell of its worker's own row, which no one else writes.
+// Counter and Gauge are what a module holds: one cell of its worker's own row, which no one else writes
+// (core/histogram.h: Histogram, which has several).
 // Adding is a relaxed load and a relaxed store. Only the worker's event-loop thread may count; debug builds
 // assert it. Special state: default-constructed ones count, on any thread, into a cell that nobody reads.
 // Runs in: worker.
 #pragma once
 
+#include "core/counter_declaration.h"
+
 #include <atomic>
 #include <cassert>
 #include <cstdint>
-#include <string>
 
 namespace drover {
-
-enum class CounterKind : std::uint8_t { counter = 1, gauge = 2 };
-
-// How a module or core declares one. Names follow Prometheus: [a-zA-Z_][a-zA-Z0-9_]*, counters end in _total.
-struct CounterDeclaration {
-    std::string name;  // at most 95 bytes
-    CounterKind kind = CounterKind::counter;
-    std::string unit;  // "bytes", "requests", ...; at most 15 bytes
-    std::string help;  // one line, at most 143 bytes
-
-    friend bool operator==(const CounterDeclaration&, const CounterDeclaration&) = default;
-};
 
 namespace detail {
 // True on the thread that may count; set by CounterRow when it maps the worker's row. constinit spares each
 // use the call that would initialise it.
 extern constinit thread_local bool counting_thread;
-// Where default-constructed ones count, so that a count needs no branch. Only ever accessed atomically.
-extern std::uint64_t unread_cell;
+// Where default-constructed ones count, so that a count needs no branch; two for a histogram of one bucket.
+// Only ever accessed atomically.
+extern std::uint64_t unread_cells[2];
 
+inline bool is_unread(const std::uint64_t* cell) noexcept {
+    return cell == &unread_cells[0] || cell == &unread_cells[1];
+}
 inline std::atomic_ref<std::uint64_t> counted(std::uint64_t* cell) noexcept {
-    assert(cell == &unread_cell || counting_thread);
+    assert(is_unread(cell) || counting_thread);
     return std::atomic_ref(*cell);
 }
 inline std::uint64_t read(std::uint64_t* cell) noexcept {
-    return cell == &unread_cell ? 0 : std::atomic_ref(*cell).load(std::memory_order_relaxed);
+    return is_unread(cell) ? 0 : std::atomic_ref(*cell).load(std::memory_order_relaxed);
 }
 }  // namespace detail
 
@@ -51,7 +45,7 @@ class Counter {
     std::uint64_t value() const noexcept { return detail::read(cell_); }
 
   private:
-    std::uint64_t* cell_ = &detail::unread_cell;
+    std::uint64_t* cell_ = detail::unread_cells;
 };
 
 // The same cell read as a signed number; vanishes with its worker.
@@ -71,7 +65,7 @@ class Gauge {
     std::int64_t value() const noexcept { return static_cast<std::int64_t>(detail::read(cell_)); }
 
   private:
-    std::uint64_t* cell_ = &detail::unread_cell;
+    std::uint64_t* cell_ = detail::unread_cells;
 };
 
 }  // namespace drover

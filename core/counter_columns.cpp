@@ -3,9 +3,9 @@
 #include "core/sequence_lock.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <stdexcept>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -13,113 +13,238 @@ namespace drover {
 
 namespace {
 
-using ColumnKey = std::pair<std::string_view, CounterKind>;
+enum class CellState : std::uint8_t { free, retired, used };
 
-bool is_counter_name(std::string_view name) {
-    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    return !name.empty() && letter(name[0]) &&
-           std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || digit(c); });
-}
-
-void check_declaration(const CounterDeclaration& declaration) {
-    const ColumnText sizes;
-    if (!is_counter_name(declaration.name)) {
-        throw std::invalid_argument(fmt::format("\"{}\" is no name for a counter", declaration.name));
-    }
-    if (declaration.name.size() >= sizeof sizes.name || declaration.unit.size() >= sizeof sizes.unit ||
-        declaration.help.size() >= sizeof sizes.help) {
-        throw std::length_error(
-            fmt::format("counter {}: name, unit and help have at most {}, {} and {} bytes", declaration.name,
-                        sizeof sizes.name - 1, sizeof sizes.unit - 1, sizeof sizes.help - 1));
-    }
+std::string described(const CounterDeclaration& declaration) {
+    const std::string owner = declaration.owner.empty() ? "" : " of " + declaration.owner;
+    return fmt::format("{} {}{}", to_text(declaration.kind),
+                       counter_text(declaration.name, declaration.labels), owner);
 }
 
 void set_state(Column& column, ColumnState state) {
     column.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
+bool has_text_of(const ColumnText& text, const CounterDeclaration& declaration) {
+    const std::string labels = encode_labels(declaration.labels);
+    return bounded_text(text.name) == declaration.name &&
+           std::string_view(text.labels, sizeof text.labels).starts_with(labels) &&
+           text.labels[labels.size()] == '\0';
+}
+
 }  // namespace
 
+struct CounterTable::Plan {
+    struct Place {
+        std::uint32_t index = 0;
+        CellRange cells;
+    };
+
+    void evict(CellRange range);
+    void take(const Place& place);
+    std::optional<CellRange> find_run(std::uint32_t count, bool also_retired, std::uint32_t from,
+                                      const std::function<bool(std::uint32_t)>& fits) const;
+    std::uint32_t find_column(const TableView<std::byte>& view) const;
+
+    std::vector<Place> places;  // one for each declaration
+    std::map<std::uint64_t, Place> known;
+    std::vector<bool> given;           // columns that are live, in use, or given in this plan
+    std::vector<CellState> cells;      // one for each of a row
+    std::vector<std::uint32_t> owner;  // of retired cells
+    std::vector<Place> retired;        // columns whose cells may be given away
+    std::vector<std::uint32_t> evicted;
+    std::uint32_t next_cell = 0;  // where free ones are looked for first
+    std::uint32_t columns_used = 0;
+    std::uint32_t cells_used = 0;
+};
+
+// Retired columns that lose one cell lose all.
+void CounterTable::Plan::evict(CellRange range) {
+    for (std::uint32_t cell = range.first; cell < range.first + range.count; ++cell) {
+        if (cells[cell] != CellState::retired) continue;
+        const auto loser = std::ranges::find(retired, owner[cell], &Place::index);
+        evicted.push_back(loser->index);
+        for (std::uint32_t i = 0; i < loser->cells.count; ++i)
+            cells[loser->cells.first + i] = CellState::free;
+    }
+}
+
+void CounterTable::Plan::take(const Place& place) {
+    const std::uint32_t end = place.cells.first + place.cells.count;
+    std::fill(cells.begin() + place.cells.first, cells.begin() + end, CellState::used);
+    given[place.index] = true;
+    columns_used = std::max(columns_used, place.index + 1);
+    cells_used = std::max(cells_used, end);
+    places.push_back(place);
+}
+
+std::optional<CellRange> CounterTable::Plan::find_run(std::uint32_t count, bool also_retired,
+                                                      std::uint32_t from,
+                                                      const std::function<bool(std::uint32_t)>& fits) const {
+    std::uint32_t length = 0;
+    for (std::uint32_t cell = from; cell < cells.size(); ++cell) {
+        const bool good =
+            cells[cell] == CellState::free || (also_retired && cells[cell] == CellState::retired);
+        length = good && fits(cell) ? length + 1 : 0;
+        if (length == count) return CellRange{cell + 1 - count, count};
+    }
+    return std::nullopt;
+}
+
+// There are as many columns as cells, so that there is one for whoever has a cell.
+std::uint32_t CounterTable::Plan::find_column(const TableView<std::byte>& view) const {
+    std::uint32_t index = 0;
+    while (given[index] || (column_state(view.column(index)) != ColumnState::free &&
+                            std::ranges::find(evicted, index) == evicted.end()))
+        ++index;
+    return index;
+}
+
 void CounterTable::declare(std::uint64_t generation, std::span<const CounterDeclaration> declarations) {
+    for (const CounterDeclaration& declaration : declarations) {
+        if (const std::string fault = declaration_fault(declaration); !fault.empty())
+            throw std::invalid_argument(described(declaration) + ": " + fault);
+    }
+    Plan plan;
+    plan_known(declarations, plan);
     for (const CounterDeclaration& declaration : declarations)
-        check_declaration(declaration);
-    const std::vector<std::uint32_t> chosen = choose_columns(declarations);
-    const auto known = std::find_if(declared_.begin(), declared_.end(), [generation](const Declared& one) {
-        return one.generation == generation;
-    });
+        plan_new(declaration, plan);
+    reserve(plan.columns_used, plan.cells_used);
+
+    std::vector<std::uint32_t> chosen;
+    for (const Plan::Place& place : plan.places)
+        chosen.push_back(place.index);
+    const auto known = std::ranges::find(declared_, generation, &Declared::generation);
     if (known == declared_.end()) {
-        declared_.push_back({.generation = generation, .holders = 1, .columns = chosen});
+        declared_.push_back({.generation = generation, .holders = 1, .columns = std::move(chosen)});
     } else {
         known->columns.insert(known->columns.end(), chosen.begin(), chosen.end());
         ++known->holders;
     }
     const SequenceWrite change(view_.header().columns_sequence);
+    for (const std::uint32_t index : plan.evicted)
+        set_state(view_.column(index), ColumnState::free);
     for (std::size_t i = 0; i < declarations.size(); ++i)
-        assign(chosen[i], declarations[i]);
+        assign(plan.places[i].index, plan.places[i].cells, declarations[i]);
+    columns_used_ = plan.columns_used;
+    cells_used_ = plan.cells_used;
+    view_.header().columns_used.store(columns_used_, std::memory_order_relaxed);
+    view_.header().cells_used.store(cells_used_, std::memory_order_relaxed);
 }
 
-std::vector<std::uint32_t> CounterTable::choose_columns(
-    std::span<const CounterDeclaration> declarations) const {
-    std::map<ColumnKey, std::uint32_t> known;
-    std::vector<bool> used = columns_used_by_rows();
-    for (std::uint32_t index = 0; index < layout_.column_count; ++index) {
+// What there is. First come those that have a column: nobody new must take the retired one of a declaration
+// that comes back.
+void CounterTable::plan_known(std::span<const CounterDeclaration> declarations, Plan& plan) const {
+    plan.columns_used = columns_used_;
+    plan.cells_used = cells_used_;
+    plan.given = columns_in_use();
+    std::fill(plan.given.begin() + columns_used_, plan.given.end(), false);
+    plan.cells.resize(layout_.cell_count);
+    plan.owner.resize(layout_.cell_count);
+    std::vector<Plan::Place> all;
+    for (std::uint32_t index = 0; index < columns_used_; ++index) {
         const Column& column = view_.column(index);
-        const ColumnState state = column_state(column);
-        if (state != ColumnState::free) known[{bounded_text(column.text.name), column_kind(column)}] = index;
-        if (state == ColumnState::free) used[index] = false;
-        if (state == ColumnState::live) used[index] = true;
-    }
-    // First those that have a column: a new name must not take the retired one of a name that comes back.
-    for (const CounterDeclaration& declaration : declarations) {
-        const auto found = known.find({declaration.name, declaration.kind});
-        if (found != known.end()) used[found->second] = true;
-    }
-    const auto next_unused = [&](ColumnState state) {
-        std::uint32_t index = 0;
-        while (index < layout_.column_count && (used[index] || column_state(view_.column(index)) != state))
-            ++index;
-        return index;
-    };
-    std::vector<std::uint32_t> chosen;
-    for (const CounterDeclaration& declaration : declarations) {
-        const ColumnKey key{declaration.name, declaration.kind};
-        auto found = known.find(key);
-        if (found == known.end()) {
-            std::uint32_t index = next_unused(ColumnState::free);
-            if (index == layout_.column_count) index = next_unused(ColumnState::retired);
-            if (index == layout_.column_count) {
-                throw std::length_error(fmt::format("no room for counter {}: all {} columns are in use",
-                                                    declaration.name, layout_.column_count));
-            }
-            used[index] = true;
-            found = known.emplace(key, index).first;
+        if (column_state(column) == ColumnState::free) {
+            plan.given[index] = false;
+            continue;
         }
-        chosen.push_back(found->second);
+        if (column_state(column) == ColumnState::live) plan.given[index] = true;
+        all.push_back({index, column_cells(column, layout_.cell_count)});
+        plan.known[column.key.load(std::memory_order_relaxed)] = all.back();
     }
-    return chosen;
+    for (const CounterDeclaration& declaration : declarations) {
+        const auto found = plan.known.find(column_key(declaration));
+        if (found == plan.known.end()) continue;
+        if (!has_text_of(view_.text(found->second.index), declaration))
+            throw std::invalid_argument(described(declaration) + ": its key is another one's; rename it");
+        plan.given[found->second.index] = true;
+    }
+    for (const Plan::Place& place : all) {
+        const bool used = plan.given[place.index];
+        if (!used) plan.retired.push_back(place);
+        for (std::uint32_t cell = place.cells.first; cell < place.cells.first + place.cells.count; ++cell) {
+            plan.cells[cell] = used ? CellState::used : CellState::retired;
+            plan.owner[cell] = place.index;
+        }
+    }
 }
 
-// Between odd and even: a column that changes hands starts from nothing, one that keeps its name keeps its
+void CounterTable::plan_new(const CounterDeclaration& declaration, Plan& plan) const {
+    const std::uint64_t key = column_key(declaration);
+    if (const auto found = plan.known.find(key); found != plan.known.end())
+        return plan.places.push_back(found->second);
+    const std::uint32_t count = cells_of(declaration);
+    // What living workers counted in a reused cell is taken off its total; a gauge has none.
+    const auto fits = [&](std::uint32_t cell) {
+        return declaration.kind != CounterKind::gauge || is_clean(cell);
+    };
+    std::optional<CellRange> cells = plan.find_run(count, false, plan.next_cell, fits);
+    if (!cells) cells = plan.find_run(count, false, 0, fits);
+    if (!cells) cells = plan.find_run(count, true, 0, fits);
+    if (!cells) {
+        throw std::length_error(fmt::format("no room for {}: it takes {} of {} cells, and {} are in use",
+                                            described(declaration), count, layout_.cell_count,
+                                            std::ranges::count(plan.cells, CellState::used)));
+    }
+    plan.next_cell = cells->first + count;
+    plan.evict(*cells);
+    const Plan::Place place{plan.find_column(view_), *cells};
+    plan.take(place);
+    plan.known[key] = place;
+}
+
+// No row that is taken has anything in it.
+bool CounterTable::is_clean(std::uint32_t cell) const noexcept {
+    if (cell >= cells_used_) return true;
+    for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
+        const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
+        if (taken && load_cell(view_.cells(row)[cell]) != 0) return false;
+    }
+    return true;
+}
+
+// Between odd and even: a column that changes hands starts from nothing, one that keeps its key keeps its
 // totals.
-void CounterTable::assign(std::uint32_t index, const CounterDeclaration& declaration) noexcept {
+void CounterTable::assign(std::uint32_t index, CellRange cells,
+                          const CounterDeclaration& declaration) noexcept {
     Column& column = view_.column(index);
-    const bool same = column_state(column) != ColumnState::free && column_kind(column) == declaration.kind &&
-                      bounded_text(column.text.name) == declaration.name;
+    const std::uint64_t key = column_key(declaration);
+    const bool same =
+        column_state(column) != ColumnState::free && column.key.load(std::memory_order_relaxed) == key;
     if (!same) {
         // A master that dies before the end leaves a free column.
         set_state(column, ColumnState::free);
         std::atomic_thread_fence(std::memory_order_release);
-        for (const std::uint64_t fold : {0U, 1U})
-            store_cell(view_.totals(fold)[index], 0);
+        for (std::uint32_t i = 0; i < cells.count; ++i)
+            start_from_nothing(cells.first + i);
         column.kind.store(static_cast<std::uint32_t>(declaration.kind), std::memory_order_relaxed);
+        column.first_cell.store(cells.first, std::memory_order_relaxed);
+        column.cell_count.store(cells.count, std::memory_order_relaxed);
+        column.key.store(key, std::memory_order_relaxed);
+        column.min.store(declaration.bounds.min, std::memory_order_relaxed);
+        column.max.store(declaration.bounds.max, std::memory_order_relaxed);
     }
+    column.per_unit.store(declaration.per_unit, std::memory_order_relaxed);
+    column.scope.store(static_cast<std::uint32_t>(declaration.scope), std::memory_order_relaxed);
     ColumnText text;
     copy_text(text.name, declaration.name);
     copy_text(text.unit, declaration.unit);
     copy_text(text.help, declaration.help);
-    store_words(&column.text, &text, sizeof text);
+    copy_text(text.labels, encode_labels(declaration.labels));
+    store_words(&view_.text(index), &text, sizeof text);
     set_state(column, ColumnState::live);
+}
+
+// Modulo 2^64: what living workers have left in the cell is taken off now and comes back when they are
+// folded.
+void CounterTable::start_from_nothing(std::uint32_t cell) noexcept {
+    std::uint64_t left = 0;
+    for (std::uint32_t row = 0; cell < cells_used_ && row < layout_.row_count; ++row) {
+        const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
+        if (taken) left += load_cell(view_.cells(row)[cell]);
+    }
+    for (const std::uint64_t fold : {0U, 1U})
+        store_cell(view_.totals(fold)[cell], 0 - left);
 }
 
 void CounterTable::forget(std::uint64_t generation) {
@@ -132,7 +257,7 @@ void CounterTable::forget(std::uint64_t generation) {
     }
     {
         const SequenceWrite change(view_.header().columns_sequence);
-        for (std::uint32_t index = 0; index < layout_.column_count; ++index) {
+        for (std::uint32_t index = 0; index < columns_used_; ++index) {
             Column& column = view_.column(index);
             if (column_state(column) == ColumnState::live && !declared[index]) {
                 set_state(column, ColumnState::retired);
@@ -142,45 +267,40 @@ void CounterTable::forget(std::uint64_t generation) {
     drop_unused_generations();
 }
 
+bool CounterTable::row_uses(const RowEntry& entry, std::uint64_t generation) const noexcept {
+    return entry.instance.load(std::memory_order_relaxed) != 0 &&
+           generation >= entry.oldest_generation.load(std::memory_order_relaxed) &&
+           generation <= entry.generation.load(std::memory_order_relaxed);
+}
+
 void CounterTable::drop_unused_generations() {
     std::erase_if(declared_, [this](const Declared& one) {
         if (one.holders > 0) return false;
         for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
-            const RowEntry& entry = view_.row_entry(row);
-            if (entry.instance.load(std::memory_order_relaxed) != 0 &&
-                entry.generation.load(std::memory_order_relaxed) == one.generation) {
-                return false;
-            }
+            if (row_uses(view_.row_entry(row), one.generation)) return false;
         }
         return true;
     });
 }
 
-std::vector<bool> CounterTable::columns_used_by_rows() const {
+std::vector<bool> CounterTable::columns_in_use() const {
     std::vector<bool> used(layout_.column_count);
-    for (std::uint32_t row = 0; row < layout_.row_count; ++row)
-        add_row_columns(row, used);
+    for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
+        const RowEntry& entry = view_.row_entry(row);
+        if (entry.instance.load(std::memory_order_relaxed) == 0) continue;
+        const std::uint64_t generation = entry.generation.load(std::memory_order_relaxed);
+        // What a worker of an unknown generation counts is unknown too.
+        if (std::ranges::find(declared_, generation, &Declared::generation) == declared_.end()) {
+            used.assign(used.size(), true);
+            return used;
+        }
+        for (const Declared& one : declared_) {
+            if (!row_uses(entry, one.generation)) continue;
+            for (const std::uint32_t index : one.columns)
+                used[index] = true;
+        }
+    }
     return used;
-}
-
-void CounterTable::add_row_columns(std::uint32_t row, std::vector<bool>& used) const {
-    const RowEntry& entry = view_.row_entry(row);
-    if (entry.instance.load(std::memory_order_relaxed) == 0) return;
-    const std::uint64_t generation = entry.generation.load(std::memory_order_relaxed);
-    const auto declared = std::find_if(declared_.begin(), declared_.end(), [generation](const Declared& one) {
-        return one.generation == generation;
-    });
-    // What a worker of an unknown generation counts is unknown too.
-    if (declared == declared_.end()) {
-        used.assign(used.size(), true);
-        return;
-    }
-    for (const std::uint32_t index : declared->columns)
-        used[index] = true;
-    // A worker may have counted what its generation does not declare; its row alone can say so.
-    for (std::uint32_t index = 0; index < layout_.column_count; ++index) {
-        if (load_cell(view_.cells(row)[index]) != 0) used[index] = true;
-    }
 }
 
 }  // namespace drover

@@ -12,7 +12,7 @@ namespace drover {
 
 namespace {
 
-constexpr std::uint32_t most_columns = 65536;
+constexpr std::uint32_t most_cells = 65536;
 constexpr std::uint32_t most_rows = 65536;
 constexpr std::uint64_t cell_size = sizeof(std::uint64_t);
 
@@ -45,9 +45,8 @@ void check_section(const TableLayout& layout, const char* what, std::uint64_t of
 void check_rows(const TableLayout& layout) {
     const std::uint64_t page = page_size();
     if (layout.rows_offset % page != 0 || layout.row_stride % page != 0) refuse("rows are not page-aligned");
-    if (layout.row_stride < layout.column_count * cell_size) {
-        refuse(
-            fmt::format("rows of {} bytes cannot hold {} columns", layout.row_stride, layout.column_count));
+    if (layout.row_stride < layout.cell_count * cell_size) {
+        refuse(fmt::format("rows of {} bytes cannot hold {} cells", layout.row_stride, layout.cell_count));
     }
     if (layout.rows_offset > layout.total_size ||
         layout.row_count > (layout.total_size - layout.rows_offset) / layout.row_stride) {
@@ -57,15 +56,16 @@ void check_rows(const TableLayout& layout) {
 
 }  // namespace
 
-TableLayout plan_layout(std::uint32_t columns, std::uint32_t rows) {
-    if (columns == 0 || columns > most_columns || rows == 0 || rows > most_rows) {
-        throw std::length_error(
-            fmt::format("a counter table cannot have {} columns and {} rows", columns, rows));
+TableLayout plan_layout(std::uint32_t cells, std::uint32_t rows) {
+    if (cells == 0 || cells > most_cells || rows == 0 || rows > most_rows) {
+        throw std::length_error(fmt::format("a counter table cannot have {} cells and {} rows", cells, rows));
     }
     constexpr std::uint64_t cache_line = 64;
     TableLayout layout;
-    layout.column_count = columns;
+    layout.column_count = cells;
     layout.column_stride = sizeof(Column);
+    layout.cell_count = cells;
+    layout.text_stride = sizeof(ColumnText);
     layout.row_count = rows;
     layout.row_entry_stride = sizeof(RowEntry);
     std::uint64_t end = sizeof(TableHeader);
@@ -74,14 +74,15 @@ TableLayout plan_layout(std::uint32_t columns, std::uint32_t rows) {
         end = offset + size;
         return offset;
     };
-    layout.columns_offset = place(std::uint64_t{columns} * sizeof(Column));
     layout.row_entries_offset = place(std::uint64_t{rows} * sizeof(RowEntry));
-    layout.totals_offset[0] = place(columns * cell_size);
-    layout.totals_offset[1] = place(columns * cell_size);
     layout.status_size = StatusPage::size_for(rows);
     layout.status_offset = place(layout.status_size);
+    layout.columns_offset = place(std::uint64_t{cells} * sizeof(Column));
+    layout.totals_offset[0] = place(cells * cell_size);
+    layout.totals_offset[1] = place(cells * cell_size);
+    layout.texts_offset = place(std::uint64_t{cells} * sizeof(ColumnText));
     layout.rows_offset = round_up(end, page_size());
-    layout.row_stride = round_up(columns * cell_size, page_size());
+    layout.row_stride = round_up(cells * cell_size, page_size());
     layout.total_size = layout.rows_offset + rows * layout.row_stride;
     return layout;
 }
@@ -102,18 +103,20 @@ TableLayout checked_layout(std::span<const std::byte> table) {
     if (layout.total_size != table.size()) {
         refuse(fmt::format("it claims {} bytes and has {}", layout.total_size, table.size()));
     }
-    if (layout.column_count == 0 || layout.column_count > most_columns || layout.row_count == 0 ||
-        layout.row_count > most_rows) {
-        refuse(
-            fmt::format("{} columns and {} rows are out of bounds", layout.column_count, layout.row_count));
+    if (layout.column_count == 0 || layout.column_count > most_cells || layout.cell_count == 0 ||
+        layout.cell_count > most_cells || layout.row_count == 0 || layout.row_count > most_rows) {
+        refuse(fmt::format("{} columns, {} cells and {} rows are out of bounds", layout.column_count,
+                           layout.cell_count, layout.row_count));
     }
     check_rows(layout);
     check_section(layout, "columns", layout.columns_offset, layout.column_count, layout.column_stride,
                   sizeof(Column));
+    check_section(layout, "column texts", layout.texts_offset, layout.column_count, layout.text_stride,
+                  sizeof(ColumnText));
     check_section(layout, "row entries", layout.row_entries_offset, layout.row_count, layout.row_entry_stride,
                   sizeof(RowEntry));
     for (const std::uint64_t offset : layout.totals_offset) {
-        check_section(layout, "totals", offset, layout.column_count, cell_size, cell_size);
+        check_section(layout, "totals", offset, layout.cell_count, cell_size, cell_size);
     }
     check_section(layout, "status pages", layout.status_offset, 1, layout.status_size,
                   StatusPage::size_for(layout.row_count));

@@ -1,11 +1,14 @@
-// How the counter table lies in its memfd. One writer a byte: the master writes the header, the columns, the
-// row directory, the totals and the status page; a worker writes the cells of its own row and nothing else.
+// How the counter table lies in its memfd. One writer a byte: the master writes the header, the row
+// directory, the status page, the columns and the totals; a worker writes the cells of its own row and
+// nothing else.
 //
-//   TableHeader | Column[columns] | RowEntry[rows] | totals[2][columns] | StatusPage | (page) row 0 | row 1 |
-//   ...
+//   TableHeader | RowEntry[rows] | StatusPage | Column[columns] | totals[2][cells] | ColumnText[columns] |
+//   (page) row 0 | row 1 | ...
 //
-// Readers go by the offsets and strides in the header, not by this program's constants. Every word that
-// changes while readers look is a lock-free atomic. Runs in: every process.
+// A column is one declaration; it owns consecutive cells of every row: one, or those of a histogram. From the
+// columns on, memory is touched as far as columns_used and cells_used of the header say, and no further: it
+// costs nothing before. Readers go by the offsets and strides in the header, not by this program's constants.
+// Every word that changes while readers look is a lock-free atomic. Runs in: every process.
 #pragma once
 
 #include "core/counter.h"
@@ -26,9 +29,12 @@ struct TableLayout {
     std::uint64_t total_size = 0;
     std::uint32_t column_count = 0;  // capacity
     std::uint32_t column_stride = 0;
+    std::uint32_t cell_count = 0;  // capacity of a row
+    std::uint32_t text_stride = 0;
     std::uint32_t row_count = 0;  // capacity
     std::uint32_t row_entry_stride = 0;
     std::uint64_t columns_offset = 0;
+    std::uint64_t texts_offset = 0;
     std::uint64_t row_entries_offset = 0;
     std::uint64_t totals_offset[2] = {0, 0};
     std::uint64_t status_offset = 0;
@@ -39,7 +45,7 @@ struct TableLayout {
 
 struct TableHeader {
     static constexpr std::uint64_t expected_magic = 0x31544e5543565244;  // "DRVCUNT1"
-    static constexpr std::uint32_t expected_version = 1;
+    static constexpr std::uint32_t expected_version = 2;
 
     std::uint64_t magic = expected_magic;
     std::uint32_t version = expected_version;
@@ -49,22 +55,33 @@ struct TableHeader {
     std::atomic<std::uint64_t> fold{0};
     // Even: columns are stable. Odd: the master is changing them.
     std::atomic<std::uint64_t> columns_sequence{0};
+    // No column and no cell at or above these was ever in use.
+    std::atomic<std::uint32_t> columns_used{0};
+    std::atomic<std::uint32_t> cells_used{0};
 };
 
 enum class ColumnState : std::uint32_t { free = 0, live = 1, retired = 2 };
 
-// Each ends in a zero byte.
+// Zeroed memory is a free column. What a free column's cells and totals hold means nothing.
+struct Column {
+    std::atomic<std::uint32_t> state{0};  // ColumnState
+    std::atomic<std::uint32_t> kind{0};   // CounterKind
+    std::atomic<std::uint32_t> first_cell{0};
+    std::atomic<std::uint32_t> cell_count{0};
+    std::atomic<std::uint64_t> key{0};  // column_key of the declaration
+    std::atomic<std::uint64_t> min{0};  // HistogramBounds
+    std::atomic<std::uint64_t> max{0};
+    std::atomic<std::uint32_t> per_unit{0};
+    std::atomic<std::uint32_t> scope{0};  // CounterScope
+};
+
+// Apart from the columns, so that who looks a column up by its key touches few pages. Each ends in a zero
+// byte.
 struct ColumnText {
     char name[96] = {};
     char unit[16] = {};
     char help[144] = {};
-};
-
-// Zeroed memory is a free column. What a free column and its totals hold means nothing.
-struct Column {
-    std::atomic<std::uint32_t> state{0};  // ColumnState
-    std::atomic<std::uint32_t> kind{0};   // CounterKind
-    ColumnText text;
+    char labels[label_text_size] = {};  // encode_labels
 };
 
 // Who fills a row. A row counts for a reader that saw fold number F when `instance` is not 0 and (`folded` is
@@ -73,6 +90,7 @@ struct RowEntry {
     std::atomic<std::uint64_t> instance{0};  // 0: the row is free
     std::atomic<std::uint64_t> folded{0};    // the number of the fold that took it into the totals, or 0
     std::atomic<std::uint64_t> generation{0};
+    std::atomic<std::uint64_t> oldest_generation{0};  // that it may still count for
     std::atomic<std::uint32_t> pid{0};
     std::atomic<std::uint32_t> slot{0};
     char pool[64] = {};
@@ -80,11 +98,11 @@ struct RowEntry {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
-static_assert(sizeof(ColumnText) % 8 == 0 && offsetof(Column, text) % 8 == 0 &&
-              offsetof(RowEntry, pool) % 8 == 0);
+static_assert(sizeof(ColumnText) % 8 == 0 && sizeof(Column) % 8 == 0 && offsetof(RowEntry, pool) % 8 == 0);
 
-// For this machine's page size. Throws std::length_error for no column, no row, or more than 65536 of either.
-TableLayout plan_layout(std::uint32_t columns, std::uint32_t rows);
+// For this machine's page size, with a column for each cell. Throws std::length_error for no cell, no row, or
+// more than 65536 of either.
+TableLayout plan_layout(std::uint32_t cells, std::uint32_t rows);
 
 // The layout that `table` (a whole table, mapped) claims, checked so that every access by it stays inside and
 // a row shares no page with anything else. Throws std::runtime_error that says what is wrong.
@@ -105,6 +123,9 @@ class TableView {
     Like<Column>& column(std::uint32_t index) const noexcept {
         return *at<Column>(layout_.columns_offset + std::uint64_t{index} * layout_.column_stride);
     }
+    Like<ColumnText>& text(std::uint32_t index) const noexcept {
+        return *at<ColumnText>(layout_.texts_offset + std::uint64_t{index} * layout_.text_stride);
+    }
     Like<RowEntry>& row_entry(std::uint32_t row) const noexcept {
         return *at<RowEntry>(layout_.row_entries_offset + std::uint64_t{row} * layout_.row_entry_stride);
     }
@@ -116,6 +137,12 @@ class TableView {
     }
     Like<std::uint64_t>* cells(std::uint32_t row) const noexcept {
         return at<std::uint64_t>(row_offset(row));
+    }
+    std::uint32_t columns_used() const noexcept {
+        return std::min(header().columns_used.load(std::memory_order_relaxed), layout_.column_count);
+    }
+    std::uint32_t cells_used() const noexcept {
+        return std::min(header().cells_used.load(std::memory_order_relaxed), layout_.cell_count);
     }
     template <class T>
     Like<T>* at(std::uint64_t offset) const noexcept {
@@ -144,6 +171,18 @@ inline ColumnState column_state(const Column& column) noexcept {
 }
 inline CounterKind column_kind(const Column& column) noexcept {
     return static_cast<CounterKind>(column.kind.load(std::memory_order_relaxed));
+}
+
+// A run of cells; empty when `column` names cells that no row has.
+struct CellRange {
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+};
+inline CellRange column_cells(const Column& column, std::uint32_t cell_count) noexcept {
+    const CellRange range{column.first_cell.load(std::memory_order_relaxed),
+                          column.cell_count.load(std::memory_order_relaxed)};
+    const bool inside = range.first < cell_count && range.count <= cell_count - range.first;
+    return inside ? range : CellRange{};
 }
 
 inline std::uint64_t load_cell(const std::uint64_t& cell) noexcept {

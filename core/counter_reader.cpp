@@ -1,6 +1,9 @@
-#include "core/counter_table.h"
+#include "core/counter_reader.h"
+
+#include "core/histogram.h"
 #include "core/sequence_lock.h"
 
+#include <numeric>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -22,10 +25,15 @@ Mapping map_table(int fd) {
     return map_shared_read_only(fd, 0, size);
 }
 
-bool is_live(const Column& column) {
+bool is_live(const Column& column) noexcept {
     const CounterKind kind = column_kind(column);
-    return column_state(column) == ColumnState::live &&
-           (kind == CounterKind::counter || kind == CounterKind::gauge);
+    return column_state(column) == ColumnState::live && kind >= CounterKind::counter &&
+           kind <= CounterKind::histogram;
+}
+
+// Counters and gauges have one cell; a histogram's are as many as its bounds say, or it is none.
+bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
+    return cells.count > 0 && cells.count == cells_of(sum);
 }
 
 [[noreturn]] void give_up() {
@@ -38,6 +46,10 @@ bool is_live(const Column& column) {
 CounterReader::CounterReader(int read_only_fd)
     : mapping_(map_table(read_only_fd)), view_(mapping_.data(), checked_layout(mapping_.bytes())) {}
 
+double CounterReader::Sum::quantile(double q) const noexcept {
+    return drover::quantile(HistogramScale(bounds), buckets, q);
+}
+
 const StatusPage& CounterReader::status() const noexcept {
     return *view_.at<StatusPage>(view_.layout().status_offset);
 }
@@ -46,23 +58,36 @@ std::uint64_t CounterReader::instance_of(std::uint32_t row) const noexcept {
     return view_.row_entry(row).instance.load(std::memory_order_acquire);
 }
 
+CounterReader::Sum CounterReader::describe(std::uint32_t index) const {
+    const Column& column = view_.column(index);
+    ColumnText text;
+    load_words(&text, &view_.text(index), sizeof text);
+    Sum sum;
+    sum.name = bounded_text(text.name);
+    sum.kind = column_kind(column);
+    sum.unit = bounded_text(text.unit);
+    sum.help = bounded_text(text.help);
+    sum.labels = decode_labels({text.labels, sizeof text.labels});
+    sum.bounds = {column.min.load(std::memory_order_relaxed), column.max.load(std::memory_order_relaxed)};
+    sum.per_unit = column.per_unit.load(std::memory_order_relaxed);
+    sum.scope = static_cast<CounterScope>(column.scope.load(std::memory_order_relaxed));
+    return sum;
+}
+
 CounterReader::LiveColumns CounterReader::live_columns() const {
     const std::atomic<std::uint64_t>& sequence = view_.header().columns_sequence;
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
         LiveColumns live;
         live.sequence = sequence.load(std::memory_order_acquire);
         if (live.sequence % 2 != 0) continue;
-        for (std::uint32_t index = 0; index < view_.layout().column_count; ++index) {
-            const Column& column = view_.column(index);
-            if (!is_live(column)) continue;
-            ColumnText text;
-            load_words(&text, &column.text, sizeof text);
-            live.indexes.push_back(index);
-            live.sums.push_back({.name = std::string(bounded_text(text.name)),
-                                 .kind = column_kind(column),
-                                 .unit = std::string(bounded_text(text.unit)),
-                                 .help = std::string(bounded_text(text.help)),
-                                 .value = 0});
+        const std::uint32_t used = view_.columns_used();
+        for (std::uint32_t index = 0; index < used; ++index) {
+            if (!is_live(view_.column(index))) continue;
+            const CellRange cells = column_cells(view_.column(index), view_.layout().cell_count);
+            Sum sum = describe(index);
+            if (!is_sound(sum, cells)) continue;
+            live.cells.push_back(cells);
+            live.sums.push_back(std::move(sum));
         }
         std::atomic_thread_fence(std::memory_order_acquire);
         if (sequence.load(std::memory_order_relaxed) == live.sequence) return live;
@@ -72,29 +97,33 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
 
 // False when a fold came in between. Everything that a fold changes for us comes after its flip, behind a
 // fence: who sees any of it sees another fold number at the end.
-bool CounterReader::add_up_once(std::span<const std::uint32_t> columns,
+bool CounterReader::add_up_once(std::span<const CellRange> columns,
                                 std::span<std::uint64_t> values) const noexcept {
     const std::atomic<std::uint64_t>& fold_number = view_.header().fold;
     const std::uint64_t fold = fold_number.load(std::memory_order_acquire);
-    const std::uint64_t* totals = view_.totals(fold);
-    for (std::size_t i = 0; i < columns.size(); ++i)
-        values[i] = load_cell(totals[columns[i]]);
+    const auto add = [&](const std::uint64_t* cells) {
+        std::uint64_t* value = values.data();
+        for (const CellRange& range : columns) {
+            for (std::uint32_t i = 0; i < range.count; ++i)
+                *value++ += load_cell(cells[range.first + i]);
+        }
+    };
+    std::ranges::fill(values, 0);
+    add(view_.totals(fold));
     for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         // Rows never taken have no memory yet, and a look at their cells would give them some.
         if (entry.instance.load(std::memory_order_acquire) == 0) continue;
         const std::uint64_t folded = entry.folded.load(std::memory_order_acquire);
         if (folded != 0 && folded <= fold) continue;
-        const std::uint64_t* cells = view_.cells(row);
-        for (std::size_t i = 0; i < columns.size(); ++i)
-            values[i] += load_cell(cells[columns[i]]);
+        add(view_.cells(row));
     }
     std::atomic_thread_fence(std::memory_order_acquire);
     return fold_number.load(std::memory_order_relaxed) == fold;
 }
 
 // False when the columns changed since `sequence`.
-bool CounterReader::add_up(std::span<const std::uint32_t> columns, std::span<std::uint64_t> values,
+bool CounterReader::add_up(std::span<const CellRange> columns, std::span<std::uint64_t> values,
                            std::uint64_t sequence) const {
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
         const bool consistent = add_up_once(columns, values);
@@ -108,32 +137,73 @@ bool CounterReader::add_up(std::span<const std::uint32_t> columns, std::span<std
 std::vector<CounterReader::Sum> CounterReader::sums() const {
     for (unsigned tries = 0; tries < read_tries; ++tries) {
         LiveColumns live = live_columns();
-        std::vector<std::uint64_t> values(live.indexes.size());
-        if (!add_up(live.indexes, values, live.sequence)) continue;
-        for (std::size_t i = 0; i < values.size(); ++i)
-            live.sums[i].value = values[i];
+        std::size_t count = 0;
+        for (const CellRange& cells : live.cells)
+            count += cells.count;
+        std::vector<std::uint64_t> values(count);
+        if (!add_up(live.cells, values, live.sequence)) continue;
+        auto value = values.begin();
+        for (std::size_t i = 0; i < live.sums.size(); ++i) {
+            Sum& sum = live.sums[i];
+            (sum.kind == CounterKind::histogram ? sum.sum : sum.value) = *value++;
+            sum.buckets.assign(value, value + (live.cells[i].count - 1));
+            value += live.cells[i].count - 1;
+            sum.value = std::accumulate(sum.buckets.begin(), sum.buckets.end(), sum.value);
+        }
         return std::move(live.sums);
     }
     give_up();
 }
 
+// The cells of a name's columns that count: of histograms the buckets. False when the columns moved.
+bool CounterReader::collect_family(std::string_view name, LiveColumns& family) const {
+    const std::atomic<std::uint64_t>& sequence = view_.header().columns_sequence;
+    family = {};
+    family.sequence = sequence.load(std::memory_order_acquire);
+    if (family.sequence % 2 != 0) return false;
+    std::uint32_t first_kind = 0;
+    const std::uint32_t used = view_.columns_used();
+    for (std::uint32_t index = 0; index < used; ++index) {
+        const Column& column = view_.column(index);
+        if (!is_live(column)) continue;
+        ColumnText text;
+        load_words(text.name, view_.text(index).name, sizeof text.name);
+        if (bounded_text(text.name) != name) continue;
+        const auto kind = static_cast<std::uint32_t>(column_kind(column));
+        if (first_kind != 0 && kind > first_kind) continue;
+        if (kind < first_kind) family.cells.clear();
+        first_kind = kind;
+        CellRange cells = column_cells(column, view_.layout().cell_count);
+        if (column_kind(column) == CounterKind::histogram && cells.count > 0)
+            cells = {cells.first + 1, cells.count - 1};
+        family.cells.push_back(cells);
+    }
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return sequence.load(std::memory_order_relaxed) == family.sequence;
+}
+
 std::uint64_t CounterReader::sum(std::string_view name) const {
-    for (unsigned tries = 0; tries < read_tries; ++tries) {
-        const Found found = find_either(name);
-        if (!found.column) return 0;
-        std::uint64_t value = 0;
-        if (add_up({&*found.column, 1}, {&value, 1}, found.sequence)) return value;
+    LiveColumns family;
+    for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
+        if (!collect_family(name, family)) continue;
+        if (family.cells.empty()) return 0;
+        std::size_t count = 0;
+        for (const CellRange& cells : family.cells)
+            count += cells.count;
+        std::vector<std::uint64_t> values(count);
+        if (!add_up(family.cells, values, family.sequence)) continue;
+        return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
     }
     give_up();
 }
 
 std::optional<std::uint64_t> CounterReader::value_of(std::uint64_t instance, std::string_view name) const {
-    const Found found = find_either(name);
-    if (!found.column || instance == 0) return std::nullopt;
+    const std::optional<FoundColumn> column = find_plain(name);
+    if (!column || instance == 0) return std::nullopt;
     for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         if (entry.instance.load(std::memory_order_acquire) != instance) continue;
-        const std::uint64_t value = load_cell(view_.cells(row)[*found.column]);
+        const std::uint64_t value = load_cell(view_.cells(row)[column->cells.first]);
         std::atomic_thread_fence(std::memory_order_acquire);
         // The mark first: once it is taken away the instance is gone as well.
         const bool marked = entry.folded.load(std::memory_order_acquire) != 0;
@@ -143,26 +213,58 @@ std::optional<std::uint64_t> CounterReader::value_of(std::uint64_t instance, std
     return std::nullopt;
 }
 
-std::optional<std::uint32_t> CounterReader::find_column(std::string_view name,
-                                                        CounterKind kind) const noexcept {
-    return find(name, kind).column;
+std::vector<CounterReader::WorkerValue> CounterReader::each_worker(std::string_view name) const {
+    std::vector<WorkerValue> values;
+    const std::optional<FoundColumn> column = find_plain(name);
+    if (!column) return values;
+    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+        const RowEntry& entry = view_.row_entry(row);
+        WorkerValue value;
+        value.instance = entry.instance.load(std::memory_order_acquire);
+        if (value.instance == 0) continue;
+        char pool[sizeof entry.pool];
+        load_words(pool, entry.pool, sizeof pool);
+        value.pool = bounded_text(pool);
+        value.slot = entry.slot.load(std::memory_order_relaxed);
+        value.pid = entry.pid.load(std::memory_order_relaxed);
+        value.generation = entry.generation.load(std::memory_order_relaxed);
+        value.value = static_cast<std::int64_t>(load_cell(view_.cells(row)[column->cells.first]));
+        std::atomic_thread_fence(std::memory_order_acquire);
+        const bool marked = entry.folded.load(std::memory_order_acquire) != 0;
+        const bool same = entry.instance.load(std::memory_order_relaxed) == value.instance;
+        if (!marked && same && !value.pool.empty()) values.push_back(std::move(value));
+    }
+    return values;
 }
 
-// A name that was not found only because the columns never stood still is no unknown name: its sum is not 0.
-CounterReader::Found CounterReader::find_either(std::string_view name) const {
-    Found found = find(name, CounterKind::counter);
-    if (found.consistent && !found.column) found = find(name, CounterKind::gauge);
+std::optional<std::uint32_t> CounterReader::find_column(std::string_view name, CounterKind kind,
+                                                        const std::vector<CounterLabel>& labels,
+                                                        HistogramBounds bounds) const noexcept {
+    const std::optional<FoundColumn> found = find_key(column_key(kind, name, labels, bounds));
+    return found ? std::optional(found->index) : std::nullopt;
+}
+
+std::optional<CounterReader::FoundColumn> CounterReader::find_key(std::uint64_t key,
+                                                                  std::uint32_t hint) const noexcept {
+    return find(key, hint).column;
+}
+
+// A name that was not found only because the columns never stood still is no unknown name: its value is not
+// nothing.
+std::optional<CounterReader::FoundColumn> CounterReader::find_plain(std::string_view name) const {
+    Found found = find(column_key(CounterKind::counter, name, {}, {}), 0);
+    if (found.consistent && !found.column) found = find(column_key(CounterKind::gauge, name, {}, {}), 0);
     if (!found.consistent) give_up();
-    return found;
+    return found.column;
 }
 
-CounterReader::Found CounterReader::find(std::string_view name, CounterKind kind) const noexcept {
+CounterReader::Found CounterReader::find(std::uint64_t key, std::uint32_t hint) const noexcept {
     const std::atomic<std::uint64_t>& sequence = view_.header().columns_sequence;
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
         Found found;
         found.sequence = sequence.load(std::memory_order_acquire);
         if (found.sequence % 2 != 0) continue;
-        found.column = find_once(name, kind);
+        found.column = find_once(key, hint);
         std::atomic_thread_fence(std::memory_order_acquire);
         found.consistent = sequence.load(std::memory_order_relaxed) == found.sequence;
         if (found.consistent) return found;
@@ -170,14 +272,15 @@ CounterReader::Found CounterReader::find(std::string_view name, CounterKind kind
     return {};
 }
 
-std::optional<std::uint32_t> CounterReader::find_once(std::string_view name,
-                                                      CounterKind kind) const noexcept {
-    for (std::uint32_t index = 0; index < view_.layout().column_count; ++index) {
+std::optional<CounterReader::FoundColumn> CounterReader::find_once(std::uint64_t key,
+                                                                   std::uint32_t hint) const noexcept {
+    const std::uint32_t used = view_.columns_used();
+    for (std::uint32_t i = 0; i < used; ++i) {
+        const std::uint32_t index = (hint % used + i) % used;
         const Column& column = view_.column(index);
-        if (!is_live(column) || column_kind(column) != kind) continue;
-        ColumnText text;
-        load_words(text.name, column.text.name, sizeof text.name);
-        if (bounded_text(text.name) == name) return index;
+        if (column.key.load(std::memory_order_relaxed) != key || !is_live(column)) continue;
+        const CellRange cells = column_cells(column, view_.layout().cell_count);
+        if (cells.count > 0) return FoundColumn{index, cells};
     }
     return std::nullopt;
 }

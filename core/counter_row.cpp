@@ -1,4 +1,5 @@
-#include "core/counter_table.h"
+#include "core/counter_row.h"
+
 #include "core/system_error.h"
 
 #include <stdexcept>
@@ -55,21 +56,31 @@ CounterRow::CounterRow(int read_only_fd, int read_write_fd, std::uint32_t row, s
     std::atomic_thread_fence(std::memory_order_release);
 }
 
-Counter CounterRow::counter(std::string_view name) const {
-    return Counter(cell(name, CounterKind::counter));
+Counter CounterRow::counter(std::string_view name, const Labels& labels) const {
+    return Counter(cells(CounterKind::counter, name, labels, {}));
 }
 
-Gauge CounterRow::gauge(std::string_view name) const {
-    return Gauge(cell(name, CounterKind::gauge));
+Gauge CounterRow::gauge(std::string_view name, const Labels& labels) const {
+    return Gauge(cells(CounterKind::gauge, name, labels, {}));
 }
 
-std::uint64_t* CounterRow::cell(std::string_view name, CounterKind kind) const {
-    const std::optional<std::uint32_t> column = reader_.find_column(name, kind);
-    if (!column) {
-        throw std::out_of_range(fmt::format("no {} \"{}\" is declared",
-                                            kind == CounterKind::counter ? "counter" : "gauge", name));
+Histogram CounterRow::histogram(std::string_view name, HistogramBounds bounds, const Labels& labels) const {
+    const HistogramScale scale(bounds);
+    return Histogram(cells(CounterKind::histogram, name, labels, bounds), scale);
+}
+
+std::uint64_t* CounterRow::cells(CounterKind kind, std::string_view name, const Labels& labels,
+                                 HistogramBounds bounds) const {
+    const std::optional<CounterReader::FoundColumn> column =
+        reader_.find_key(column_key(kind, name, labels, bounds), next_column_);
+    // Columns lie in memory that is not ours: what they say is never more than what we asked for.
+    const std::uint32_t wanted = kind == CounterKind::histogram ? HistogramScale(bounds).cells() : 1;
+    if (!column || column->cells.count != wanted) {
+        throw std::out_of_range(
+            fmt::format("no {} {} is declared", to_text(kind), counter_text(name, labels)));
     }
-    return static_cast<std::uint64_t*>(row_.data()) + *column;
+    next_column_ = column->index + 1;
+    return static_cast<std::uint64_t*>(row_.data()) + column->cells.first;
 }
 
 }  // namespace drover

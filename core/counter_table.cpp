@@ -4,6 +4,7 @@
 #include "core/sequence_lock.h"
 #include "core/system_error.h"
 
+#include <algorithm>
 #include <new>
 
 #include <fcntl.h>
@@ -23,9 +24,9 @@ void reserve_memory(int fd, std::uint64_t offset, std::uint64_t size, std::strin
 }  // namespace
 
 CounterTable::CounterTable(CounterCapacity capacity)
-    : layout_(plan_layout(capacity.columns, capacity.rows)), view_(nullptr, layout_) {
+    : layout_(plan_layout(capacity.cells, capacity.rows)), view_(nullptr, layout_) {
     fd_ = create_memfd("drover-counters", layout_.total_size, false);
-    reserve_memory(fd_.get(), 0, layout_.rows_offset, "counter table");
+    reserve_memory(fd_.get(), 0, layout_.columns_offset, "counter table");
     mapping_ = map_shared_writable(fd_.get(), 0, layout_.total_size);
     mapping_.keep_from_children();
     view_ = TableView<std::byte>(mapping_.data(), layout_);
@@ -37,6 +38,23 @@ CounterTable::CounterTable(CounterCapacity capacity)
     read_only_fd_ = reopen_read_only(fd_.get());
 }
 
+// Without pages of its own a store into a full tmpfs would be a SIGBUS, here or in a worker.
+void CounterTable::reserve(std::uint32_t columns, std::uint32_t cells) {
+    constexpr std::string_view what = "counter columns";
+    if (columns > columns_used_) {
+        reserve_memory(fd_.get(), layout_.columns_offset, std::uint64_t{columns} * layout_.column_stride,
+                       what);
+        reserve_memory(fd_.get(), layout_.texts_offset, std::uint64_t{columns} * layout_.text_stride, what);
+    }
+    if (cells <= cells_used_) return;
+    for (const std::uint64_t offset : layout_.totals_offset)
+        reserve_memory(fd_.get(), offset, cells * sizeof(std::uint64_t), what);
+    for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
+        if (view_.row_entry(row).instance.load(std::memory_order_relaxed) == 0) continue;
+        reserve_memory(fd_.get(), view_.row_offset(row), cells * sizeof(std::uint64_t), what);
+    }
+}
+
 StatusPage& CounterTable::status() noexcept {
     return *view_.at<StatusPage>(layout_.status_offset);
 }
@@ -46,13 +64,14 @@ std::optional<std::uint32_t> CounterTable::take_row(const RowOwner& owner) {
     for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
         RowEntry& entry = view_.row_entry(row);
         if (entry.instance.load(std::memory_order_relaxed) != 0) continue;
-        // Without pages of its own a store into a full tmpfs would be a SIGBUS, here or in the worker.
-        reserve_memory(fd_.get(), view_.row_offset(row), layout_.row_stride, "counter row");
+        const std::uint64_t size = std::max(cells_used_, std::uint32_t{1}) * sizeof(std::uint64_t);
+        reserve_memory(fd_.get(), view_.row_offset(row), size, "counter row");
         clean_row(row);
         char pool[sizeof entry.pool] = {};
         copy_text(pool, owner.pool);
         store_words(entry.pool, pool, sizeof pool);
         entry.generation.store(owner.generation, std::memory_order_relaxed);
+        entry.oldest_generation.store(owner.generation, std::memory_order_relaxed);
         entry.slot.store(owner.slot, std::memory_order_relaxed);
         entry.pid.store(0, std::memory_order_relaxed);
         entry.instance.store(owner.instance, std::memory_order_release);
@@ -71,6 +90,14 @@ void CounterTable::set_row_generation(std::uint32_t row, std::uint64_t generatio
     view_.row_entry(row).generation.store(generation, std::memory_order_relaxed);
 }
 
+void CounterTable::set_row_oldest(std::uint32_t row, std::uint64_t generation) noexcept {
+    DROVER_CHECK(row < layout_.row_count);
+    RowEntry& entry = view_.row_entry(row);
+    const std::uint64_t before = entry.oldest_generation.load(std::memory_order_relaxed);
+    const std::uint64_t newest = entry.generation.load(std::memory_order_relaxed);
+    entry.oldest_generation.store(std::max(before, std::min(generation, newest)), std::memory_order_relaxed);
+}
+
 void CounterTable::fold(std::uint32_t row) noexcept {
     DROVER_CHECK(row < layout_.row_count);
     RowEntry& entry = view_.row_entry(row);
@@ -82,12 +109,15 @@ void CounterTable::fold(std::uint32_t row) noexcept {
     // A reader may still add up what these totals held before the last flip: should it see one word of the
     // new, then its second look at the fold number must show that flip.
     std::atomic_thread_fence(std::memory_order_release);
-    for (std::uint32_t index = 0; index < layout_.column_count; ++index) {
+    for (std::uint32_t index = 0; index < columns_used_; ++index) {
         const Column& column = view_.column(index);
-        const bool counts =
-            column_state(column) != ColumnState::free && column_kind(column) == CounterKind::counter;
-        const std::uint64_t counted = counts ? load_cell(view_.cells(row)[index]) : 0;
-        store_cell(new_totals[index], load_cell(old_totals[index]) + counted);
+        if (column_state(column) == ColumnState::free) continue;
+        const bool counts = column_kind(column) != CounterKind::gauge;
+        const CellRange cells = column_cells(column, layout_.cell_count);
+        for (std::uint32_t cell = cells.first; cell < cells.first + cells.count; ++cell) {
+            const std::uint64_t counted = counts ? load_cell(view_.cells(row)[cell]) : 0;
+            store_cell(new_totals[cell], load_cell(old_totals[cell]) + counted);
+        }
     }
     entry.folded.store(before + 1, std::memory_order_release);
     fold.store(before + 1, std::memory_order_release);
@@ -100,9 +130,8 @@ void CounterTable::fold(std::uint32_t row) noexcept {
 // `instance`.
 void CounterTable::clean_row(std::uint32_t row) noexcept {
     RowEntry& entry = view_.row_entry(row);
-    for (std::uint32_t index = 0; index < layout_.column_count; ++index) {
-        store_cell(view_.cells(row)[index], 0);
-    }
+    for (std::uint32_t cell = 0; cell < cells_used_; ++cell)
+        store_cell(view_.cells(row)[cell], 0);
     entry.instance.store(0, std::memory_order_release);
     entry.folded.store(0, std::memory_order_release);
 }

@@ -24,9 +24,10 @@ struct Report {
     std::uint64_t loop_lag_us = 0;  // the largest lag of the event loop in the interval
     std::uint64_t cpu_us = 0;       // user and system time since the worker started
     std::uint64_t resident_bytes = 0;
-    std::uint64_t dropped = 0;  // reports that found the pipe full, ever
+    std::uint64_t dropped = 0;            // reports that found the pipe full, ever
+    std::uint64_t oldest_generation = 0;  // that something in the worker may still count for
 };
-static_assert(sizeof(Report) == 72);
+static_assert(sizeof(Report) == 80);
 
 // Both ends, close-on-exec and non-blocking: {read, write}. Throws std::system_error.
 std::pair<UniqueFd, UniqueFd> make_report_pipe();

@@ -74,8 +74,8 @@ struct ControlServer::State {
     // Sends what there is, then drops the caller when he is done or dead, else waits for what he needs.
     // Nobody may touch him afterwards.
     void settle(Caller& caller) noexcept;
-    void deliver(Caller& caller, std::string_view line);
-    void answer(ControlCaller number, bool ok, std::string_view text_or_error);
+    void deliver(Caller& caller, std::string_view line, int fd = -1);
+    void answer(ControlCaller number, bool ok, std::string_view text_or_error, int fd = -1);
     // Serves one line at most. False when the handler has destroyed this State; so is call_handler().
     bool serve(ControlCaller number);
     bool call_handler(Caller& caller, const ControlRequest& request);
@@ -243,7 +243,7 @@ void ControlServer::State::serve_pipelined() {
     }
 }
 
-void ControlServer::State::answer(ControlCaller number, bool ok, std::string_view text_or_error) {
+void ControlServer::State::answer(ControlCaller number, bool ok, std::string_view text_or_error, int fd) {
     Caller* caller = find(number);
     if (caller == nullptr || caller->connection.phase() != Phase::waiting) return;
     std::string line = control_reply_line(ok, text_or_error);
@@ -251,12 +251,17 @@ void ControlServer::State::answer(ControlCaller number, bool ok, std::string_vie
     caller->connection.answered();
     caller->limit.start_once(silence);
     if (caller->connection.has_more_input()) pipelined.start_once(std::chrono::milliseconds(0));
-    deliver(*caller, line);
+    deliver(*caller, line, fd);
 }
 
-void ControlServer::State::deliver(Caller& caller, std::string_view line) {
-    if (caller.connection.queue(line)) return settle(caller);
-    log.warning("control: dropped a caller who does not read");
+void ControlServer::State::deliver(Caller& caller, std::string_view line, int fd) {
+    try {
+        if (fd < 0 ? caller.connection.queue(line) : caller.connection.queue_with(line, fd))
+            return settle(caller);
+        log.warning("control: dropped a caller who does not read");
+    } catch (const std::system_error& error) {
+        log.warning(fmt::format("control: dropped a caller: {}", error.what()));
+    }
     drop(caller.number);
 }
 
@@ -274,6 +279,10 @@ void ControlServer::progress(ControlCaller number, std::string_view text) {
 
 void ControlServer::reply(ControlCaller number, bool ok, std::string_view text_or_error) {
     state_->answer(number, ok, text_or_error);
+}
+
+void ControlServer::reply_with(ControlCaller number, std::string_view text, int fd) {
+    state_->answer(number, true, text, fd);
 }
 
 }  // namespace drover

@@ -52,6 +52,8 @@ class ControlServer {
     void progress(ControlCaller caller, std::string_view text);
     // Answers the caller's request. A caller who is never answered is kept without a time limit.
     void reply(ControlCaller caller, bool ok, std::string_view text_or_error);
+    // Answers with success and a duplicate of `fd`, which comes with the answer's first byte (SCM_RIGHTS).
+    void reply_with(ControlCaller caller, std::string_view text, int fd);
 
   private:
     struct Caller;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -70,7 +71,7 @@ class MasterConnection {
             }
             if (unread_.size() > max_reply) return std::nullopt;
             char buffer[16 * 1024];
-            const ssize_t size = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+            const ssize_t size = receive(buffer, sizeof buffer);
             if (size < 0 && errno == EINTR) continue;
             if (size <= 0) return std::nullopt;
             unread_.append(buffer, static_cast<std::size_t>(size));
@@ -90,6 +91,9 @@ class MasterConnection {
         return {ControlReply::Kind::progress, "the master closed the connection without an answer"};
     }
 
+    // What came along with what has been read.
+    UniqueFd take_received() noexcept { return std::move(received_); }
+
     void read_to_end() {
         while (read_line()) {
         }
@@ -108,10 +112,34 @@ class MasterConnection {
     }
 
   private:
+    // Keeps the last descriptor that comes along.
+    ssize_t receive(char* buffer, std::size_t room) noexcept {
+        iovec piece{.iov_base = buffer, .iov_len = room};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 2)];
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        const ssize_t size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+        if (size < 0) return size;
+        for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+             header = CMSG_NXTHDR(&message, header)) {
+            if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+            for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
+                int fd = -1;
+                std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
+                received_.reset(fd);
+            }
+        }
+        return size;
+    }
+
     UniqueFd socket_;
     UniqueFd pidfd_;
     pid_t pid_ = 0;
     std::string unread_;
+    UniqueFd received_;
 };
 
 }  // namespace
@@ -122,6 +150,16 @@ ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
     master.send(control_request_line(request));
     ControlReply reply = master.read_reply(on_progress);
     return {reply.kind == ControlReply::Kind::done, std::move(reply.text)};
+}
+
+UniqueFd ask_for_counters(const std::string& path) {
+    MasterConnection master(path);
+    master.send(control_request_line({.command = "counters", .format = {}}));
+    const ControlReply reply = master.read_reply({});
+    if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
+    UniqueFd table = master.take_received();
+    if (!table) throw std::runtime_error("the master sent no counter table along");
+    return table;
 }
 
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,

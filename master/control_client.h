@@ -2,6 +2,7 @@
 // answer. Runs in: the command line (blocking).
 #pragma once
 
+#include "core/unique_fd.h"
 #include "master/control_message.h"
 
 #include <functional>
@@ -21,6 +22,10 @@ using ProgressHandler = std::function<void(std::string_view)>;
 // listens at `path`.
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
                          const ProgressHandler& on_progress);
+
+// The counter table of the master at `path`, read-only, for a CounterReader. Throws std::system_error when no
+// master listens there, std::runtime_error with what it says when it refuses.
+UniqueFd ask_for_counters(const std::string& path);
 
 // For a request that ends the master: waits until its process is gone. The master need not answer; a refusal
 // ends the wait. Throws like ask_master().

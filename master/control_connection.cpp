@@ -1,10 +1,13 @@
 #include "master/control_connection.h"
 
+#include "core/system_error.h"
 #include "master/control_message.h"
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -56,10 +59,33 @@ bool ControlConnection::receive() {
     return true;
 }
 
+// A descriptor goes with the first byte of what is sent with it.
+ssize_t ControlConnection::send_some() noexcept {
+    const bool now = attached_ && sent_ == attached_at_;
+    const std::size_t end = attached_ && !now ? attached_at_ : output_.size();
+    iovec piece{.iov_base = output_.data() + sent_, .iov_len = end - sent_};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    if (now) {
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        cmsghdr* const header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        const int sent_along = attached_.get();
+        std::memcpy(CMSG_DATA(header), &sent_along, sizeof sent_along);
+    }
+    const ssize_t size = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (now && size > 0) attached_.reset();
+    return size;
+}
+
 bool ControlConnection::flush() noexcept {
     while (sent_ < output_.size()) {
-        const ssize_t size =
-            ::send(fd(), output_.data() + sent_, output_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t size = send_some();
         if (size < 0) return is_passing(errno);
         sent_ += static_cast<std::size_t>(size);
     }
@@ -89,8 +115,18 @@ std::optional<std::string> ControlConnection::take_line() {
 bool ControlConnection::queue(std::string_view text) {
     if (output_.size() - sent_ + text.size() > max_unread_output_) return false;
     output_.erase(0, sent_);
+    if (attached_) attached_at_ -= sent_;
     sent_ = 0;
     output_.append(text);
+    return true;
+}
+
+bool ControlConnection::queue_with(std::string_view text, int fd) {
+    if (attached_) return false;
+    UniqueFd copy(check_call(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
+    if (!queue(text)) return false;
+    attached_ = std::move(copy);
+    attached_at_ = output_.size() - text.size();
     return true;
 }
 

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include <sys/types.h>
+
 namespace drover {
 
 class ControlConnection {
@@ -42,12 +44,17 @@ class ControlConnection {
     std::optional<std::string> take_line();
     // False, with nothing queued, when he reads too little of what he is sent.
     bool queue(std::string_view text);
+    // The same, and a duplicate of `fd` goes with the text's first byte (SCM_RIGHTS). Also false when another
+    // one waits. Throws std::system_error when no descriptor is free.
+    bool queue_with(std::string_view text, int fd);
     // His request is answered; he may send another.
     void answered() noexcept { phase_ = Phase::reading; }
     // Queues the error as the last that he gets.
     void leave(std::string_view error);
 
   private:
+    ssize_t send_some() noexcept;
+
     UniqueFd socket_;
     std::size_t max_line_;
     std::size_t max_unread_output_;
@@ -56,6 +63,8 @@ class ControlConnection {
     std::string input_;
     std::string output_;
     std::size_t sent_ = 0;  // of the output
+    UniqueFd attached_;     // goes with the byte of the output at attached_at_
+    std::size_t attached_at_ = 0;
 };
 
 }  // namespace drover

@@ -15,8 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 8> commands = {"reload", "stop",   "quit",    "reopen",
-                                                      "status", "config", "workers", "restart"};
+constexpr std::array<std::string_view, 9> commands = {"reload", "stop",    "quit",    "reopen",  "status",
+                                                      "config", "workers", "restart", "counters"};
 constexpr unsigned most_workers = 1024;
 constexpr std::array<std::string_view, 2> commands_with_format = {"status", "config"};
 

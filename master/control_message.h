@@ -30,7 +30,7 @@ struct ParsedControlRequest {
 };
 
 // Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config,
-// workers, restart.
+// workers, restart, and counters, whose answer brings the counter table's descriptor, read-only, along.
 ParsedControlRequest parse_control_request(std::string_view line) noexcept;
 
 // A line of the master's answer.

@@ -13,6 +13,7 @@
 #include "master/generation.h"
 #include "master/lifecycle.h"
 #include "master/listener_registry.h"
+#include "master/master_counters.h"
 #include "master/order_desk.h"
 #include "master/pid_file.h"
 #include "master/pool.h"
@@ -103,6 +104,7 @@ class Master : private PoolObserver {
     void force();
     void kill_all();
     bool open_gates();
+    void count_for(const Generation& generation);
     void retire_all(int signal);
     void abandon_next();
     void close_reload(ReloadResult result, const std::string& text);
@@ -135,6 +137,7 @@ class Master : private PoolObserver {
     std::unique_ptr<PidFile> pid_file_;
     std::unique_ptr<CounterTable> counters_;
     std::unique_ptr<CounterReader> counter_reader_;
+    std::unique_ptr<MasterCounters> own_counters_;
     UniqueFd lifeline_reader_;  // what workers watch
     UniqueFd lifeline_writer_;  // closed by the kernel when the master is gone
     std::unique_ptr<PoolContext> pools_;

@@ -24,6 +24,7 @@ CounterCapacity capacity_for(const Settings& settings) {
     for (const PoolSettings& pool : settings.pools)
         workers += pool.workers;
     CounterCapacity capacity;
+    capacity.cells = settings.master.counters;
     capacity.rows = std::clamp(workers * 4, least_rows, most_rows);
     return capacity;
 }
@@ -165,6 +166,7 @@ void Master::begin_fresh() {
     try {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
         next_ = std::make_unique<Generation>(next_number_, take_source(), *pools_, listeners_, observer);
+        if (current_ == nullptr) count_for(*next_);
         desk_.progress("starting workers of generation " + std::to_string(next_->number()));
         next_->start();
     } catch (const std::exception& failure) {
@@ -189,6 +191,8 @@ void Master::open_service(const Settings& settings) {
     counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
     pools_ = std::make_unique<PoolContext>(
         PoolContext{loop_, log_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
+    own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, pools_->next_instance++);
+    pools_->own_counters = own_counters_.get();
     open_log(settings);
 }
 
@@ -203,7 +207,19 @@ bool Master::open_gates() {
     }
     if (current_ != nullptr) old_.push_back(std::move(current_));
     current_ = std::move(next_);
+    count_for(*current_);
     return true;
+}
+
+void Master::count_for(const Generation& generation) {
+    std::vector<MasterCounters::WatchedListener> listeners;
+    for (const auto& pool : generation.pools()) {
+        for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
+            const std::string address(pool->settings().listen[i].address_text);
+            listeners.push_back({pool->name(), address, pool->listeners()[i]});
+        }
+    }
+    own_counters_->follow(generation.number(), listeners);
 }
 
 void Master::announce() {
@@ -302,6 +318,7 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     const std::string error = ok ? "" : text;
     std::ranges::fill(status_.last_reload_error, '\0');
     error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
+    own_counters_->count_reload(result);
     publish_status();
     if (ok) log_.info("reload: " + text);
     if (result == ReloadResult::rolled_back) log_.error("reload rolled back: " + text);

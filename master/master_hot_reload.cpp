@@ -40,6 +40,7 @@ void Master::commit_hot() {
     try {
         Fallback fallback = fall_back_to(*current_, true);
         current_->commit();
+        count_for(*current_);
         if (rollback_reason_.empty()) begin_probation(std::move(fallback));
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());

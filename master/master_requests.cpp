@@ -16,6 +16,8 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     if (command == "stop" || command == "quit") return on_stop_request(caller, request);
     if (command == "workers") return on_size_request(caller, request);
     if (command == "restart") return on_restart_request(caller, request);
+    if (command == "counters")
+        return control_->reply_with(caller, "the counter table", counters_->read_only_fd());
     if (command == "reopen") {
         const std::string error = reopen_log();
         return control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);

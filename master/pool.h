@@ -11,6 +11,7 @@
 #include "core/listener.h"
 #include "core/log.h"
 #include "core/status_page.h"
+#include "master/master_counters.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
 
@@ -34,6 +35,7 @@ struct PoolContext {
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance = 1;
     UniqueFd log_file;                                // what new workers get
+    MasterCounters* own_counters = nullptr;           // what the master counts; null: nothing
     std::minstd_rand random{std::random_device{}()};  // for jitter
 };
 
@@ -77,6 +79,8 @@ class Pool : private WorkerObserver {
 
     const std::string& name() const noexcept { return settings_->name; }
     const PoolSettings& settings() const noexcept { return *settings_; }
+    // One for each of settings().listen.
+    const std::vector<std::shared_ptr<Listener>>& listeners() const noexcept { return listeners_; }
 
     // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until
     // retired.
@@ -222,6 +226,7 @@ class Pool : private WorkerObserver {
     void look_at_memory(WorkerProcess& worker);
     void watch_workers();
     void on_sockets_quiet();
+    void count_death(const WorkerProcess& worker, const ExitReport& report) const;
     std::string obituary(const WorkerProcess& worker, const ExitReport& report) const;
     Slot* find_slot(const WorkerProcess& worker) const noexcept;
     void each_worker(const std::function<void(WorkerProcess&)>& visit) const;

@@ -91,6 +91,7 @@ void Pool::on_newcomer_lost(Slot& slot, const ExitReport& report) {
     newcomer->on_exit();
     const std::string text = newcomer->name() + " " + newcomer->cause_of_death(report);
     if (phase_ != Phase::serving) return context_.log.info(text);
+    count_death(*newcomer, report);
     on_replacement_failed(slot, text);
 }
 

@@ -117,11 +117,13 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
         context_.log.info(text);
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
+        count_death(*worker, report);
         observer_.on_start_failed(*this, text);
     } else if (slot.worker != nullptr) {
         slot.note_death(worker->cause_of_death(report));
         context_.log.error(text + "; replaced already");
     } else {
+        count_death(*worker, report);
         respawn(slot, *worker, report);
     }
     if (next_.settings != nullptr) observer_.on_prepared(*this);  // one less to wait for
@@ -266,7 +268,7 @@ void Pool::look_at_memory(WorkerProcess& worker) {
     if (resident <= settings_->memory_limit) return;
     context_.log.error(worker.name() + " has " + std::to_string(resident / 1024) +
                        " KiB of memory, more than memory_limit: killed");
-    worker.kill("above memory_limit");
+    worker.kill("above memory_limit", DeathCause::memory_limit);
 }
 
 bool Pool::any_silent() const noexcept {
@@ -282,6 +284,10 @@ const WorkerProcess* Pool::serving_in(unsigned slot) const noexcept {
     if (slot >= size()) return nullptr;
     const WorkerProcess* const worker = slots_[slot]->worker.get();
     return worker != nullptr && worker->state() == WorkerState::serving ? worker : nullptr;
+}
+
+void Pool::count_death(const WorkerProcess& worker, const ExitReport& report) const {
+    if (context_.own_counters != nullptr) context_.own_counters->count_death(worker.death_cause(report));
 }
 
 std::string Pool::obituary(const WorkerProcess& worker, const ExitReport& report) const {

@@ -120,20 +120,32 @@ std::string render(const std::vector<TableRow>& rows) {
     return text;
 }
 
-std::string counters_text(const std::vector<CounterReader::Sum>& sums) {
+std::string value_text(const CounterReader::Sum& sum) {
+    if (sum.kind == CounterKind::histogram) {
+        return fmt::format("{} (p50 {:.3g}, p99 {:.3g} {})", sum.value, sum.in_units(sum.quantile(0.5)),
+                           sum.in_units(sum.quantile(0.99)), sum.unit);
+    }
+    const auto gauge = static_cast<std::int64_t>(sum.value);
+    const bool is_gauge = sum.kind == CounterKind::gauge;
+    if (sum.per_unit == 1) return is_gauge ? fmt::to_string(gauge) : fmt::to_string(sum.value);
+    const double value = is_gauge ? static_cast<double>(gauge) : static_cast<double>(sum.value);
+    return fmt::format("{:.3f}", sum.in_units(value));
+}
+
+// Gauges of each worker add up to nothing.
+std::string counters_text(std::vector<CounterReader::Sum> sums) {
+    std::erase_if(sums, [](const auto& sum) { return sum.scope == CounterScope::worker; });
     std::vector<std::string> values;
     std::size_t name_width = 0;
     std::size_t value_width = 0;
     for (const CounterReader::Sum& sum : sums) {
-        const bool gauge = sum.kind == CounterKind::gauge;
-        values.push_back(gauge ? fmt::to_string(static_cast<std::int64_t>(sum.value))
-                               : fmt::to_string(sum.value));
-        name_width = std::max(name_width, sum.name.size());
+        values.push_back(value_text(sum));
+        name_width = std::max(name_width, sum.text().size());
         value_width = std::max(value_width, values.back().size());
     }
     std::string text;
     for (std::size_t i = 0; i < sums.size(); ++i) {
-        fmt::format_to(std::back_inserter(text), "{:<{}}  {:>{}}\n", sums[i].name, name_width, values[i],
+        fmt::format_to(std::back_inserter(text), "{:<{}}  {:>{}}\n", sums[i].text(), name_width, values[i],
                        value_width);
     }
     return text;
@@ -187,8 +199,8 @@ std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
         text += '\n' + deaths;
     }
 
-    const std::vector<CounterReader::Sum> sums = reader.sums();
-    if (!sums.empty()) text += '\n' + counters_text(sums);
+    std::vector<CounterReader::Sum> sums = reader.sums();
+    if (!sums.empty()) text += '\n' + counters_text(std::move(sums));
     return text;
 }
 

@@ -170,17 +170,19 @@ std::string WorkerProcess::end_hanging() {
     const char state = state_in_kernel(pid());
     std::string text = std::string("state ") + state + ", waits in " + wait_channel(pid());
     if (state == 'T' || state == 't') {
-        kill("hung");
+        kill("hung", DeathCause::hang);
         return text + "; killed";
     }
     killed_because_ = "hung";
+    killed_for_ = DeathCause::hang;
     process_.signal(SIGABRT);
     kill_timer_.start_once(abort_time);
     return text + "; aborted";
 }
 
-void WorkerProcess::kill(std::string reason) {
+void WorkerProcess::kill(std::string reason, DeathCause cause) {
     killed_because_ = std::move(reason);
+    killed_for_ = cause;
     process_.signal(SIGKILL);
 }
 
@@ -189,6 +191,11 @@ std::string WorkerProcess::cause_of_death(const ExitReport& report) const {
     if (!killed_because_.empty()) text += " (" + killed_because_ + ")";
     if (!last_words_.empty()) text += ": " + last_words_;
     return text;
+}
+
+DeathCause WorkerProcess::death_cause(const ExitReport& report) const noexcept {
+    if (!killed_because_.empty()) return killed_for_;
+    return report.signal != 0 ? DeathCause::signal : DeathCause::exit;
 }
 
 std::uint64_t WorkerProcess::resident_bytes() const {
@@ -276,6 +283,7 @@ void WorkerProcess::on_silence() {
 void WorkerProcess::on_report(const Report& report) {
     last_report_ = report;
     heartbeat_ms_ = loop_.now_ms();
+    counters_.set_row_oldest(row_, report.oldest_generation);
     observer_.on_report(*this);
 }
 

@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/report_pipe.h"
 #include "core/status_page.h"
+#include "master/master_counters.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -75,6 +76,7 @@ class WorkerProcess {
     // "killed by signal 9", and what is known of the cause: the worker's last words, or why the master ended
     // it.
     std::string cause_of_death(const ExitReport& report) const;
+    DeathCause death_cause(const ExitReport& report) const noexcept;
 
     void serve();
     // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
@@ -104,7 +106,7 @@ class WorkerProcess {
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
     std::string end_hanging();
     // KILL, and why.
-    void kill(std::string reason);
+    void kill(std::string reason, DeathCause cause = DeathCause::killed);
     // What the kernel says; 0 when it cannot be asked.
     std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
@@ -150,6 +152,7 @@ class WorkerProcess {
     Report last_report_;
     std::string last_words_;      // what the worker said before it failed
     std::string killed_because_;  // by the master
+    DeathCause killed_for_ = DeathCause::killed;
     std::int64_t leaves_by_ms_ = 0;
 };
 

@@ -146,6 +146,7 @@ void Connection::read_input() {
     char* const scratch = services_.connections.scratch_.get();
     const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, 0);
     if (size > 0) {
+        services_.connections.received_.add(static_cast<std::uint64_t>(size));
         input_drained_ = static_cast<std::size_t>(size) < ConnectionList::scratch_size;
         deliver({scratch, static_cast<std::size_t>(size)});
         input_drained_ = false;

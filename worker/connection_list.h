@@ -49,6 +49,10 @@ class ConnectionList {
     void renumber_listeners(const std::vector<unsigned>& new_index) noexcept;
 
     void set_active_gauge(Gauge gauge) noexcept { active_ = gauge; }
+    void set_byte_counters(Counter received, Counter sent) noexcept {
+        received_ = received;
+        sent_ = sent;
+    }
     // What one read can take.
     static constexpr std::size_t scratch_size = 64 * 1024;
 
@@ -78,6 +82,8 @@ class ConnectionList {
     bool draining_ = false;
     bool in_event_ = false;  // delete_dead() comes at the event's end
     Gauge active_;
+    Counter received_;  // bytes
+    Counter sent_;
     ClosedHandler on_closed_;
     Timer delete_soon_;
     Timer begin_soon_;

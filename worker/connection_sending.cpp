@@ -33,6 +33,7 @@ void Connection::write(std::string_view bytes) {
     if (output_ == nullptr && !services_.connections.in_hook(*this)) {
         const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && !try_again(errno)) return retire();
+        if (sent > 0) services_.connections.sent_.add(static_cast<std::uint64_t>(sent));
         if (sent > 0) bytes.remove_prefix(static_cast<std::size_t>(sent));
         if (bytes.empty()) return;
     }
@@ -75,7 +76,10 @@ void Connection::end_output() {
 void Connection::flush_outbox() {
     ConnectionOutput& outbox = services_.connections.outbox_;
     if (outbox.empty()) return;
-    switch (outbox.send(socket_.get())) {
+    const std::uint64_t before = outbox.size();
+    const ConnectionOutput::Sent sent = outbox.send(socket_.get());
+    services_.connections.sent_.add(before - outbox.size());
+    switch (sent) {
         case ConnectionOutput::Sent::all:
             return;
         case ConnectionOutput::Sent::some:
@@ -89,6 +93,7 @@ void Connection::flush_outbox() {
 void Connection::send_waiting() {
     const std::uint64_t before = output_->size();
     const ConnectionOutput::Sent sent = output_->send(socket_.get());
+    services_.connections.sent_.add(before - output_->size());
     if (sent == ConnectionOutput::Sent::broken) return retire();
     if (output_->size() < before) on_progress();
     if (sent == ConnectionOutput::Sent::some) return relieve();

@@ -21,6 +21,8 @@ class LoadMeter {
     std::uint64_t take_largest_lag_us() noexcept;
     // User and system time of this process, microseconds.
     static std::uint64_t cpu_us() noexcept;
+    // Descriptors that are open; 0 when /proc is not there.
+    static std::uint64_t open_descriptors() noexcept;
     // Resident set, bytes (/proc/self/statm, proc(5)); 0 when /proc is not there.
     std::uint64_t resident_bytes() const noexcept;
 

@@ -7,6 +7,7 @@
 //   options     reader, command line  nothing but the object        no
 //   counters    reader                nothing but the object        no
 //   check       reader, as `user`     the checked options           yes: the text is a finding
+//   counters_of reader, as `user`     the checked options           yes: the text is a finding
 //   start       worker, before Ready  Services, options, modules    yes: the worker exits, a reload is
 //                                     listed before this one        refused
 //   connection  worker, serving       all that start made           yes: that connection is closed, counted
@@ -54,6 +55,10 @@ class Module {
     virtual std::string_view name() const noexcept = 0;
     virtual const OptionTable& options() const = 0;
     virtual std::vector<CounterDeclaration> counters() const { return {}; }
+    // The same for modules whose counters depend on their checked options: those of each route, say. A hot
+    // reload may add and retire ones with labels: prepare() looks the next ones up, and what counts by the
+    // old ones holds the old Configuration as long.
+    virtual std::vector<CounterDeclaration> counters_of(const ImageNode& options) const;
     // What the declaration of the options cannot say: rules across keys, files that must exist.
     virtual void check(const ImageNode& options, Complaints& complaints) const;
 
@@ -74,6 +79,9 @@ class Module {
     virtual void stop() noexcept {}
 };
 
+inline std::vector<CounterDeclaration> Module::counters_of(const ImageNode&) const {
+    return counters();
+}
 inline void Module::check(const ImageNode&, Complaints&) const {}
 inline void Module::adopt(Accepted, std::string_view) {
     throw std::logic_error("the module does not take connections over");

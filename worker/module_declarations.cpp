@@ -19,6 +19,7 @@ ModuleDeclaration declare_module(ModuleFactory factory) {
     declaration.name = module->name();
     declaration.options = &module->options();
     declaration.counters = module->counters();
+    declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
     declaration.check = [module](const ImageNode& options, Complaints& complaints) {
         module->check(options, complaints);
     };

@@ -10,8 +10,8 @@
 
 namespace drover {
 
-// Makes one object of each module, which lives as long as its declaration (or a copy of its `check`) does. No
-// hook but name(), options() and counters() is called here.
+// Makes one object of each module, which lives as long as its declaration (or a copy of a hook in it) does.
+// No hook but name(), options() and counters() is called here.
 std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories);
 ModuleDeclaration declare_module(ModuleFactory factory);
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/counter.h"
-#include "core/counter_table.h"
+#include "core/counter_row.h"
 #include "core/deadline_wheel.h"
 #include "core/event_loop.h"
 #include "core/log.h"

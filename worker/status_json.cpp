@@ -79,6 +79,28 @@ void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerSta
     json.end_object();
 }
 
+void write_histogram(JsonWriter& json, const CounterReader::Sum& sum) {
+    json.begin_object();
+    json.member("count", sum.value);
+    json.member("sum", sum.in_units(static_cast<double>(sum.sum)));
+    json.member("p50", sum.in_units(sum.quantile(0.5)));
+    json.member("p90", sum.in_units(sum.quantile(0.9)));
+    json.member("p99", sum.in_units(sum.quantile(0.99)));
+    json.end_object();
+}
+
+// In units; whole where what is counted is the unit.
+void write_counter(JsonWriter& json, const CounterReader::Sum& sum) {
+    const auto gauge = static_cast<std::int64_t>(sum.value);
+    const bool is_gauge = sum.kind == CounterKind::gauge;
+    if (sum.per_unit > 1)
+        json.value(sum.in_units(is_gauge ? static_cast<double>(gauge) : static_cast<double>(sum.value)));
+    else if (is_gauge)
+        json.value(gauge);
+    else
+        json.value(sum.value);
+}
+
 }  // namespace
 
 WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker) {
@@ -114,12 +136,9 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     json.key("counters");
     json.begin_object();
     for (const CounterReader::Sum& sum : reader.sums()) {
-        json.key(sum.name);
-        if (sum.kind == CounterKind::gauge) {
-            json.value(static_cast<std::int64_t>(sum.value));
-        } else {
-            json.value(sum.value);
-        }
+        if (sum.scope == CounterScope::worker) continue;  // adds up to nothing
+        json.key(sum.text());
+        sum.kind == CounterKind::histogram ? write_histogram(json, sum) : write_counter(json, sum);
     }
     json.end_object();
     json.end_object();

@@ -12,7 +12,9 @@ namespace drover {
 
 // One object. `now_ms` is CLOCK_MONOTONIC. Throws std::runtime_error when the table stays torn.
 //
-//   version, pid, state, generation, uptime_s, counters {name: total}
+//   version, pid, state, generation, uptime_s
+//   counters      name, with its labels as name{label="value"}: total; of a histogram {count, sum, p50, p90,
+//                 p99}; in units; without what is each worker's own
 //   last_reload   null, or {result, generation, error (null when there is none)}
 //   workers       a list of {pool, slot, pid (0: no process), generation, state, connections, accepted,
 //   restarts,

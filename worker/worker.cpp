@@ -192,6 +192,8 @@ void Worker::start_modules() {
     refused_ = counters_->counter("drover_connections_refused_total");
     handed_over_ = counters_->counter("drover_connections_handed_over_total");
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
+    connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
+                                   counters_->counter("drover_sent_bytes_total"));
     blocking_ = std::make_unique<BlockingPool>(
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
     services_ =
@@ -208,6 +210,7 @@ void Worker::start_modules() {
         acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
     }
     load_ = std::make_unique<LoadMeter>(loop_);
+    load_counters_ = std::make_unique<LoadCounters>(*counters_);
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     send_report();
 }
@@ -230,6 +233,8 @@ void Worker::send_report() {
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();
     report.resident_bytes = load_->resident_bytes();
+    report.oldest_generation = oldest_generation();
+    load_counters_->update(report, log_.lost(), assignment_.configuration->generation());
     reports_.send(report);
 }
 

@@ -20,6 +20,7 @@
 #include "worker/connection.h"
 #include "worker/handover_giver.h"
 #include "worker/handover_receiver.h"
+#include "worker/load_counters.h"
 #include "worker/load_meter.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
@@ -97,6 +98,7 @@ class Worker {
     void commit();
     void abandon();
     void check_generations() const;
+    std::uint64_t oldest_generation() const noexcept;
     void take_over_listeners();
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
                                               const std::vector<ListenSettings>& after);
@@ -140,6 +142,7 @@ class Worker {
     std::unique_ptr<HandoverGiver> giver_;                         // when this worker has successors
     std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
     std::unique_ptr<LoadMeter> load_;
+    std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
     Timer report_timer_;
     Timer drain_timer_;

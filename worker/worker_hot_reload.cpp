@@ -40,6 +40,15 @@ void Worker::check_generations() const {
                              " generations (master.max_generations is " + std::to_string(most) + ")");
 }
 
+// Who uses a generation's counters holds its configuration.
+std::uint64_t Worker::oldest_generation() const noexcept {
+    std::uint64_t oldest = assignment_.configuration->generation();
+    for (const auto& each : generations_) {
+        if (const auto configuration = each.lock()) oldest = std::min(oldest, configuration->generation());
+    }
+    return oldest;
+}
+
 void Worker::abandon() {
     if (!next_) return;
     modules_->abandon();

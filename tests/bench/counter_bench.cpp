@@ -170,7 +170,7 @@ void bench_sums() {
     constexpr unsigned columns = 500;
     constexpr unsigned rows = 64;
     constexpr unsigned reads = 200;
-    CounterTable table({.columns = columns, .rows = rows});
+    CounterTable table({.cells = columns, .rows = rows});
     std::vector<CounterDeclaration> declarations;
     for (unsigned i = 0; i < columns; ++i) {
         declarations.push_back({"column_" + std::to_string(i) + "_total", CounterKind::counter, "", ""});

@@ -250,37 +250,6 @@ TEST_CASE("a required key of a module without a section is missed where a pool a
         std::vector<std::string>{"/f:2:12: module.strict: the key \"token\" is missing; a text is required"});
 }
 
-TEST_CASE("counters: core's, then the used modules'; alike ones are merged, unlike ones refused") {
-    const CheckedConfiguration checked = toy::check("[pool.a]\nmodules = ['echo', 'http']\n");
-    REQUIRE(checked.findings.empty());
-    const Image image = Image::view(checked.image);
-    std::vector<std::string> names;
-    for (const CounterDeclaration& counter : declared_counters(image))
-        names.push_back(counter.name);
-    CHECK(names == std::vector<std::string>{"drover_connections_accepted_total", "drover_connections_active",
-                                            "drover_connections_handed_over_total",
-                                            "drover_connections_refused_total", "http_requests_total",
-                                            "toy_shared"});
-    CHECK(declared_counters(image).back().kind == CounterKind::gauge);
-    CHECK(declared_counters(image).back().unit == "things");
-    CHECK(declared_counters(Image::view(toy::check("[pool.a]\n").image)).size() == 4);
-
-    std::vector<ModuleDeclaration> modules = toy::modules();
-    modules[1].counters = {{"toy_shared", CounterKind::counter, "things", "Another."},
-                           {"1bad", CounterKind::counter, "", ""},
-                           {"help_is_long", CounterKind::counter, "", std::string(144, 'x')},
-                           {"unit_is_long", CounterKind::counter, "0123456789abcdef", ""}};
-    const Document document = parse_toml("[pool.a]\nmodules = ['echo', 'http']\n", "/f");
-    CHECK(check_document(document, modules, nullptr).findings ==
-          std::vector<std::string>{
-              "/f: module.echo: counter \"toy_shared\" is declared elsewhere with another kind, unit or help",
-              "/f: module.echo: counter \"1bad\": its name is not 1 to 95 letters, digits and '_', beginning "
-              "with no "
-              "digit",
-              "/f: module.echo: counter \"help_is_long\": its help is not one line of at most 143 bytes",
-              "/f: module.echo: counter \"unit_is_long\": its unit has more than 15 bytes"});
-}
-
 TEST_CASE("every error is found, but at most a hundred are told") {
     const CheckedConfiguration checked = toy::check(
         "x = 1\n[master]\ny = 1\nlog_level = 5\n[pool.a]\nworkers = 0\n[module.echo]\nmax_buffer = 1\n");

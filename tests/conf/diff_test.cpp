@@ -91,10 +91,10 @@ TEST_CASE("fresh keys, pools and modules that come and go need new workers") {
     CHECK(text_of(difference(base + "[pool.b]", base)) == "fresh\npool.b: removed (fresh)");
     CHECK(text_of(difference("[pool.a]", "[pool.a]\nmodules = ['echo']")) ==
           "fresh\npool.a.modules: [] -> [\"echo\"] (fresh)\nmodule.echo: added (fresh)\n"
-          "counters: declared anew (fresh)");
+          "counters: 1 added, 0 retired (fresh)");
     CHECK(text_of(difference("[pool.a]\nmodules = ['echo']", "[pool.a]")) ==
           "fresh\npool.a.modules: [\"echo\"] -> [] (fresh)\nmodule.echo: removed (fresh)\n"
-          "counters: declared anew (fresh)");
+          "counters: 0 added, 1 retired (fresh)");
     // The largest part counts.
     CHECK(difference(base, base + "workers = 7\n[module.http]\nlimits.body = 'off'").change == Change::fresh);
     CHECK(text_of(difference(base, base + "[module.http]\nlimits.body = 'off'")) ==

@@ -14,7 +14,8 @@ std::string of_file(const std::string& text) {
 }
 
 std::string of_image(const std::string& text) {
-    const Image image = Image::view(toy::check(text).image);
+    const CheckedConfiguration checked = toy::check(text);
+    const Image image = Image::view(checked.image);
     return privileged_values(Settings::load(image));
 }
 

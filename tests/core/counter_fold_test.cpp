@@ -41,7 +41,7 @@ struct HalfDone {
     }
     std::atomic<std::uint64_t>& fold() const { return view.header().fold; }
 
-    CounterTable table{{.columns = columns, .rows = rows}};
+    CounterTable table{{.cells = columns, .rows = rows}};
     TableLayout layout = plan_layout(columns, rows);
     Mapping mapping = map_shared_writable(table.fd(), 0, layout.total_size);
     TableView<std::byte> view{mapping.data(), layout};
@@ -107,7 +107,7 @@ TEST_CASE("counter_fold: columns left half-changed are said, and readable after 
     HalfDone half;
     half.view.header().columns_sequence.fetch_add(1);
     // A column that was changing hands: free, and whatever else.
-    std::memset(half.view.column(2).text.name, 'x', sizeof half.view.column(2).text.name);
+    std::memset(half.view.text(2).name, 'x', sizeof half.view.text(2).name);
     half.view.totals(1)[2] = 55;
     CHECK_THROWS_AS((void)half.reader.sums(), std::runtime_error);
     CHECK_THROWS_AS((void)half.reader.sum("requests_total"), std::runtime_error);
@@ -244,7 +244,7 @@ void live_and_die(CounterTable& table, std::uint64_t lives, Begin begin) {
 TEST_CASE("counter_fold: totals never go back while rows are folded, taken and used again") {
     constexpr std::uint64_t lives = 2000;
     // Many columns make long folds, and those looked at are the last to be cleaned.
-    CounterTable table({.columns = 8000, .rows = 3});
+    CounterTable table({.cells = 8000, .rows = 3});
     std::vector<CounterDeclaration> many(7997, {"", CounterKind::counter, "", ""});
     for (std::size_t i = 0; i < many.size(); ++i)
         many[i].name = "filler_" + std::to_string(i);
@@ -265,7 +265,7 @@ TEST_CASE("counter_fold: totals never go back while rows are folded, taken and u
 
 TEST_CASE("counter_fold: no name shows another's counts while columns change hands") {
     constexpr std::uint64_t lives = 1500;
-    CounterTable table({.columns = columns, .rows = rows});
+    CounterTable table({.cells = columns, .rows = rows});
     table.declare(1, declarations);
     Watcher watcher(table);
     std::uint64_t oldest = 2;

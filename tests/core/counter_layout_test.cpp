@@ -31,7 +31,7 @@ std::string refusal(int fd) {
 
 // The same after `damage` was done to the header of a sound table.
 std::string refusal_after(const std::function<void(TableHeader&)>& damage) {
-    const CounterTable table({.columns = 8, .rows = 4});
+    const CounterTable table({.cells = 8, .rows = 4});
     const Mapping writable = map_shared_writable(table.fd(), 0, file_size(table.fd()));
     damage(*static_cast<TableHeader*>(writable.data()));
     return refusal(table.read_only_fd());
@@ -57,12 +57,13 @@ TEST_CASE("counter_layout: a plan is disjoint, aligned, and passes its own check
     for (const std::uint32_t columns : {1U, 8U, 504U, 512U, 513U, 65536U}) {
         for (const std::uint32_t rows : {1U, 64U, 512U}) {
             const TableLayout layout = plan_layout(columns, rows);
-            CHECK(layout.columns_offset >= sizeof(TableHeader));
-            CHECK(layout.row_entries_offset >= layout.columns_offset + columns * sizeof(Column));
-            CHECK(layout.totals_offset[0] >= layout.row_entries_offset + rows * sizeof(RowEntry));
+            CHECK(layout.row_entries_offset >= sizeof(TableHeader));
+            CHECK(layout.status_offset >= layout.row_entries_offset + rows * sizeof(RowEntry));
+            CHECK(layout.columns_offset >= layout.status_offset + layout.status_size);
+            CHECK(layout.totals_offset[0] >= layout.columns_offset + columns * sizeof(Column));
             CHECK(layout.totals_offset[1] >= layout.totals_offset[0] + columns * 8);
-            CHECK(layout.status_offset >= layout.totals_offset[1] + columns * 8);
-            CHECK(layout.rows_offset >= layout.status_offset + layout.status_size);
+            CHECK(layout.texts_offset >= layout.totals_offset[1] + columns * 8);
+            CHECK(layout.rows_offset >= layout.texts_offset + columns * sizeof(ColumnText));
             CHECK(layout.rows_offset % 4096 == 0);
             CHECK(layout.row_stride % 4096 == 0);
             CHECK(layout.row_stride >= columns * 8);
@@ -85,10 +86,10 @@ TEST_CASE("counter_layout: the table's memory is private, sealed in size, and sp
     CHECK(::ftruncate(table.fd(), 0) == -1);
     CHECK(::ftruncate(table.fd(), status.st_size + 4096) == -1);
     CHECK((::fcntl(table.read_only_fd(), F_GETFL) & O_ACCMODE) == O_RDONLY);
-    // Rows that nobody took have no memory.
-    const TableLayout layout = plan_layout(CounterCapacity{}.columns, CounterCapacity{}.rows);
+    // Columns and rows that nobody took have no memory.
+    const TableLayout layout = plan_layout(CounterCapacity{}.cells, CounterCapacity{}.rows);
     CHECK(static_cast<std::uint64_t>(status.st_size) == layout.total_size);
-    CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 == layout.rows_offset);
+    CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 == (layout.columns_offset + 4095) / 4096 * 4096);
 }
 
 TEST_CASE("counter_layout: a damaged header is refused with its reason") {
@@ -99,8 +100,12 @@ TEST_CASE("counter_layout: a damaged header is refused with its reason") {
     says(refusal_after([](TableHeader& h) { h.layout.total_size += 4096; }), "it claims");
     says(refusal_after([](TableHeader& h) { h.layout.column_count = 0; }), "out of bounds");
     says(refusal_after([](TableHeader& h) { h.layout.column_count = 0xffffffff; }), "out of bounds");
-    says(refusal_after([](TableHeader& h) { h.layout.column_count = 60000; }), "cannot hold 60000 columns");
+    says(refusal_after([](TableHeader& h) { h.layout.cell_count = 0; }), "out of bounds");
+    says(refusal_after([](TableHeader& h) { h.layout.cell_count = 60000; }), "cannot hold 60000 cells");
     says(refusal_after([](TableHeader& h) { h.layout.column_count = 512; }), "columns reach into the rows");
+    says(refusal_after([](TableHeader& h) { h.layout.text_stride = 8; }), "column texts are 8 bytes each");
+    says(refusal_after([](TableHeader& h) { h.layout.texts_offset = h.layout.rows_offset - 8; }),
+         "column texts reach into");
     says(refusal_after([](TableHeader& h) { h.layout.column_stride = 8; }), "columns are 8 bytes each");
     says(refusal_after([](TableHeader& h) { h.layout.column_stride += 4; }), "columns are not aligned");
     says(refusal_after([](TableHeader& h) { h.layout.column_stride = 0xfffffff8; }), "columns reach into");
@@ -136,7 +141,7 @@ TEST_CASE("counter_layout: memory that is no table is refused") {
 
 TEST_CASE("counter_layout: random bytes in header, columns and rows never make a reader leave its mapping") {
     std::mt19937_64 random(20240607);
-    const CounterTable table({.columns = 8, .rows = 4});
+    const CounterTable table({.cells = 8, .rows = 4});
     const TableLayout layout = plan_layout(8, 4);
     const Mapping writable = map_shared_writable(table.fd(), 0, layout.total_size);
     auto* bytes = static_cast<unsigned char*>(writable.data());

@@ -75,7 +75,7 @@ std::string refusal(const CounterTable& table, int read_only_fd, std::uint32_t r
 }  // namespace
 
 TEST_CASE("counter_row: a worker that writes anything but its own row dies of it") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     REQUIRE(table.take_row({2, 1, "main", 1}) == 1);
@@ -104,7 +104,7 @@ TEST_CASE("counter_row: a worker that writes anything but its own row dies of it
 }
 
 TEST_CASE("counter_row: the table's mapping cannot be made writable") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     const CounterRow row(table.read_only_fd(), table.fd(), 0, 1);
@@ -114,7 +114,7 @@ TEST_CASE("counter_row: the table's mapping cannot be made writable") {
 }
 
 TEST_CASE("counter_row: a worker's own child cannot count in its row") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [](const CounterRow& row) {
@@ -143,7 +143,7 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
     const Mapping mapping = map_private_read_only(fd.get(), size);
     auto* data = static_cast<std::byte*>(mapping.data());
 
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [&](const CounterRow&) { store(data + 4096); }));
@@ -158,8 +158,8 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
 }
 
 TEST_CASE("counter_row: what does not fit together is refused") {
-    CounterTable table({.columns = 8, .rows = 4});
-    const CounterTable other({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
+    const CounterTable other({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(refusal(table, table.read_only_fd(), 0, 1) == "");
@@ -224,7 +224,7 @@ CountingWorker start_counting(CounterTable& table, std::uint64_t instance) {
 }  // namespace
 
 TEST_CASE("counter_row: what workers counted survives kill -9, and sums never go back") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     table.declare(1, declarations);
     const CounterReader reader(table.read_only_fd());
     std::uint64_t last_sum = 0;

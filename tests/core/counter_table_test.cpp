@@ -54,7 +54,7 @@ std::string length_error_of(CounterTable& table, std::uint64_t generation,
 }  // namespace
 
 TEST_CASE("counter_table: counts of live and dead workers are added up, gauges of the dead are dropped") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     declare(table, 1, {requests, active});
     const CounterReader reader(table.read_only_fd());
     const std::uint32_t first = take(table, 101);
@@ -95,7 +95,7 @@ TEST_CASE("counter_table: counts of live and dead workers are added up, gauges o
 }
 
 TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     CHECK(reader.sums().empty());
     CHECK(reader.sum("requests_total") == 0);
@@ -112,7 +112,7 @@ TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") 
 }
 
 TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
-    CounterTable table({.columns = 600, .rows = 3});
+    CounterTable table({.cells = 600, .rows = 3});
     declare(table, 1, {requests, active});
     std::vector<std::uint32_t> rows;
     for (std::uint64_t instance = 1; instance <= 3; ++instance)
@@ -134,14 +134,14 @@ TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
 }
 
 TEST_CASE("counter_table: a row gets memory when it is first taken, and only then") {
-    CounterTable table({.columns = 8, .rows = 64});
+    CounterTable table({.cells = 8, .rows = 64});
     const auto blocks = [&table] {
         struct stat status {};
         REQUIRE(::fstat(table.fd(), &status) == 0);
         return status.st_blocks * 512 / 4096;
     };
-    const auto before = blocks();
     declare(table, 1, {requests});
+    const auto before = blocks();
     const CounterReader reader(table.read_only_fd());
     (void)reader.sums();
     table.fold(7);
@@ -155,7 +155,7 @@ TEST_CASE("counter_table: a row gets memory when it is first taken, and only the
 }
 
 TEST_CASE("counter_table: a name keeps its column while any generation declares it") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     const auto index = [&](const char* name) { return reader.find_column(name, CounterKind::counter); };
     declare(table, 1, {requests, bytes});
@@ -184,7 +184,7 @@ TEST_CASE("counter_table: a name keeps its column while any generation declares 
 }
 
 TEST_CASE("counter_table: a retired name that comes back continues from its total") {
-    CounterTable table({.columns = 2, .rows = 4});
+    CounterTable table({.cells = 2, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
@@ -195,14 +195,14 @@ TEST_CASE("counter_table: a retired name that comes back continues from its tota
     count_and_fold(table, 2, 2, "x_total", 1);
     // A new name does not take the column of one that comes back with it.
     CHECK(length_error_of(table, 3, {named("y_total"), requests}) ==
-          "no room for counter y_total: all 2 columns are in use");
+          "no room for counter y_total: it takes 1 of 2 cells, and 2 are in use");
     declare(table, 3, {requests});
     CHECK(reader.sum("requests_total") == 10);
     CHECK(reader.sum("x_total") == 1);
 }
 
 TEST_CASE("counter_table: a reused column starts from nothing, on both sides of the flip") {
-    CounterTable table({.columns = 1, .rows = 4});
+    CounterTable table({.cells = 1, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     std::uint64_t instance = 0;
     for (std::uint64_t generation = 1; generation <= 6; ++generation) {
@@ -219,23 +219,19 @@ TEST_CASE("counter_table: a reused column starts from nothing, on both sides of 
 }
 
 TEST_CASE("counter_table: a retired column is not reused while a row may count in it") {
-    CounterTable table({.columns = 1, .rows = 4});
+    CounterTable table({.cells = 1, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     SUBCASE("a row of its generation") {
         const std::uint32_t row = take(table, 1, 1);
         table.forget(1);
         CHECK(length_error_of(table, 2, {bytes}) ==
-              "no room for counter bytes_total: all 1 columns are in use");
-        table.set_row_generation(row, 2);
-    }
-    SUBCASE("a row that counted what its generation did not declare") {
+              "no room for counter bytes_total: it takes 1 of 1 cells, and 1 are in use");
+        // Requests that began with the old configuration may still count by it.
         declare(table, 2, {});
-        const std::uint32_t row = take(table, 1, 2);
-        map(table, row, 1).counter("requests_total").add(3);
-        table.forget(1);
-        CHECK_FALSE(length_error_of(table, 3, {bytes}).empty());
-        table.fold(row);
+        table.set_row_generation(row, 2);
+        CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
+        table.set_row_oldest(row, 2);
     }
     SUBCASE("a row of an unknown generation") {
         const std::uint32_t row = take(table, 1, 77);
@@ -250,18 +246,20 @@ TEST_CASE("counter_table: a retired column is not reused while a row may count i
 }
 
 TEST_CASE("counter_table: a refused declaration changes nothing and names the first without room") {
-    CounterTable table({.columns = 3, .rows = 4});
+    CounterTable table({.cells = 3, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
     CHECK(
         length_error_of(table, 2, {named("a_total"), named("b_total"), named("c_total"), named("d_total")}) ==
-        "no room for counter c_total: all 3 columns are in use");
+        "no room for counter c_total: it takes 1 of 3 cells, and 3 are in use");
     CHECK(reader.sums().size() == 1);
-    CHECK(length_error_of(table, 2,
-                          {named("a_total"), {std::string(96, 'n'), CounterKind::counter, "", ""}}) != "");
-    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, std::string(16, 'u'), ""}}) != "");
-    CHECK(length_error_of(table, 2, {{"a", CounterKind::counter, "", std::string(144, 'h')}}) != "");
+    for (const CounterDeclaration& too_long :
+         {CounterDeclaration{std::string(96, 'n'), CounterKind::counter, "", ""},
+          CounterDeclaration{"a", CounterKind::counter, std::string(16, 'u'), ""},
+          CounterDeclaration{"a", CounterKind::counter, "", std::string(144, 'h')}}) {
+        CHECK_THROWS_AS(declare(table, 2, {named("a_total"), too_long}), std::invalid_argument);
+    }
     for (const char* name : {"", "9lives", "with space", "dash-ed", "new\nline"}) {
         CHECK_THROWS_AS(declare(table, 2, {named("a_total"), named(name)}), std::invalid_argument);
     }
@@ -275,7 +273,7 @@ TEST_CASE("counter_table: a refused declaration changes nothing and names the fi
 }
 
 TEST_CASE("counter_table: the status page lies beside the counters") {
-    CounterTable table({.columns = 8, .rows = 4});
+    CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     MasterStatus master;
     master.generation = 5;

@@ -48,7 +48,11 @@ StatusView StatusView::parse(const std::string& text) {
     view.on_probation = !object.at("probation_s").is_null();
     for (const json& worker : object.at("workers"))
         view.workers.push_back(parse_worker(worker));
-    view.counters = object.at("counters").get<std::map<std::string, std::int64_t>>();
+    for (const auto& [name, value] : object.at("counters").items()) {
+        // Of a histogram how many were observed.
+        const json& count = value.is_object() ? value.at("count") : value;
+        view.counters[name] = count.get<std::int64_t>();
+    }
     return view;
 }
 

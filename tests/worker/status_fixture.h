@@ -53,7 +53,7 @@ struct StatusFixture {
 
     void publish() { table.status().write(master, workers); }
 
-    CounterTable table{{.columns = 8, .rows = 8}};
+    CounterTable table{{.cells = 8, .rows = 8}};
     CounterReader reader{table.read_only_fd()};
     MasterStatus master;
     std::vector<WorkerStatus> workers;

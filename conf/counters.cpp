@@ -1,0 +1,167 @@
+#include "conf/counters.h"
+
+#include "conf/diff.h"
+#include "conf/value_text.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+namespace drover {
+
+namespace {
+
+constexpr std::array kinds{CounterKind::counter, CounterKind::gauge, CounterKind::histogram};
+
+[[noreturn]] void refuse(const std::string& what) {
+    throw std::runtime_error("configuration image: a counter: " + what);
+}
+
+ImageValue text_value(std::string name, std::string text) {
+    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
+}
+ImageValue integer_value(std::string name, std::uint64_t number) {
+    return {
+        .name = std::move(name), .type = ValueType::integer, .integer = static_cast<std::int64_t>(number)};
+}
+
+// What has its default is left out: there may be thousands.
+ImageValue to_image(const CounterDeclaration& declaration) {
+    ImageValue entry;
+    entry.children = {text_value("name", declaration.name), text_value("kind", to_text(declaration.kind)),
+                      text_value("unit", declaration.unit), text_value("help", declaration.help),
+                      text_value("owner", declaration.owner)};
+    if (declaration.kind == CounterKind::histogram) {
+        entry.children.push_back(integer_value("min", declaration.bounds.min));
+        entry.children.push_back(integer_value("max", declaration.bounds.max));
+    }
+    if (declaration.per_unit != 1) entry.children.push_back(integer_value("per_unit", declaration.per_unit));
+    if (declaration.scope == CounterScope::worker) entry.children.push_back(integer_value("worker", 1));
+    if (declaration.labels.empty()) return entry;
+    ImageValue& labels = entry.children.emplace_back();
+    labels.name = "labels";
+    for (const CounterLabel& label : declaration.labels)
+        labels.children.push_back(text_value(label.name, label.value));
+    return entry;
+}
+
+std::string text_of(const ImageNode& entry, std::string_view name) {
+    const ImageNode node = entry.find(name);
+    if (!node || node.type() != ValueType::text) refuse(std::string(name) + " is no text");
+    return std::string(node.text());
+}
+
+std::uint64_t integer_of(const ImageNode& entry, std::string_view name, std::uint64_t fallback) {
+    const ImageNode node = entry.find(name);
+    if (!node) return fallback;
+    if (node.type() != ValueType::integer || node.integer() < 0) refuse(std::string(name) + " is no number");
+    return static_cast<std::uint64_t>(node.integer());
+}
+
+CounterDeclaration from_image(const ImageNode& entry) {
+    CounterDeclaration declaration;
+    declaration.name = text_of(entry, "name");
+    declaration.unit = text_of(entry, "unit");
+    declaration.help = text_of(entry, "help");
+    declaration.owner = text_of(entry, "owner");
+    const std::string kind = text_of(entry, "kind");
+    const auto* const known = std::ranges::find(kinds, kind, [](CounterKind each) { return to_text(each); });
+    if (known == kinds.end()) refuse("it is of no known kind");
+    declaration.kind = *known;
+    declaration.bounds = {integer_of(entry, "min", 0), integer_of(entry, "max", 0)};
+    declaration.per_unit = static_cast<std::uint32_t>(integer_of(entry, "per_unit", 1));
+    if (integer_of(entry, "worker", 0) != 0) declaration.scope = CounterScope::worker;
+    const ImageNode labels = entry.find("labels");
+    for (std::uint32_t index = 0; labels && index < labels.size(); ++index) {
+        const ImageNode label = labels.child(index);
+        declaration.labels.push_back({std::string(label.name()), text_of(labels, label.name())});
+    }
+    if (const std::string fault = declaration_fault(declaration); !fault.empty()) refuse(fault);
+    return declaration;
+}
+
+std::string quoted(const CounterDeclaration& declaration) {
+    return toml_string(cut_text(counter_text(declaration.name, declaration.labels), 100));
+}
+
+}  // namespace
+
+std::vector<CounterDeclaration> declared_counters(const Image& image) {
+    const ImageNode list = image.root().find("counters");
+    if (!list) throw std::runtime_error("configuration image: counters is missing");
+    if (list.type() != ValueType::list)
+        throw std::runtime_error("configuration image: counters is of another type");
+    std::vector<CounterDeclaration> counters;
+    for (std::uint32_t index = 0; index < list.size(); ++index)
+        counters.push_back(from_image(list.child(index)));
+    return counters;
+}
+
+CounterList::CounterList(std::uint64_t capacity, FaultHandler on_fault)
+    : capacity_(capacity), on_fault_(std::move(on_fault)) {}
+
+void CounterList::add(const std::string& owner, const std::vector<CounterDeclaration>& declarations) {
+    for (CounterDeclaration declaration : declarations) {
+        declaration.owner = owner;
+        if (!add_one(declaration)) return;
+    }
+}
+
+// False when nothing more fits.
+bool CounterList::add_one(const CounterDeclaration& declaration) {
+    const std::string who = std::string(to_text(declaration.kind)) + " " + quoted(declaration) + ": ";
+    if (const std::string fault = declaration_fault(declaration); !fault.empty()) {
+        on_fault_(declaration.owner, who + fault);
+        return true;
+    }
+    const auto [family, is_new] = families_.try_emplace(declaration.name, declaration);
+    if (!is_new && !same_family(family->second, declaration)) {
+        on_fault_(declaration.owner,
+                  who + "it is declared elsewhere with another kind, unit, help or labels");
+        return true;
+    }
+    if (!known_.emplace(counter_text(declaration.name, declaration.labels), true).second) return true;
+    const std::uint64_t cells = cells_of(declaration);
+    if (cells_ + cells > capacity_) {
+        if (std::exchange(full_, true)) return false;
+        std::string others;
+        for (const auto& [owner, taken] : cells_by_owner_)
+            others += (others.empty() ? "" : ", ") + owner + " has " + std::to_string(taken);
+        on_fault_(declaration.owner, who + "no room for it: it takes " + std::to_string(cells) + " of " +
+                                         std::to_string(capacity_) + " cells (master.counters), and " +
+                                         others);
+        return false;
+    }
+    cells_ += cells;
+    cells_by_owner_[declaration.owner] += cells;
+    list_.children.push_back(to_image(declaration));
+    return true;
+}
+
+CounterDifference compare_counters(const ImageNode& running, const ImageNode& next) {
+    using Entries = std::map<std::string, ImageNode>;
+    const auto entries = [](const ImageNode& list) {
+        Entries all;
+        for (std::uint32_t index = 0; index < list.size(); ++index)
+            all[value_text(list.child(index), false)] = list.child(index);
+        return all;
+    };
+    const Entries before = entries(running);
+    const Entries after = entries(next);
+    CounterDifference difference;
+    const auto only_in = [&difference](const Entries& these, const Entries& those) {
+        std::uint32_t count = 0;
+        for (const auto& [text, entry] : these) {
+            if (those.contains(text)) continue;
+            ++count;
+            if (!entry.find("labels")) difference.labels_only = false;
+        }
+        return count;
+    };
+    difference.added = only_in(after, before);
+    difference.retired = only_in(before, after);
+    return difference;
+}
+
+}  // namespace drover

@@ -1,0 +1,108 @@
+// CounterReader is anybody's side of the counter table: names, values and sums from a read-only mapping,
+// consistent across folds, without help from the master or any worker. Runs in: every process.
+#pragma once
+
+#include "core/counter_declaration.h"
+#include "core/counter_layout.h"
+#include "core/shared_memory.h"
+#include "core/status_page.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace drover {
+
+class CounterReader {
+  public:
+    // Maps and checks the layout against the descriptor's size; throws std::runtime_error that says what is
+    // wrong. The descriptor is not needed afterwards.
+    explicit CounterReader(int read_only_fd);
+
+    struct Sum : CounterDeclaration {
+        // Totals plus live rows; of a gauge in two's complement, over live rows alone; of a histogram how
+        // many were observed.
+        std::uint64_t value = 0;
+        // Of a histogram: the sum of all values, and how many fell into each bucket of
+        // HistogramScale(bounds).
+        std::uint64_t sum = 0;
+        std::vector<std::uint64_t> buckets;
+
+        std::string text() const { return counter_text(name, labels); }
+        double quantile(double q) const noexcept;  // in what is counted
+        double in_units(double counted) const noexcept { return counted / (per_unit == 0 ? 1 : per_unit); }
+    };
+    // Every live column, in column order. The counters and buckets of two calls never go backwards. Throws
+    // std::runtime_error when no consistent sum was found in a bounded number of tries.
+    std::vector<Sum> sums() const;
+    // All columns of one name, whatever their labels; 0 for an unknown name. Where the name has several kinds
+    // the counter's, then the gauge's. Throws as sums() does.
+    std::uint64_t sum(std::string_view name) const;
+    // One live worker's own figure of a counter or gauge without labels; none when the instance has no row or
+    // the name no column.
+    std::optional<std::uint64_t> value_of(std::uint64_t instance, std::string_view name) const;
+
+    // Who fills a row, and that worker's own figure.
+    struct WorkerValue {
+        std::string pool;
+        std::uint32_t slot = 0;
+        std::uint32_t pid = 0;
+        std::uint64_t instance = 0;
+        std::uint64_t generation = 0;
+        std::int64_t value = 0;
+    };
+    // The same for each live worker, by row; what gauges of CounterScope::worker are for. The master's own
+    // row is none of them.
+    std::vector<WorkerValue> each_worker(std::string_view name) const;
+
+    // A live column.
+    std::optional<std::uint32_t> find_column(std::string_view name, CounterKind kind,
+                                             const std::vector<CounterLabel>& labels = {},
+                                             HistogramBounds bounds = {}) const noexcept;
+    // The same by its key; the search begins at `hint` and goes all the way round.
+    struct FoundColumn {
+        std::uint32_t index = 0;
+        CellRange cells;
+    };
+    std::optional<FoundColumn> find_key(std::uint64_t key, std::uint32_t hint = 0) const noexcept;
+
+    // The page lies in the mapping, status_size() bytes of it.
+    const StatusPage& status() const noexcept;
+    std::size_t status_size() const noexcept { return view_.layout().status_size; }
+    // StatusPage::read of it.
+    StatusSnapshot status_snapshot() const { return status().read(status_size()); }
+    std::uint32_t row_count() const noexcept { return view_.layout().row_count; }
+    // Who fills the row (below row_count()); 0: nobody.
+    std::uint64_t instance_of(std::uint32_t row) const noexcept;
+    const TableLayout& layout() const noexcept { return view_.layout(); }
+
+  private:
+    struct LiveColumns {
+        std::uint64_t sequence = 0;  // of the columns, when these were read
+        std::vector<CellRange> cells;
+        std::vector<Sum> sums;
+    };
+    struct Found {
+        bool consistent = false;  // else the columns never stood still
+        std::uint64_t sequence = 0;
+        std::optional<FoundColumn> column;
+    };
+
+    LiveColumns live_columns() const;
+    Sum describe(std::uint32_t index) const;
+    bool collect_family(std::string_view name, LiveColumns& family) const;
+    bool add_up_once(std::span<const CellRange> columns, std::span<std::uint64_t> values) const noexcept;
+    bool add_up(std::span<const CellRange> columns, std::span<std::uint64_t> values,
+                std::uint64_t sequence) const;
+    Found find(std::uint64_t key, std::uint32_t hint) const noexcept;
+    std::optional<FoundColumn> find_once(std::uint64_t key, std::uint32_t hint) const noexcept;
+    std::optional<FoundColumn> find_plain(std::string_view name) const;
+
+    Mapping mapping_;
+    TableView<const std::byte> view_;
+};
+
+}  // namespace drover

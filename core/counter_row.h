@@ -1,0 +1,43 @@
+// CounterRow is a worker's side of the counter table: the table read-only and its own row writable, and no
+// other way to write. Runs in: worker; the master for its own counters.
+#pragma once
+
+#include "core/counter.h"
+#include "core/counter_reader.h"
+#include "core/histogram.h"
+#include "core/shared_memory.h"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace drover {
+
+class CounterRow {
+  public:
+    using Labels = std::vector<CounterLabel>;
+
+    // Maps the table read-only and the row's own page(s) writable; neither descriptor is needed afterwards:
+    // close them. Marks the calling thread as the one that counts. Throws std::runtime_error when the row is
+    // not `instance`'s, when read_only_fd could be written through, and for two descriptors of different
+    // tables.
+    CounterRow(int read_only_fd, int read_write_fd, std::uint32_t row, std::uint64_t instance);
+
+    // A column declared by this worker's generation, or by the one that is being prepared: for labels that
+    // come with a hot reload, ask again in Module::prepare. Throws std::out_of_range for what was not
+    // declared. Labels are as in the declaration, in its order.
+    Counter counter(std::string_view name, const Labels& labels = {}) const;
+    Gauge gauge(std::string_view name, const Labels& labels = {}) const;
+    Histogram histogram(std::string_view name, HistogramBounds bounds, const Labels& labels = {}) const;
+    const CounterReader& reader() const noexcept { return reader_; }
+
+  private:
+    std::uint64_t* cells(CounterKind kind, std::string_view name, const Labels& labels,
+                         HistogramBounds bounds) const;
+
+    CounterReader reader_;
+    Mapping row_;
+    mutable std::uint32_t next_column_ = 0;  // what is asked for is mostly asked for in order
+};
+
+}  // namespace drover

@@ -1,0 +1,33 @@
+// LoadCounters are what a worker says of itself in its row of the counter table: processor time, lag, memory,
+// descriptors, the generation it serves, lost lines of its log. Renewed with each report. Owned by the
+// worker. Runs in: worker.
+#pragma once
+
+#include "core/counter.h"
+#include "core/counter_row.h"
+#include "core/report_pipe.h"
+
+#include <cstdint>
+
+namespace drover {
+
+class LoadCounters {
+  public:
+    // Throws std::out_of_range when core's counters are not declared.
+    explicit LoadCounters(const CounterRow& row);
+
+    void update(const Report& report, std::uint64_t log_lines_lost, std::uint64_t generation) noexcept;
+
+  private:
+    Counter cpu_;
+    Counter log_lost_;
+    Gauge lag_;
+    Gauge busy_;
+    Gauge resident_;
+    Gauge open_fds_;
+    Gauge generation_;
+    std::int64_t busy_since_ms_ = 0;  // when busy_ was measured last, and the processor time then
+    std::uint64_t busy_since_us_ = 0;
+};
+
+}  // namespace drover
