@@ -182,6 +182,10 @@ Options<PoolSettings> pool_options() {
             "hang_timeout", &PoolSettings::hang_timeout_ms,
             {.fallback = 10 * second, .min = second, .max = day, .word = "off"}, Apply::hot,
             "A worker that has not reported for this long is ended and replaced; \"off\" for debuggers.")
+        .integer(
+            "threads", &PoolSettings::threads, {.fallback = 4, .min = 1, .max = 64}, Apply::fresh,
+            "Threads that a worker may have for work of its modules that blocks; they start when they are "
+            "needed.")
         .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = most_workers},
                  Apply::hot, "With fewer workers that serve, the service is degraded.")
         .size("memory_limit", &PoolSettings::memory_limit,

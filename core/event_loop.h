@@ -34,8 +34,8 @@ class EventLoop {
     // Ends run() after the callback that is running.
     void stop() noexcept;
 
-    // In a forked child, on the loop it inherited: gives the child a kernel queue of its own (event_reinit),
-    // then frees the base, so that nothing the child does touches the parent's registrations. The parent's
+    // In a forked child, on the loop it inherited: lets the base lie, so that nothing the child does touches
+    // the parent's registrations; the child then closes the descriptors that the base has open. The parent's
     // FdWatch, Timer and SignalWatch objects must not be used or destroyed in the child afterwards.
     void abandon_in_child() noexcept;
 

@@ -8,6 +8,8 @@
 #include "core/deadline_wheel.h"
 #include "core/event_loop.h"
 #include "core/log.h"
+#include "core/mailbox.h"
+#include "worker/blocking_pool.h"
 #include "worker/configuration.h"
 
 #include <memory>
@@ -21,6 +23,8 @@ struct Services {
     Log& log;
     DeadlineWheel& deadlines;
     ConnectionList& connections;
+    Mailbox& mailbox;            // mailbox.post(work), from any thread: work runs in the loop
+    BlockingPool& blocking;      // blocking.run(work, done): work on a thread, then done in the loop
     const CounterRow& counters;  // counters.counter("mine_total"): a name that the module declared
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;

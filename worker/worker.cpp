@@ -60,6 +60,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       factories_(inheritance.modules),
       deadlines_(loop_),
       connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
+      mailbox_(loop_),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
@@ -193,8 +194,11 @@ void Worker::start_modules() {
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
     connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
                                    counters_->counter("drover_sent_bytes_total"));
-    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, *counters_,
-                                                    assignment_.configuration, identity_.slot});
+    blocking_ = std::make_unique<BlockingPool>(
+        mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
+    services_ =
+        std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_, *blocking_,
+                                            *counters_, assignment_.configuration, identity_.slot});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
@@ -288,12 +292,17 @@ void Worker::on_drain_timeout() {
 void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
-    if (connections_.size() != 0 || awaits_more || accepting()) return;
+    const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
+    if (connections_.size() != 0 || works || awaits_more || accepting()) return;
     if (given_ > 0) {
         log_.info("handed over " + std::to_string(given_) + " connections in " +
                   std::to_string(last_given_ms_ - drain_began_ms_) + " ms");
     }
     leave(ExitCode::ok);
+}
+
+void Worker::on_blocking_idle() {
+    if (state_ == WorkerState::draining) leave_when_done();
 }
 
 void Worker::note_handed_over() {

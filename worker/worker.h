@@ -78,6 +78,7 @@ class Worker {
     void on_shortage(int error);
     void on_connection_closed();
     void on_drain_timeout();
+    void on_blocking_idle();
     void on_started();
     void send_report();
 
@@ -131,6 +132,8 @@ class Worker {
     std::optional<CounterRow> counters_;
     Assignment assignment_;
     std::optional<Assignment> next_;  // while a hot reload is prepared
+    Mailbox mailbox_;
+    std::unique_ptr<BlockingPool> blocking_;
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;

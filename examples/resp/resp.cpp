@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <unordered_map>
+#include <map>
 
 #include <drover/master/cli.h>
 #include <drover/worker/connection.h>
@@ -23,15 +23,11 @@ struct RespOptions {
     }
 };
 
-struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-};
-
 // What the connections of a worker share.
 struct Store {
     RespOptions options;
     drover::Counter commands;
-    std::unordered_map<std::string, std::string, Hash, std::equal_to<>> values;
+    std::map<std::string, std::string, std::less<>> values;
 };
 
 using Words = std::vector<std::string_view>;

@@ -77,7 +77,8 @@ TEST_CASE("find_package knows components, and says what it has not") {
                 arguments +
                 ")\nget_target_property(of drover::drover ALIASED_TARGET)\nmessage(STATUS \"is ${of}\")\n");
         return run_command({"cmake", "-S", folder.path(), "-B", folder.file("build"), "--fresh",
-                            "-DCMAKE_PREFIX_PATH=" DROVER_PREFIX, "-DCMAKE_CXX_COMPILER=" DROVER_COMPILER});
+                            std::string("-DCMAKE_PREFIX_PATH=") + DROVER_PREFIX,
+                            std::string("-DCMAKE_CXX_COMPILER=") + DROVER_COMPILER});
     };
     CHECK(configure("0.1 REQUIRED").output.find("is drover::static") != std::string::npos);
     CHECK(configure("REQUIRED COMPONENTS shared").output.find("is drover::shared") != std::string::npos);

@@ -22,8 +22,8 @@ TEST_CASE("a new module builds, passes its test and serves") {
     const TemporaryFolder folder;
     std::filesystem::current_path(folder.path());
     CHECK(run({program, "new", "my_app"}).starts_with("my_app is written."));
-    run({"cmake", "-S", "my_app", "-B", "build", "-DCMAKE_PREFIX_PATH=" DROVER_PREFIX,
-         "-DCMAKE_CXX_COMPILER=" DROVER_COMPILER,
+    run({"cmake", "-S", "my_app", "-B", "build", std::string("-DCMAKE_PREFIX_PATH=") + DROVER_PREFIX,
+         std::string("-DCMAKE_CXX_COMPILER=") + DROVER_COMPILER,
          "-DCMAKE_CXX_FLAGS=-O1 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"});
     run({"cmake", "--build", "build", "-j2"});
     CHECK(run({"ctest", "--test-dir", "build"}).find("100% tests passed, 0 tests failed out of 2") !=

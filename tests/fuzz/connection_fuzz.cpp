@@ -198,7 +198,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     table.declare(1, {});
     const auto row = table.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
     const CounterRow counters(table.read_only_fd(), table.fd(), row.value(), 1);
-    Services services{loop, log, deadlines, connections, counters, nullptr};
+    Mailbox mailbox(loop);
+    BlockingPool blocking(mailbox, 1);
+    Services services{loop, log, deadlines, connections, mailbox, blocking, counters, nullptr};
 
     std::array<int, 2> ends{};
     check_call(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),

@@ -113,8 +113,8 @@ void act(std::string_view what) {
     }
 }
 
-// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "eat N" holds N MiB more,
-// anything else is acted upon.
+// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "eat N" holds N MiB more, "block
+// FILE" answers when FILE is gone, anything else is acted upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -130,7 +130,26 @@ class TroubleConnection final : public Connection {
         return consumed;
     }
 
-    void on_drain() override { close(); }
+    void on_drain() override {
+        if (!blocked_) close();
+    }
+
+    // The answer comes when the file is gone; the loop goes on meanwhile.
+    void block_while_there_is(const std::string& path) {
+        blocked_ = true;
+        services().blocking.run(
+            [path] {
+                while (::access(path.c_str(), F_OK) == 0)
+                    ::sched_yield();
+            },
+            [this](const std::exception_ptr&) {
+                blocked_ = false;
+                write("unblocked\n");
+                if (draining()) close();
+            });
+    }
+
+    bool blocked_ = false;
 
     void obey(std::string_view line) {
         if (line.starts_with("log ")) {
@@ -138,6 +157,8 @@ class TroubleConnection final : public Connection {
         } else if (line.starts_with("env ")) {
             const char* value = std::getenv(std::string(line.substr(4)).c_str());
             write(value == nullptr ? "unset" : value);
+        } else if (line.starts_with("block ")) {
+            return block_while_there_is(std::string(line.substr(6)));
         } else if (line.starts_with("eat ")) {
             static std::vector<std::string> hoard;
             hoard.emplace_back(std::stoul(std::string(line.substr(4))) << 20, 'x');

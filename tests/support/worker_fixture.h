@@ -60,7 +60,7 @@ class WorkerFixture {
           configuration_(std::make_shared<const Configuration>(1, Image::view(image_bytes_), "main")),
           counters_(make_row()),
           connections_(loop_),
-          services_{loop_, log_, deadlines_, connections_, counters_, configuration_},
+          services_{loop_, log_, deadlines_, connections_, mailbox_, blocking_, counters_, configuration_},
           modules_(factories, configuration_->pool().modules) {
         modules_.start(services_, configuration_->image().root().find("module"));
     }
@@ -136,6 +136,8 @@ class WorkerFixture {
     Log log_{LogIdentity{.role = "worker", .pool = "main", .slot = 0}};
     DeadlineWheel deadlines_{loop_};
     ConnectionList connections_;
+    Mailbox mailbox_{loop_};
+    BlockingPool blocking_{mailbox_, 2};
     Services services_;
     ModuleHost modules_;
 };

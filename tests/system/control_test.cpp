@@ -115,7 +115,9 @@ TEST_CASE("silent callers are bounded in number and never in the way") {
     }
     master.wait_until("fewer descriptors than callers", [&] { return count_fds_of(master.pid()) < 200; });
     CHECK(master.get() == "first");
+    const std::size_t with_callers = count_fds_of(master.pid());
     silent.clear();
+    master.wait_until("their places to be free", [&] { return count_fds_of(master.pid()) < with_callers; });
     CHECK(master.status().serving(2));
     master.finish();
 }

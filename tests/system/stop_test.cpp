@@ -2,6 +2,7 @@
 #include "tests/support/master_under_test.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -149,6 +150,31 @@ TEST_CASE("a worker that is stopped (SIGSTOP) does not keep INT from ending") {
         kill(worker, SIGSTOP);
     master.signal(SIGINT);
     master.wait_exit(Deadline(std::chrono::seconds(20)));
+    master.verify_clean();
+}
+
+TEST_CASE("TERM waits for work on a worker's threads") {
+    const TemporaryFolder folder;
+    const std::string gate = folder.file("gate");
+    write_file(gate, "");
+    const ReservedPort port;
+    MasterUnderTest master(
+        {.workers = 1,
+         .modules = "\"http\", \"echo\", \"trouble\"",
+         .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
+        {.program = DROVER_TROUBLE_PROGRAM});
+    StreamClient client = StreamClient::connect_tcp(port.number());
+    client.send("block " + gate + "\n");
+    // Others are served meanwhile.
+    master.wait_until("the connection", [&] { return master.status().workers.front().connections > 0; });
+    CHECK(master.get() == "first");
+    master.signal(SIGTERM);
+    master.wait_output("stopping: workers drain");
+    CHECK(client.quiet(std::chrono::milliseconds(100)));
+    std::remove(gate.c_str());
+    CHECK(client.read_until("\n") == "unblocked\n");
+    CHECK(client.ended());
+    CHECK(master.wait_exit() == Exit{0, 0});
     master.verify_clean();
 }
 

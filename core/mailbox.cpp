@@ -1,0 +1,41 @@
+#include "core/mailbox.h"
+
+#include "core/system_error.h"
+
+#include <cstdint>
+#include <utility>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace drover {
+
+Mailbox::Mailbox(EventLoop& loop) : event_(check_call(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+    watch_.start(loop, event_.get(), Interest::read, FdWatch::Handler::to<&Mailbox::on_ready>(this));
+}
+
+void Mailbox::post(Work work) {
+    bool first = false;
+    {
+        const std::lock_guard lock(mutex_);
+        first = posted_.empty();
+        posted_.push_back(std::move(work));
+    }
+    // Who finds the box empty rings; the others' work is fetched along.
+    const std::uint64_t one = 1;
+    if (first) static_cast<void>(::write(event_.get(), &one, sizeof one));
+}
+
+void Mailbox::on_ready(Readiness) {
+    std::uint64_t rings = 0;
+    static_cast<void>(::read(event_.get(), &rings, sizeof rings));
+    std::vector<Work> work;
+    {
+        const std::lock_guard lock(mutex_);
+        work.swap(posted_);
+    }
+    for (const Work& each : work)
+        each();
+}
+
+}  // namespace drover
