@@ -2,6 +2,7 @@
 // order, what the peer receives is what was written, nothing is called on a connection that has ended, and
 // every connection is gone at the end. Each byte of the input is one step.
 #include "core/counter.h"
+#include "core/counter_table.h"
 #include "core/system_error.h"
 #include "worker/connection.h"
 
