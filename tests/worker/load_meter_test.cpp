@@ -1,10 +1,13 @@
 #include "worker/load_meter.h"
 
+#include "core/unique_fd.h"
 #include "tests/support/run_until.h"
 
 #include <ctime>
+#include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 using namespace drover;
 
@@ -28,4 +31,13 @@ TEST_CASE("a callback that keeps the loop shows as lag") {
     }
     loop.run_once(std::chrono::milliseconds(0));
     CHECK(meter.take_largest_lag_us() >= 90'000);
+}
+
+TEST_CASE("descriptors that are open are counted") {
+    const std::uint64_t before = LoadMeter::open_descriptors();
+    CHECK(before >= 3);
+    std::vector<UniqueFd> more;
+    for (int i = 0; i < 200; ++i)
+        more.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    CHECK(LoadMeter::open_descriptors() == before + 200);
 }

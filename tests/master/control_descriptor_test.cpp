@@ -1,0 +1,96 @@
+// Answers that bring a descriptor along.
+#include "tests/master/control_fixture.h"
+#include "tests/support/open_fds.h"
+
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+struct Received {
+    std::string text;
+    std::vector<UniqueFd> fds;
+};
+
+// One recvmsg(2): descriptors come with the first byte of what was sent with them, and end it.
+Received receive(const RawCaller& caller) {
+    Received received;
+    char bytes[4096];
+    iovec piece{.iov_base = bytes, .iov_len = sizeof bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 8)];
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t size = ::recvmsg(caller.fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (size <= 0) return received;
+    received.text.assign(bytes, static_cast<std::size_t>(size));
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        received.fds.emplace_back(fd);
+    }
+    return received;
+}
+
+ino_t inode_of(int fd) {
+    struct stat status {};
+    REQUIRE(::fstat(fd, &status) == 0);
+    return status.st_ino;
+}
+
+const std::string request = "{\"command\":\"counters\"}\n";
+const std::string answer = "{\"ok\":true,\"text\":\"here\"}\n";
+
+}  // namespace
+
+TEST_CASE("a descriptor comes with the answer's first byte, once, and to nobody else") {
+    ControlFixture control;
+    control.on_each = [&](ControlCaller caller) {
+        if (control.requests.back() == "counters")
+            control.server->reply_with(caller, "here", control.log_file.get());
+        else
+            control.server->reply(caller, true, "fine");
+    };
+    RawCaller caller(control.path);
+    caller.send(std::string(status_request) + request + std::string(status_request));
+    std::vector<Received> all;
+    REQUIRE(control.until([&] {
+        Received received = receive(caller);
+        if (!received.text.empty()) all.push_back(std::move(received));
+        std::string text;
+        for (const Received& each : all)
+            text += each.text;
+        return text == std::string(status_reply) + answer + std::string(status_reply);
+    }));
+    std::size_t fds = 0;
+    for (const Received& each : all) {
+        fds += each.fds.size();
+        if (each.fds.empty()) continue;
+        CHECK(each.text.starts_with(answer));
+        CHECK(inode_of(each.fds[0].get()) == inode_of(control.log_file.get()));
+    }
+    CHECK(fds == 1);
+}
+
+TEST_CASE("a caller who leaves without his descriptor leaves none behind") {
+    ControlFixture control;
+    const std::size_t before = count_open_fds();
+    control.on_each = [&](ControlCaller caller) {
+        control.server->reply_with(caller, "here", control.log_file.get());
+    };
+    {
+        RawCaller caller(control.path);
+        caller.send(request);
+        REQUIRE(control.until([&] { return control.requests.size() == 1; }));
+    }
+    CHECK(control.until([&] { return count_open_fds() == before; }));
+}

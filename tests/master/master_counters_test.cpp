@@ -1,0 +1,98 @@
+#include "master/master_counters.h"
+
+#include "conf/counters.h"
+#include "core/address.h"
+#include "core/system_error.h"
+#include "tests/support/run_until.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+const ListenerName name{"main", "127.0.0.1:0"};
+
+struct Counting {
+    Counting() { table.declare(1, core_counters({name})); }
+
+    std::uint64_t value(const std::string& text) const {
+        for (const CounterReader::Sum& sum : reader.sums())
+            if (sum.text() == text) return sum.value;
+        return 4711;
+    }
+
+    EventLoop loop;
+    Log log{LogIdentity{.role = "master", .pool = {}}};
+    CounterTable table;
+    CounterReader reader{table.read_only_fd()};
+    MasterCounters counters{loop, log, table, 1};
+};
+
+}  // namespace
+
+TEST_CASE("master_counters: reloads by result, starts, deaths by cause, the generation") {
+    Counting counting;
+    counting.counters.count_start();  // nothing counts yet
+    counting.counters.follow(1, {});
+    counting.counters.count_reload(ReloadResult::ok);
+    counting.counters.count_reload(ReloadResult::none);
+    counting.counters.count_reload(ReloadResult::rolled_back);
+    counting.counters.count_start();
+    counting.counters.count_death(DeathCause::memory_limit);
+    CHECK(counting.value("drover_reloads_total{result=\"ok\"}") == 1);
+    CHECK(counting.value("drover_reloads_total{result=\"refused\"}") == 0);
+    CHECK(counting.value("drover_reloads_total{result=\"rolled_back\"}") == 1);
+    CHECK(counting.value("drover_worker_starts_total") == 1);
+    CHECK(counting.value("drover_worker_deaths_total{cause=\"memory_limit\"}") == 1);
+    CHECK(counting.value("drover_worker_deaths_total{cause=\"exit\"}") == 0);
+    CHECK(counting.value("drover_generation") == 1);
+    // The next generation has the same columns: what was counted stays.
+    counting.table.declare(2, core_counters({}));
+    counting.table.forget(1);
+    counting.counters.follow(2, {});
+    counting.counters.count_start();
+    CHECK(counting.value("drover_worker_starts_total") == 2);
+    CHECK(counting.value("drover_generation") == 2);
+    // The master's row is no worker's.
+    CHECK(counting.reader.each_worker("drover_generation").empty());
+}
+
+TEST_CASE("master_counters: a listener's queue is as long as the kernel says") {
+    Counting counting;
+    const auto listener =
+        std::make_shared<Listener>(Listener::bind(Address::parse("127.0.0.1:0", "/"), {.backlog = 2}, 1));
+    listener->listen();
+    counting.counters.follow(1, {{name.pool, name.address, listener}});
+    const std::string labels = "{pool=\"main\",listener=\"127.0.0.1:0\"}";
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(listener->address().port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::vector<UniqueFd> clients;
+    const auto connect = [&] {
+        clients.emplace_back(
+            check_call(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
+        (void)::connect(clients.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    };
+    connect();
+    connect();
+    CHECK(run_until(counting.loop,
+                    [&] { return counting.value("drover_listener_queue_connections" + labels) == 2; }));
+    CHECK(counting.value("drover_listener_drops_total" + labels) == 0);
+    for (int i = 0; i < 4; ++i)
+        connect();
+    CHECK(
+        run_until(counting.loop, [&] { return counting.value("drover_listener_drops_total" + labels) > 0; }));
+    // A listener that is gone keeps its count and has no queue.
+    counting.counters.follow(1, {});
+    CHECK(counting.value("drover_listener_queue_connections" + labels) == 0);
+    CHECK(counting.value("drover_listener_drops_total" + labels) > 0);
+}
