@@ -196,7 +196,7 @@ void CounterTable::plan_new(const CounterDeclaration& declaration, Plan& plan) c
 // No row that is taken has anything in it.
 bool CounterTable::is_clean(std::uint32_t cell) const noexcept {
     if (cell >= cells_used_) return true;
-    for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
+    for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
         const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
         if (taken && load_cell(view_.cells(row)[cell]) != 0) return false;
     }
@@ -239,7 +239,7 @@ void CounterTable::assign(std::uint32_t index, CellRange cells,
 // folded.
 void CounterTable::start_from_nothing(std::uint32_t cell) noexcept {
     std::uint64_t left = 0;
-    for (std::uint32_t row = 0; cell < cells_used_ && row < layout_.row_count; ++row) {
+    for (std::uint32_t row = 0; cell < cells_used_ && row < view_.rows_used(); ++row) {
         const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
         if (taken) left += load_cell(view_.cells(row)[cell]);
     }
@@ -267,17 +267,18 @@ void CounterTable::forget(std::uint64_t generation) {
     drop_unused_generations();
 }
 
-bool CounterTable::row_uses(const RowEntry& entry, std::uint64_t generation) const noexcept {
-    return entry.instance.load(std::memory_order_relaxed) != 0 &&
-           generation >= entry.oldest_generation.load(std::memory_order_relaxed) &&
-           generation <= entry.generation.load(std::memory_order_relaxed);
+bool CounterTable::row_uses(std::uint32_t row, std::uint64_t generation) const noexcept {
+    const RowEntry& entry = view_.row_entry(row);
+    if (entry.instance.load(std::memory_order_relaxed) == 0) return false;
+    return entry.generation.load(std::memory_order_relaxed) == generation ||
+           std::ranges::find(older_[row], generation) != older_[row].end();
 }
 
 void CounterTable::drop_unused_generations() {
     std::erase_if(declared_, [this](const Declared& one) {
         if (one.holders > 0) return false;
-        for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
-            if (row_uses(view_.row_entry(row), one.generation)) return false;
+        for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
+            if (row_uses(row, one.generation)) return false;
         }
         return true;
     });
@@ -285,7 +286,7 @@ void CounterTable::drop_unused_generations() {
 
 std::vector<bool> CounterTable::columns_in_use() const {
     std::vector<bool> used(layout_.column_count);
-    for (std::uint32_t row = 0; row < layout_.row_count; ++row) {
+    for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
         const RowEntry& entry = view_.row_entry(row);
         if (entry.instance.load(std::memory_order_relaxed) == 0) continue;
         const std::uint64_t generation = entry.generation.load(std::memory_order_relaxed);
@@ -295,7 +296,7 @@ std::vector<bool> CounterTable::columns_in_use() const {
             return used;
         }
         for (const Declared& one : declared_) {
-            if (!row_uses(entry, one.generation)) continue;
+            if (!row_uses(row, one.generation)) continue;
             for (const std::uint32_t index : one.columns)
                 used[index] = true;
         }

@@ -55,7 +55,9 @@ struct TableHeader {
     std::atomic<std::uint64_t> fold{0};
     // Even: columns are stable. Odd: the master is changing them.
     std::atomic<std::uint64_t> columns_sequence{0};
-    // No column and no cell at or above these was ever in use.
+    // No row, no column and no cell at or above these was ever in use.
+    std::atomic<std::uint32_t> rows_used{0};
+    std::uint32_t reserved = 0;
     std::atomic<std::uint32_t> columns_used{0};
     std::atomic<std::uint32_t> cells_used{0};
 };
@@ -90,7 +92,6 @@ struct RowEntry {
     std::atomic<std::uint64_t> instance{0};  // 0: the row is free
     std::atomic<std::uint64_t> folded{0};    // the number of the fold that took it into the totals, or 0
     std::atomic<std::uint64_t> generation{0};
-    std::atomic<std::uint64_t> oldest_generation{0};  // that it may still count for
     std::atomic<std::uint32_t> pid{0};
     std::atomic<std::uint32_t> slot{0};
     char pool[64] = {};
@@ -137,6 +138,9 @@ class TableView {
     }
     Like<std::uint64_t>* cells(std::uint32_t row) const noexcept {
         return at<std::uint64_t>(row_offset(row));
+    }
+    std::uint32_t rows_used() const noexcept {
+        return std::min(header().rows_used.load(std::memory_order_relaxed), layout_.row_count);
     }
     std::uint32_t columns_used() const noexcept {
         return std::min(header().columns_used.load(std::memory_order_relaxed), layout_.column_count);

@@ -31,6 +31,18 @@ bool is_live(const Column& column) noexcept {
            kind <= CounterKind::histogram;
 }
 
+// Columns mostly lie one behind the other: the same cells in the same order, in fewer and longer runs.
+std::vector<CellRange> joined(std::span<const CellRange> columns) {
+    std::vector<CellRange> runs;
+    for (const CellRange& cells : columns) {
+        if (!runs.empty() && runs.back().first + runs.back().count == cells.first)
+            runs.back().count += cells.count;
+        else
+            runs.push_back(cells);
+    }
+    return runs;
+}
+
 // Counters and gauges have one cell; a histogram's are as many as its bounds say, or it is none.
 bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
     return cells.count > 0 && cells.count == cells_of(sum);
@@ -81,6 +93,8 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
         live.sequence = sequence.load(std::memory_order_acquire);
         if (live.sequence % 2 != 0) continue;
         const std::uint32_t used = view_.columns_used();
+        live.cells.reserve(used);
+        live.sums.reserve(used);
         for (std::uint32_t index = 0; index < used; ++index) {
             if (!is_live(view_.column(index))) continue;
             const CellRange cells = column_cells(view_.column(index), view_.layout().cell_count);
@@ -97,20 +111,21 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
 
 // False when a fold came in between. Everything that a fold changes for us comes after its flip, behind a
 // fence: who sees any of it sees another fold number at the end.
-bool CounterReader::add_up_once(std::span<const CellRange> columns,
+bool CounterReader::add_up_once(std::span<const CellRange> runs,
                                 std::span<std::uint64_t> values) const noexcept {
     const std::atomic<std::uint64_t>& fold_number = view_.header().fold;
     const std::uint64_t fold = fold_number.load(std::memory_order_acquire);
     const auto add = [&](const std::uint64_t* cells) {
         std::uint64_t* value = values.data();
-        for (const CellRange& range : columns) {
-            for (std::uint32_t i = 0; i < range.count; ++i)
-                *value++ += load_cell(cells[range.first + i]);
+        for (const CellRange& run : runs) {
+            for (const std::uint64_t* cell = cells + run.first; cell != cells + run.first + run.count; ++cell)
+                *value++ += load_cell(*cell);
         }
     };
     std::ranges::fill(values, 0);
     add(view_.totals(fold));
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         // Rows never taken have no memory yet, and a look at their cells would give them some.
         if (entry.instance.load(std::memory_order_acquire) == 0) continue;
@@ -125,8 +140,9 @@ bool CounterReader::add_up_once(std::span<const CellRange> columns,
 // False when the columns changed since `sequence`.
 bool CounterReader::add_up(std::span<const CellRange> columns, std::span<std::uint64_t> values,
                            std::uint64_t sequence) const {
+    const std::vector<CellRange> runs = joined(columns);
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
-        const bool consistent = add_up_once(columns, values);
+        const bool consistent = add_up_once(runs, values);
         // add_up_once ends with the fence that this needs.
         if (view_.header().columns_sequence.load(std::memory_order_relaxed) != sequence) return false;
         if (consistent) return true;
@@ -200,7 +216,8 @@ std::uint64_t CounterReader::sum(std::string_view name) const {
 std::optional<std::uint64_t> CounterReader::value_of(std::uint64_t instance, std::string_view name) const {
     const std::optional<FoundColumn> column = find_plain(name);
     if (!column || instance == 0) return std::nullopt;
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         if (entry.instance.load(std::memory_order_acquire) != instance) continue;
         const std::uint64_t value = load_cell(view_.cells(row)[column->cells.first]);
@@ -217,7 +234,8 @@ std::vector<CounterReader::WorkerValue> CounterReader::each_worker(std::string_v
     std::vector<WorkerValue> values;
     const std::optional<FoundColumn> column = find_plain(name);
     if (!column) return values;
-    for (std::uint32_t row = 0; row < view_.layout().row_count; ++row) {
+    const std::uint32_t rows = view_.rows_used();
+    for (std::uint32_t row = 0; row < rows; ++row) {
         const RowEntry& entry = view_.row_entry(row);
         WorkerValue value;
         value.instance = entry.instance.load(std::memory_order_acquire);

@@ -94,7 +94,7 @@ class CounterReader {
     LiveColumns live_columns() const;
     Sum describe(std::uint32_t index) const;
     bool collect_family(std::string_view name, LiveColumns& family) const;
-    bool add_up_once(std::span<const CellRange> columns, std::span<std::uint64_t> values) const noexcept;
+    bool add_up_once(std::span<const CellRange> runs, std::span<std::uint64_t> values) const noexcept;
     bool add_up(std::span<const CellRange> columns, std::span<std::uint64_t> values,
                 std::uint64_t sequence) const;
     Found find(std::uint64_t key, std::uint32_t hint) const noexcept;

@@ -71,9 +71,12 @@ std::optional<std::uint32_t> CounterTable::take_row(const RowOwner& owner) {
         copy_text(pool, owner.pool);
         store_words(entry.pool, pool, sizeof pool);
         entry.generation.store(owner.generation, std::memory_order_relaxed);
-        entry.oldest_generation.store(owner.generation, std::memory_order_relaxed);
+        older_.resize(std::max<std::size_t>(older_.size(), row + 1));
+        older_[row].clear();
         entry.slot.store(owner.slot, std::memory_order_relaxed);
         entry.pid.store(0, std::memory_order_relaxed);
+        const std::uint32_t used = std::max(view_.rows_used(), row + 1);
+        view_.header().rows_used.store(used, std::memory_order_relaxed);
         entry.instance.store(owner.instance, std::memory_order_release);
         return row;
     }
@@ -85,17 +88,18 @@ void CounterTable::set_row_pid(std::uint32_t row, std::uint32_t pid) noexcept {
     view_.row_entry(row).pid.store(pid, std::memory_order_relaxed);
 }
 
-void CounterTable::set_row_generation(std::uint32_t row, std::uint64_t generation) noexcept {
-    DROVER_CHECK(row < layout_.row_count);
-    view_.row_entry(row).generation.store(generation, std::memory_order_relaxed);
+void CounterTable::set_row_generation(std::uint32_t row, std::uint64_t generation) {
+    DROVER_CHECK(row < older_.size());
+    std::atomic<std::uint64_t>& current = view_.row_entry(row).generation;
+    older_[row].push_back(current.load(std::memory_order_relaxed));
+    current.store(generation, std::memory_order_relaxed);
 }
 
-void CounterTable::set_row_oldest(std::uint32_t row, std::uint64_t generation) noexcept {
-    DROVER_CHECK(row < layout_.row_count);
-    RowEntry& entry = view_.row_entry(row);
-    const std::uint64_t before = entry.oldest_generation.load(std::memory_order_relaxed);
-    const std::uint64_t newest = entry.generation.load(std::memory_order_relaxed);
-    entry.oldest_generation.store(std::max(before, std::min(generation, newest)), std::memory_order_relaxed);
+void CounterTable::set_older_generations(std::uint32_t row, std::uint64_t generation,
+                                         std::span<const std::uint64_t> older) {
+    DROVER_CHECK(row < older_.size());
+    if (view_.row_entry(row).generation.load(std::memory_order_relaxed) != generation) return;
+    older_[row].assign(older.begin(), older.end());
 }
 
 void CounterTable::fold(std::uint32_t row) noexcept {

@@ -50,11 +50,13 @@ class CounterTable {
     // A zeroed row; none when all are taken. Throws std::system_error when there is no memory for it.
     std::optional<std::uint32_t> take_row(const RowOwner& owner);
     void set_row_pid(std::uint32_t row, std::uint32_t pid) noexcept;
-    // The row's worker counts by another generation's columns from now on (a hot reload); those before it
-    // stay in use until it is known to have let go of them.
-    void set_row_generation(std::uint32_t row, std::uint64_t generation) noexcept;
-    // It counts for no generation before this one any more. Never goes back, nor beyond the row's.
-    void set_row_oldest(std::uint32_t row, std::uint64_t generation) noexcept;
+    // The row's worker counts by another generation's columns from now on (a hot reload); those of the ones
+    // before it stay in use until it is known to have let go of them.
+    void set_row_generation(std::uint32_t row, std::uint64_t generation);
+    // What is known: while it serves `generation` something in it may still count for these, and for no
+    // others. Nothing happens when the row's generation is another one by now.
+    void set_older_generations(std::uint32_t row, std::uint64_t generation,
+                               std::span<const std::uint64_t> older);
     // The worker of the row is dead (reaped: it cannot write any more): its counters are added to the totals,
     // its gauges are dropped, the row is free. Nothing happens for a free row.
     void fold(std::uint32_t row) noexcept;
@@ -85,7 +87,7 @@ class CounterTable {
     void start_from_nothing(std::uint32_t cell) noexcept;
     void clean_row(std::uint32_t row) noexcept;
     void drop_unused_generations();
-    bool row_uses(const RowEntry& entry, std::uint64_t generation) const noexcept;
+    bool row_uses(std::uint32_t row, std::uint64_t generation) const noexcept;
 
     UniqueFd fd_;
     UniqueFd read_only_fd_;
@@ -94,6 +96,7 @@ class CounterTable {
     Mapping mapping_;
     TableView<std::byte> view_;
     std::vector<Declared> declared_;
+    std::vector<std::vector<std::uint64_t>> older_;  // of each row: generations that it may still count for
     std::uint32_t columns_used_ = 0;
     std::uint32_t cells_used_ = 0;
 };

@@ -24,10 +24,15 @@ struct Report {
     std::uint64_t loop_lag_us = 0;  // the largest lag of the event loop in the interval
     std::uint64_t cpu_us = 0;       // user and system time since the worker started
     std::uint64_t resident_bytes = 0;
-    std::uint64_t dropped = 0;            // reports that found the pipe full, ever
-    std::uint64_t oldest_generation = 0;  // that something in the worker may still count for
+    std::uint64_t dropped = 0;     // reports that found the pipe full, ever
+    std::uint64_t generation = 0;  // that the worker serves
+    // Those before it that something in the worker may still count for, the first `older_count`; when there
+    // are more they are not named here.
+    std::uint32_t older_count = 0;
+    std::uint32_t reserved = 0;
+    std::uint64_t older[8] = {};
 };
-static_assert(sizeof(Report) == 80);
+static_assert(sizeof(Report) == 152);
 
 // Both ends, close-on-exec and non-blocking: {read, write}. Throws std::system_error.
 std::pair<UniqueFd, UniqueFd> make_report_pipe();

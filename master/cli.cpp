@@ -2,6 +2,7 @@
 
 #include "conf/document.h"
 #include "conf/findings.h"
+#include "conf/metrics_reference.h"
 #include "conf/reference.h"
 #include "conf/toml_reader.h"
 #include "core/exit_code.h"
@@ -108,6 +109,7 @@ int print_help(const Invocation& invocation) {
     const std::string& topic = invocation.line.words.front();
     const std::string_view program = invocation.program;
     if (topic == "config") return print(configuration_reference(declare_modules(invocation.modules)));
+    if (topic == "metrics") return print(metrics_reference(declare_modules(invocation.modules)));
     if (topic == "schema") return print(configuration_schema(declare_modules(invocation.modules)));
     if (topic == "completion") return print(completion_script(program));
     if (topic == "manual") return print(manual_page(program));

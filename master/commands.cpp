@@ -115,8 +115,8 @@ std::vector<Command> make_commands() {
         {CommandId::help,
          "help",
          "explain a command or the configuration",
-         "help COMMAND explains the command, help config every key of the configuration. For editors, shells "
-         "and man:\n"
+         "help COMMAND explains the command, help config every key of the configuration, help metrics every\n"
+         "counter. For editors, shells and man:\n"
          "help schema prints a JSON schema of the configuration, help completion a script for bash, help "
          "manual and\n"
          "help config-manual manual pages as scdoc reads them.",
@@ -127,8 +127,8 @@ std::vector<Command> make_commands() {
     };
 }
 
-constexpr std::array<std::string_view, 5> topics = {"config", "schema", "completion", "manual",
-                                                    "config-manual"};
+constexpr std::array<std::string_view, 6> topics = {"config",     "metrics", "schema",
+                                                    "completion", "manual",  "config-manual"};
 
 std::string option_text(const CommandOption& option) {
     const bool has_short = !option.flags.starts_with("--");

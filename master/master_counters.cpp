@@ -96,7 +96,7 @@ void MasterCounters::follow(std::uint64_t generation, const std::vector<WatchedL
     }
     // In this order: it counts by no other generation's columns any more.
     table_.set_row_generation(row_, generation);
-    table_.set_row_oldest(row_, generation);
+    table_.set_older_generations(row_, generation, {});
 }
 
 void MasterCounters::count_reload(ReloadResult result) noexcept {

@@ -283,7 +283,10 @@ void WorkerProcess::on_silence() {
 void WorkerProcess::on_report(const Report& report) {
     last_report_ = report;
     heartbeat_ms_ = loop_.now_ms();
-    counters_.set_row_oldest(row_, report.oldest_generation);
+    if (report.older_count <= std::size(report.older)) {
+        counters_.set_older_generations(row_, report.generation,
+                                        std::span(report.older).first(report.older_count));
+    }
     observer_.on_report(*this);
 }
 

@@ -54,6 +54,7 @@ class Module {
     // [a-z0-9_]+; the key of [module.NAME], and what listeners and pools call it.
     virtual std::string_view name() const noexcept = 0;
     virtual const OptionTable& options() const = 0;
+    // With counters_of, which takes their place: one of each, with placeholders for labels, for documents.
     virtual std::vector<CounterDeclaration> counters() const { return {}; }
     // The same for modules whose counters depend on their checked options: those of each route, say. A hot
     // reload may add and retire ones with labels: prepare() looks the next ones up, and what counts by the

@@ -233,7 +233,7 @@ void Worker::send_report() {
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();
     report.resident_bytes = load_->resident_bytes();
-    report.oldest_generation = oldest_generation();
+    note_generations(report);
     load_counters_->update(report, log_.lost(), assignment_.configuration->generation());
     reports_.send(report);
 }

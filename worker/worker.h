@@ -98,7 +98,7 @@ class Worker {
     void commit();
     void abandon();
     void check_generations() const;
-    std::uint64_t oldest_generation() const noexcept;
+    void note_generations(Report& report) const noexcept;
     void take_over_listeners();
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
                                               const std::vector<ListenSettings>& after);

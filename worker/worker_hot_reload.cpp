@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 
@@ -41,12 +42,15 @@ void Worker::check_generations() const {
 }
 
 // Who uses a generation's counters holds its configuration.
-std::uint64_t Worker::oldest_generation() const noexcept {
-    std::uint64_t oldest = assignment_.configuration->generation();
+void Worker::note_generations(Report& report) const noexcept {
+    report.generation = assignment_.configuration->generation();
     for (const auto& each : generations_) {
-        if (const auto configuration = each.lock()) oldest = std::min(oldest, configuration->generation());
+        const std::shared_ptr<const Configuration> configuration = each.lock();
+        if (configuration == nullptr || configuration->generation() >= report.generation) continue;
+        if (report.older_count < std::size(report.older))
+            report.older[report.older_count] = configuration->generation();
+        ++report.older_count;
     }
-    return oldest;
 }
 
 void Worker::abandon() {

@@ -1,8 +1,10 @@
-// What one count costs: Counter::add beside a bare load and store and beside lock xadd, alone and while a
-// second process counts (in the neighbouring row, on its own bare cell, on the same xadd cell); and what a
-// reader's sums() cost. Medians over rounds that visit each in turn, so that a change of the machine's pace
-// meets all of them.
+// What one count and one observation cost: Counter::add and Histogram::observe beside a bare load and store,
+// beside lock xadd and beside prometheus-cpp's (where it is installed), alone and while a second one counts:
+// a process in the neighbouring row, on its own bare cell, on the same xadd cell; of prometheus-cpp, which
+// has nothing between processes, a thread on the same object. And what a reader's sums() cost. Medians over
+// rounds that visit each in turn, so that a change of the machine's pace meets all of them.
 #include "core/counter_table.h"
+#include "core/histogram.h"
 #include "core/process.h"
 #include "core/system_error.h"
 
@@ -13,11 +15,17 @@
 #include <ctime>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+
+#ifdef DROVER_BENCH_PROMETHEUS
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#endif
 
 using namespace drover;
 
@@ -35,10 +43,10 @@ void pin_to(unsigned cpu) {
     (void)::sched_setaffinity(0, sizeof set, &set);
 }
 
-// Processor time: what else the machine runs does not count.
+// Processor time of this thread: what else the machine runs does not count.
 double cpu_ns() {
     timespec now{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
@@ -72,6 +80,26 @@ void forget_registers() {
 [[gnu::noinline, gnu::aligned(64)]] void add_locked(std::uint64_t*& cell, std::uint64_t times) {
     for (std::uint64_t i = 0; i < times; ++i) {
         std::atomic_ref<std::uint64_t>(*cell).fetch_add(1, std::memory_order_relaxed);
+        forget_registers();
+    }
+}
+
+// Latencies in microseconds as they come: from tens to hundreds of thousands.
+std::uint64_t value_of(std::uint64_t i) {
+    return (i * 2654435761U & 0xffff) << (i & 7);
+}
+
+[[gnu::noinline, gnu::aligned(64)]] void observe(Histogram& histogram, std::uint64_t times) {
+    for (std::uint64_t i = 0; i < times; ++i) {
+        histogram.observe(value_of(i));
+        forget_registers();
+    }
+}
+
+// What the values alone cost.
+[[gnu::noinline, gnu::aligned(64)]] void make_values(std::uint64_t& last, std::uint64_t times) {
+    for (std::uint64_t i = 0; i < times; ++i) {
+        last = value_of(i);
         forget_registers();
     }
 }
@@ -110,8 +138,36 @@ struct Way {
     const char* name;
     std::function<void()> count;
     std::function<void()> rival;
+    bool threads = false;  // the rival is a thread
     std::vector<double> alone{};
     std::vector<double> contended{};
+};
+
+// A second thread that counts until it is told to stop.
+class RivalThread {
+  public:
+    explicit RivalThread(const std::function<void()>& count_some)
+        : thread_([this, count_some] {
+              pin_to(1);
+              while (!stop_) {
+                  count_some();
+                  runs_ = true;
+              }
+          }) {
+        while (!runs_)
+            ::sched_yield();
+    }
+    ~RivalThread() {
+        stop_ = true;
+        thread_.join();
+    }
+    RivalThread(const RivalThread&) = delete;
+    RivalThread& operator=(const RivalThread&) = delete;
+
+  private:
+    std::atomic<bool> stop_{false};
+    std::atomic<bool> runs_{false};
+    std::thread thread_;
 };
 
 void measure(Way& way, std::vector<double>& results) {
@@ -120,13 +176,42 @@ void measure(Way& way, std::vector<double>& results) {
     results.push_back((cpu_ns() - start) / static_cast<double>(counts));
 }
 
+#ifdef DROVER_BENCH_PROMETHEUS
+// A counter is a double behind a compare-and-swap; a histogram finds its bucket by a search in the bounds.
+void add_prometheus(std::vector<Way>& ways) {
+    static prometheus::Counter counter;
+    static prometheus::Histogram histogram({100, 250, 500, 1000, 2500, 5000, 10'000, 25'000, 50'000, 100'000,
+                                            250'000, 500'000, 1'000'000, 10'000'000});
+    const auto add = [](std::uint64_t times) {
+        for (std::uint64_t i = 0; i < times; ++i)
+            counter.Increment();
+    };
+    const auto see = [](std::uint64_t times) {
+        for (std::uint64_t i = 0; i < times; ++i)
+            histogram.Observe(static_cast<double>(value_of(i)));
+    };
+    constexpr std::uint64_t some = 1'000'000;
+    ways.push_back({"prometheus-cpp Increment", [=] { add(counts); }, [=] { add(some); }, true});
+    ways.push_back({"prometheus-cpp Observe", [=] { see(counts); }, [=] { see(some); }, true});
+}
+#else
+void add_prometheus(std::vector<Way>&) {
+    std::printf("prometheus-cpp is not installed (Debian: prometheus-cpp-dev)\n");
+}
+#endif
+
 void bench_count() {
     CounterTable table;
-    table.declare(1, std::vector<CounterDeclaration>{{"requests_total", CounterKind::counter, "", ""}});
+    constexpr HistogramBounds bounds{1, 60'000'000};
+    table.declare(1, std::vector<CounterDeclaration>{
+                         {.name = "requests_total"},
+                         {.name = "latency", .kind = CounterKind::histogram, .bounds = bounds}});
     const std::uint32_t own = table.take_row({1, 1, "bench", 0}).value();
     const std::uint32_t neighbour = table.take_row({2, 1, "bench", 1}).value();
     const CounterRow row(table.read_only_fd(), table.fd(), own, 1);
     Counter counter = row.counter("requests_total");
+    Histogram histogram = row.histogram("latency", bounds);
+    std::uint64_t last = 0;
 
     const std::size_t size = 3 * page_words * sizeof(std::uint64_t);
     void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -138,7 +223,7 @@ void bench_count() {
     std::uint64_t* running = words + 2 * page_words;
 
     constexpr std::uint64_t some = 1'000'000;
-    Way ways[] = {
+    std::vector<Way> ways = {
         {"load + store", [&] { add_bare(cell, counts); }, [&] { add_bare(rival_cell, some); }},
         {"Counter::add", [&] { add_counter(counter, counts); },
          [&] {
@@ -147,17 +232,30 @@ void bench_count() {
              add_counter(requests, some);
          }},
         {"lock xadd", [&] { add_locked(cell, counts); }, [&] { add_locked(cell, some); }},
+        {"(a value, not observed)", [&] { make_values(last, counts); }, [&] { make_values(last, some); }},
+        {"Histogram::observe", [&] { observe(histogram, counts); },
+         [&] {
+             static const CounterRow other(table.read_only_fd(), table.fd(), neighbour, 2);
+             static Histogram latency = other.histogram("latency", bounds);
+             observe(latency, some);
+         }},
     };
+    add_prometheus(ways);
     for (unsigned round = 0; round < rounds; ++round) {
         for (Way& way : ways) {
             measure(way, way.alone);
-            const Rival rival({table.read_only_fd(), table.fd()}, running, way.rival);
-            measure(way, way.contended);
+            if (way.threads) {
+                const RivalThread rival(way.rival);
+                measure(way, way.contended);
+            } else {
+                const Rival rival({table.read_only_fd(), table.fd()}, running, way.rival);
+                measure(way, way.contended);
+            }
         }
     }
     const double bare_alone = median(ways[0].alone);
     const double bare_contended = median(ways[0].contended);
-    std::printf("one count, ns (median of %u)  alone   ratio   second process   ratio\n", rounds);
+    std::printf("one count, ns (median of %u)  alone   ratio   with a second   ratio\n", rounds);
     for (const Way& way : ways) {
         const double alone = median(way.alone);
         const double contended = median(way.contended);
@@ -167,7 +265,7 @@ void bench_count() {
 }
 
 void bench_sums() {
-    constexpr unsigned columns = 500;
+    constexpr unsigned columns = 1000;
     constexpr unsigned rows = 64;
     constexpr unsigned reads = 200;
     CounterTable table({.cells = columns, .rows = rows});

@@ -1,6 +1,7 @@
 // Columns with labels, histograms, and cells that change hands.
 #include "core/counter_table.h"
 
+#include <array>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -105,7 +106,12 @@ TEST_CASE(
     table.set_row_generation(row, 2);
     table.forget(1);
     CHECK_FALSE(length_error_of(table, 3, {requests, labelled("/b")}).empty());
-    table.set_row_oldest(row, 2);
+    // What it said before it went over says nothing of what it held then.
+    table.set_older_generations(row, 1, {});
+    CHECK_FALSE(length_error_of(table, 3, {requests, labelled("/b")}).empty());
+    table.set_older_generations(row, 2, std::array<std::uint64_t, 1>{1});
+    CHECK_FALSE(length_error_of(table, 3, {requests, labelled("/b")}).empty());
+    table.set_older_generations(row, 2, {});
     declare(table, 3, {requests, labelled("/b")});
     table.set_row_generation(row, 3);
     table.forget(2);
@@ -123,7 +129,7 @@ TEST_CASE(
     declare(table, 4, {requests});
     table.set_row_generation(another, 4);
     table.forget(3);
-    table.set_row_oldest(another, 4);
+    table.set_older_generations(another, 4, {});
     CHECK_FALSE(length_error_of(table, 5, {active}).empty());
     table.fold(another);
     declare(table, 5, {active});
@@ -143,7 +149,7 @@ TEST_CASE("counter_columns: a histogram takes the cells of several retired colum
     for (const CounterDeclaration& one : many)
         worker.counter(one.name).add(100);
     table.set_row_generation(row, 2);
-    table.set_row_oldest(row, 2);
+    table.set_older_generations(row, 2, {});
     table.forget(1);
     const CounterDeclaration sizes{.name = "sizes", .kind = CounterKind::histogram, .bounds = {1, 10}};
     REQUIRE(cells_of(sizes) == 12);

@@ -231,7 +231,7 @@ TEST_CASE("counter_table: a retired column is not reused while a row may count i
         declare(table, 2, {});
         table.set_row_generation(row, 2);
         CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
-        table.set_row_oldest(row, 2);
+        table.set_older_generations(row, 2, {});
     }
     SUBCASE("a row of an unknown generation") {
         const std::uint32_t row = take(table, 1, 77);

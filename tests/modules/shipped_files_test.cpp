@@ -1,5 +1,6 @@
 // The shipped configurations, with the modules that they are written for.
 #include "conf/checker.h"
+#include "conf/metrics_reference.h"
 #include "conf/reference.h"
 #include "conf/toml_reader.h"
 #include "modules/all_modules.h"
@@ -88,5 +89,11 @@ TEST_CASE("drover.toml names every key of every module, and shows its true defau
 TEST_CASE("drover.schema.json is what `drover help schema` prints") {
     const bool is_current =
         text_of("drover.schema.json") == configuration_schema(declare_modules(all_modules()));
+    CHECK(is_current);
+}
+
+TEST_CASE("docs/observability.md ends with what `drover help metrics` prints") {
+    const std::string page = text_of("../docs/observability.md");
+    const bool is_current = page.ends_with("\n\n" + metrics_reference(declare_modules(all_modules())));
     CHECK(is_current);
 }

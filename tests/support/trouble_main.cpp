@@ -1,12 +1,13 @@
-// drover_trouble is the server with one module more, which does on request what no module should: tests need
-// workers and config readers that crash, hang, lie and talk. It is also what embedding looks like: a list of
-// modules and one call.
+// drover_trouble is the server with two modules more: one does on request what no module should, since tests
+// need workers and config readers that crash, hang, lie and talk; the other counts. It is also what embedding
+// looks like: a list of modules and one call.
 #include "conf/checker.h"
 #include "conf/toml_reader.h"
 #include "core/message.h"
 #include "core/packet.h"
 #include "master/cli.h"
 #include "modules/all_modules.h"
+#include "tests/support/tally_module.h"
 #include "worker/connection.h"
 #include "worker/module.h"
 #include "worker/module_declarations.h"
@@ -217,5 +218,6 @@ class TroubleModule final : public Module {
 int main(int argc, char** argv) {
     std::vector<drover::ModuleFactory> modules(drover::all_modules().begin(), drover::all_modules().end());
     modules.push_back(drover::make_module<drover::TroubleModule>);
+    modules.push_back(drover::make_module<drover::TallyModule>);
     return drover::run_command_line(argc, argv, modules);
 }
