@@ -25,7 +25,8 @@ constexpr std::array options = {
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
 
-std::vector<Command> make_commands() {
+// What serves, and what changes something of a running master.
+std::vector<Command> make_acting_commands() {
     using enum OptionId;
     return {
         {CommandId::run,
@@ -88,6 +89,13 @@ std::vector<Command> make_commands() {
          {config, control},
          2,
          2},
+    };
+}
+
+// What shows or makes something.
+std::vector<Command> make_telling_commands() {
+    using enum OptionId;
+    return {
         {CommandId::status,
          "status",
          "show master, workers and counters",
@@ -129,6 +137,12 @@ std::vector<Command> make_commands() {
 
 constexpr std::array<std::string_view, 6> topics = {"config",     "metrics", "schema",
                                                     "completion", "manual",  "config-manual"};
+
+std::vector<Command> make_commands() {
+    std::vector<Command> commands = make_acting_commands();
+    std::ranges::move(make_telling_commands(), std::back_inserter(commands));
+    return commands;
+}
 
 std::string option_text(const CommandOption& option) {
     const bool has_short = !option.flags.starts_with("--");
