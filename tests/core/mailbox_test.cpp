@@ -21,12 +21,12 @@ TEST_CASE("mailbox: what other threads post runs in the loop's thread, each thre
     bool in_order = true;
     const std::thread::id here = std::this_thread::get_id();
     std::vector<std::thread> threads;
-    for (std::size_t number = 0; number < last.size(); ++number) {
-        threads.emplace_back([&, number] {
+    for (int& mine : last) {
+        threads.emplace_back([&] {
             for (int i = 0; i < each; ++i) {
-                mailbox.post([&, number, i] {
-                    in_order = in_order && last[number] == i - 1 && std::this_thread::get_id() == here;
-                    last[number] = i;
+                mailbox.post([&, i] {
+                    in_order = in_order && mine == i - 1 && std::this_thread::get_id() == here;
+                    mine = i;
                     ++count;
                 });
             }
