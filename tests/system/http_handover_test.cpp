@@ -10,7 +10,8 @@
 namespace drover::test {
 
 TEST_CASE("a reload in the middle of a large file loses no byte and keeps no old worker") {
-    std::string contents(30'000'000, '\0');
+    std::string contents;
+    contents.resize(30'000'000);
     for (std::size_t index = 0; index < contents.size(); ++index)
         contents[index] = static_cast<char>(index * 2654435761U >> 13U);
     TestConfig config{.master = "reload = \"fresh\"\n",
