@@ -141,7 +141,8 @@ TEST_CASE("a file that is being sent moves in the middle, with what stands befor
     Script script;
     script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
     TwoWorkers workers(script);
-    const std::string contents(30'000'000, 'f');
+    std::string contents;
+    contents.resize(30'000'000, 'f');
     UniqueFd memory(::memfd_create("file", MFD_CLOEXEC));
     REQUIRE(::write(memory.get(), contents.data(), contents.size()) == 30'000'000);
     const auto file = std::make_shared<const UniqueFd>(std::move(memory));
@@ -172,7 +173,8 @@ TEST_CASE("a connection that has several files to send moves when one is left") 
     Script script;
     script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
     TwoWorkers workers(script);
-    const std::string contents(9'000'000, 'f');
+    std::string contents;
+    contents.resize(9'000'000, 'f');
     UniqueFd memory(::memfd_create("file", MFD_CLOEXEC));
     REQUIRE(::write(memory.get(), contents.data(), contents.size()) == 9'000'000);
     const auto file = std::make_shared<const UniqueFd>(std::move(memory));
