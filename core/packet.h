@@ -1,6 +1,7 @@
 // One SOCK_SEQPACKET message with its descriptors (SCM_RIGHTS), sent or received whole and without waiting:
-// the system calls under Channel, apart from what the messages mean.
-// Runs in: the master and its children.
+// the system calls under Channel, apart from what the messages mean. On a SOCK_STREAM socket a piece is
+// received likewise; what is sent there may be cut, unless it is a single byte.
+// Runs in: the master and its children, the command line.
 #pragma once
 
 #include "core/unique_fd.h"

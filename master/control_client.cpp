@@ -1,8 +1,10 @@
 #include "master/control_client.h"
 
+#include "core/packet.h"
 #include "core/system_error.h"
 #include "core/unique_fd.h"
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -70,11 +72,7 @@ class MasterConnection {
                 return line;
             }
             if (unread_.size() > max_reply) return std::nullopt;
-            char buffer[16 * 1024];
-            const ssize_t size = receive(buffer, sizeof buffer);
-            if (size < 0 && errno == EINTR) continue;
-            if (size <= 0) return std::nullopt;
-            unread_.append(buffer, static_cast<std::size_t>(size));
+            if (!receive()) return std::nullopt;
         }
     }
 
@@ -112,27 +110,18 @@ class MasterConnection {
     }
 
   private:
-    // Keeps the last descriptor that comes along.
-    ssize_t receive(char* buffer, std::size_t room) noexcept {
-        iovec piece{.iov_base = buffer, .iov_len = room};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 2)];
-        msghdr message{};
-        message.msg_iov = &piece;
-        message.msg_iovlen = 1;
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        const ssize_t size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
-        if (size < 0) return size;
-        for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-             header = CMSG_NXTHDR(&message, header)) {
-            if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-            for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
-                int fd = -1;
-                std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
-                received_.reset(fd);
-            }
+    // False when the connection has ended.
+    bool receive() {
+        std::array<std::byte, 16 * 1024> buffer;
+        pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+        while (::poll(&readable, 1, -1) < 0 && errno == EINTR) {
         }
-        return size;
+        ReceivedPacket packet = receive_packet(socket_.get(), buffer);
+        if (packet.result == PacketReceived::would_block) return true;
+        if (packet.result != PacketReceived::received) return false;
+        unread_.append(reinterpret_cast<const char*>(buffer.data()), packet.size);
+        if (!packet.fds.empty()) received_ = std::move(packet.fds.front());
+        return true;
     }
 
     UniqueFd socket_;

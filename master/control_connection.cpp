@@ -1,10 +1,12 @@
 #include "master/control_connection.h"
 
+#include "core/packet.h"
 #include "core/system_error.h"
 #include "master/control_message.h"
 
 #include <cerrno>
-#include <cstring>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include <fcntl.h>
@@ -59,28 +61,18 @@ bool ControlConnection::receive() {
     return true;
 }
 
-// A descriptor goes with the first byte of what is sent with it.
+// A descriptor goes with the first byte of what is sent with it, and here with nothing more: that byte goes
+// whole or not at all.
 ssize_t ControlConnection::send_some() noexcept {
-    const bool now = attached_ && sent_ == attached_at_;
-    const std::size_t end = attached_ && !now ? attached_at_ : output_.size();
-    iovec piece{.iov_base = output_.data() + sent_, .iov_len = end - sent_};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (now) {
-        message.msg_control = control;
-        message.msg_controllen = sizeof control;
-        cmsghdr* const header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        const int sent_along = attached_.get();
-        std::memcpy(CMSG_DATA(header), &sent_along, sizeof sent_along);
-    }
-    const ssize_t size = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (now && size > 0) attached_.reset();
-    return size;
+    const std::string_view unsent = std::string_view(output_).substr(sent_);
+    const std::size_t before_fd = attached_ ? attached_at_ - sent_ : unsent.size();
+    if (before_fd > 0) return ::send(fd(), unsent.data(), before_fd, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int along = attached_.get();
+    const auto first = std::as_bytes(std::span(unsent.substr(0, 1)));
+    const PacketSent result = send_packet(fd(), first, {}, {&along, 1});
+    if (result != PacketSent::sent) return -1;
+    attached_.reset();
+    return 1;
 }
 
 bool ControlConnection::flush() noexcept {

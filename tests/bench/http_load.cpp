@@ -1,10 +1,15 @@
-// A keep-alive client that costs little, so that the server is what is measured: every connection has one
-// request under way; the first reply tells how long each is. http_load PORT CONNECTIONS SECONDS prints how
-// many replies came.
+// The client of the benches: http_load PORT MODE CONNECTIONS SECONDS PATH [DEPTH | RATE] prints how many
+// replies came and how many bytes, and, where a rate is kept, the 50th and 99th percentile of latency in
+// microseconds. MODE: keep (one request under way on each connection), pipeline (DEPTH in one write), close (a
+// connection for each request), rate (RATE requests a second, sent on time whatever the replies do), hold (one
+// request on each connection, which then stays open; the number is printed when all have been answered).
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,13 +25,31 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::string_view request =
-    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: http_load\r\nAccept: */*\r\n\r\n";
-
 [[noreturn]] void fail(const char* what) {
     std::perror(what);
     std::exit(1);
 }
+
+struct Client {
+    int fd = -1;
+    std::size_t missing = 0;  // bytes of the replies under way
+    Clock::time_point due{};  // of the request under way
+};
+
+struct Load {
+    std::uint16_t port = 0;
+    std::string mode;
+    std::size_t depth = 1;
+    double rate = 0;
+    std::string request;
+    std::size_t reply_size = 0;
+    int epoll = -1;
+    std::vector<Client> clients;
+    std::vector<std::size_t> idle;
+    std::vector<double> latencies;
+    unsigned long replies = 0;
+    unsigned long bytes = 0;
+};
 
 // Tries for five seconds: the server may just be starting.
 int connect_to(std::uint16_t port) {
@@ -48,58 +71,140 @@ int connect_to(std::uint16_t port) {
     }
 }
 
-void ask(int fd) {
-    if (write(fd, request.data(), request.size()) != static_cast<ssize_t>(request.size())) fail("write");
+void ask(const Load& load, Client& client) {
+    if (write(client.fd, load.request.data(), load.request.size()) !=
+        static_cast<ssize_t>(load.request.size()))
+        fail("write");
+    client.missing = load.reply_size * load.depth;
 }
 
 std::size_t read_some(int fd) {
-    std::array<char, 16384> buffer;
+    static std::array<char, 256 * 1024> buffer;
     const ssize_t size = read(fd, buffer.data(), buffer.size());
     if (size <= 0) fail("read");
     return static_cast<std::size_t>(size);
 }
 
-// A whole reply arrives in one piece on loopback when it is the first on a quiet connection.
-std::size_t reply_size(std::uint16_t port) {
-    const int fd = connect_to(port);
-    ask(fd);
-    const std::size_t size = read_some(fd);
+// Head and Content-Length of the first reply say how long each is.
+std::size_t measure_reply(const Load& load) {
+    const int fd = connect_to(load.port);
+    if (write(fd, load.request.data(), load.request.size()) < 0) fail("write");
+    std::string text;
+    std::array<char, 65536> buffer{};
+    while (text.find("\r\n\r\n") == std::string::npos) {
+        const ssize_t size = read(fd, buffer.data(), buffer.size());
+        if (size <= 0) fail("first reply");
+        text.append(buffer.data(), static_cast<std::size_t>(size));
+    }
     close(fd);
-    return size;
+    const std::size_t head = text.find("\r\n\r\n") + 4;
+    const std::size_t at = text.find("Content-Length: ");
+    if (at == std::string::npos) fail("Content-Length");
+    return head + std::stoul(text.substr(at + 16));
+}
+
+void open_client(Load& load, std::size_t index) {
+    Client& client = load.clients[index];
+    client.fd = connect_to(load.port);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = index;
+    epoll_ctl(load.epoll, EPOLL_CTL_ADD, client.fd, &event);
+}
+
+void on_readable(Load& load, std::size_t index) {
+    Client& client = load.clients[index];
+    const std::size_t size = read_some(client.fd);
+    load.bytes += size;
+    if (size > client.missing) fail("more than was asked for");
+    client.missing -= size;
+    if (client.missing != 0) return;
+    load.replies += load.depth;
+    if (load.mode == "rate") {
+        load.latencies.push_back(
+            std::chrono::duration<double, std::micro>(Clock::now() - client.due).count());
+        load.idle.push_back(index);
+        return;
+    }
+    if (load.mode == "hold") {
+        if (load.replies < load.clients.size()) return;
+        std::printf("%lu\n", load.replies);
+        std::fflush(stdout);
+        return;
+    }
+    if (load.mode == "close") {
+        close(client.fd);
+        open_client(load, index);
+    }
+    ask(load, client);
+}
+
+// Late ones are sent at once, and their lateness counts.
+void send_due(Load& load, Clock::time_point& next) {
+    const auto period =
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / load.rate));
+    while (next <= Clock::now() && !load.idle.empty()) {
+        Client& client = load.clients[load.idle.back()];
+        load.idle.pop_back();
+        client.due = next;
+        ask(load, client);
+        next += period;
+    }
+}
+
+void run(Load& load, double seconds) {
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    const bool paced = load.mode == "rate";
+    Clock::time_point next = Clock::now();
+    for (std::size_t index = 0; index < load.clients.size(); ++index) {
+        open_client(load, index);
+        if (paced) {
+            load.idle.push_back(index);
+        } else {
+            ask(load, load.clients[index]);
+        }
+    }
+    std::array<epoll_event, 512> events{};
+    while (Clock::now() < end) {
+        if (paced) send_due(load, next);
+        const int count =
+            epoll_wait(load.epoll, events.data(), static_cast<int>(events.size()), paced ? 0 : 100);
+        for (int i = 0; i < count; ++i)
+            on_readable(load, events[static_cast<std::size_t>(i)].data.u64);
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) return 2;
-    const auto port = static_cast<std::uint16_t>(std::stoi(argv[1]));
-    const std::size_t size = reply_size(port);
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    std::vector<std::size_t> missing(65536);  // of the reply under way, by descriptor
-    for (int i = 0; i < std::stoi(argv[2]); ++i) {
-        const int fd = connect_to(port);
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.fd = fd;
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-        missing[static_cast<std::size_t>(fd)] = size;
-        ask(fd);
+    if (argc < 6) return 2;
+    Load load;
+    load.port = static_cast<std::uint16_t>(std::stoi(argv[1]));
+    load.mode = argv[2];
+    const double last = argc > 6 ? std::stod(argv[6]) : 1;
+    if (load.mode == "rate") load.rate = last;
+    load.request = "GET " + std::string(argv[5]) +
+                   " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: http_load\r\n" + "Accept: */*\r\n" +
+                   (load.mode == "close" ? "Connection: close\r\n" : "") + "\r\n";
+    load.reply_size = measure_reply(load);
+    if (load.mode == "pipeline") {
+        load.depth = static_cast<std::size_t>(last);
+        const std::string one = load.request;
+        for (std::size_t index = 1; index < load.depth; ++index)
+            load.request += one;
     }
-    unsigned long replies = 0;
-    std::array<epoll_event, 512> events{};
-    const auto end = Clock::now() + std::chrono::milliseconds(static_cast<long>(std::stod(argv[3]) * 1000));
-    while (Clock::now() < end) {
-        const int count = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 100);
-        for (std::size_t i = 0; i < static_cast<std::size_t>(count > 0 ? count : 0); ++i) {
-            const int fd = events[i].data.fd;
-            std::size_t& left = missing[static_cast<std::size_t>(fd)];
-            left -= read_some(fd);
-            if (left != 0) continue;
-            ++replies;
-            left = size;
-            ask(fd);
-        }
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    load.clients.resize(std::stoul(argv[3]));
+    run(load, std::stod(argv[4]));
+    std::printf("%lu %lu", load.replies, load.bytes);
+    if (!load.latencies.empty()) {
+        std::ranges::sort(load.latencies);
+        const auto percentile = [&](double part) {
+            return load
+                .latencies[static_cast<std::size_t>(part * static_cast<double>(load.latencies.size() - 1))];
+        };
+        std::printf(" %.0f %.0f", percentile(0.5), percentile(0.99));
     }
-    std::printf("%lu\n", replies);
+    std::printf("\n");
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "conf/toml_reader.h"
 
+#include "tests/support/temporary_folder.h"
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,29 +11,15 @@
 #include <unistd.h>
 
 using namespace drover;
+using namespace drover::test;
 
 namespace {
 
-class Directory {
-  public:
-    Directory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "drover-conf-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    ~Directory() { std::filesystem::remove_all(path_); }
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
-
-    std::string path(const std::string& name) const { return path_ + "/" + name; }
-    std::string write(const std::string& name, std::string_view text) const {
-        std::ofstream(path(name), std::ios::binary) << text;
-        return path(name);
-    }
-
-  private:
-    std::string path_;
-};
+// The path of what was written.
+std::string write(const TemporaryFolder& folder, const char* name, std::string_view text) {
+    write_file(folder.file(name), text);
+    return folder.file(name);
+}
 
 std::string read_error(const std::string& path) {
     try {
@@ -56,13 +44,13 @@ std::string parse_error(std::string_view text) {
 }  // namespace
 
 TEST_CASE("read_toml gives every value its kind, place and order") {
-    const Directory directory;
-    const std::string path = directory.write(
-        "a.toml",
+    const TemporaryFolder directory;
+    const std::string path = write(
+        directory, "a.toml",
         "z = true\n[b]\n  i = -5\nf = 1.5 # x\n[a]\nt = \"é\\n\"\nl = [1, 'x']\nd = 1979-05-27\n[[a.m]]\n");
     const Document document = read_toml(path);
     CHECK(document.path == path);
-    CHECK(document.directory == directory.path(".").substr(0, path.size() - 7));
+    CHECK(document.directory == directory.file(".").substr(0, path.size() - 7));
     const DocumentValue& root = document.root;
     REQUIRE(root.children.size() == 3);
     CHECK(root.children[0].name == "z");
@@ -87,16 +75,16 @@ TEST_CASE("read_toml gives every value its kind, place and order") {
 }
 
 TEST_CASE("what is no readable regular file is one clear error") {
-    const Directory directory;
-    CHECK(read_error(directory.path("missing")) ==
-          directory.path("missing") + ": cannot be read: No such file or directory");
-    CHECK(read_error(directory.path("")).ends_with("/: is a directory; a configuration is a regular file"));
+    const TemporaryFolder directory;
+    CHECK(read_error(directory.file("missing")) ==
+          directory.file("missing") + ": cannot be read: No such file or directory");
+    CHECK(read_error(directory.file("")).ends_with("/: is a directory; a configuration is a regular file"));
     CHECK(read_error("") == "the configuration file has no name");
-    REQUIRE(::mkfifo(directory.path("fifo").c_str(), 0600) == 0);
-    CHECK(read_error(directory.path("fifo")) ==
-          directory.path("fifo") + ": is a FIFO; a configuration is a regular file");
+    REQUIRE(::mkfifo(directory.file("fifo").c_str(), 0600) == 0);
+    CHECK(read_error(directory.file("fifo")) ==
+          directory.file("fifo") + ": is a FIFO; a configuration is a regular file");
     CHECK(read_error("/dev/zero") == "/dev/zero: is a device; a configuration is a regular file");
-    const std::string big = directory.write("big", "");
+    const std::string big = write(directory, "big", "");
     REQUIRE(::truncate(big.c_str(), 200'000'000) == 0);
     CHECK(read_error(big) == big + ": has 200000000 bytes; a configuration has at most 4M");
     // A file that claims to be empty and is not: what a file that grows while it is read looks like.
@@ -144,10 +132,10 @@ TEST_CASE("deep nesting is refused before it is parsed") {
 }
 
 TEST_CASE("find_runtime_dir reads one key, also from a file that no longer parses") {
-    const Directory directory;
+    const TemporaryFolder directory;
     const auto find = [&](std::string_view text) {
-        const std::string found = find_runtime_dir(directory.write("c.toml", text));
-        const std::string base = directory.path("");
+        const std::string found = find_runtime_dir(write(directory, "c.toml", text));
+        const std::string base = directory.file("");
         return found.starts_with(base) ? found.substr(base.size()) : found;
     };
     CHECK(find("") == "run");
@@ -174,5 +162,5 @@ TEST_CASE("find_runtime_dir reads one key, also from a file that no longer parse
     CHECK(find("[master]\r\nruntime_dir = 'crlf'\r\n" + broken) == "crlf");
     CHECK(find("[master]\nruntime_dir = \"../up\"" + broken).ends_with("/up"));
     CHECK(find("\xff\n[master]\nruntime_dir = 'r7'\n") == "r7");
-    CHECK_THROWS_AS(find_runtime_dir(directory.path("missing")), ConfigError);
+    CHECK_THROWS_AS(find_runtime_dir(directory.file("missing")), ConfigError);
 }

@@ -1,6 +1,6 @@
 #include "core/listener.h"
-#include "tests/core/scratch_directory.h"
 #include "tests/core/test_client.h"
+#include "tests/support/temporary_folder.h"
 
 #include <cerrno>
 #include <filesystem>
@@ -17,7 +17,7 @@ using namespace drover::test;
 
 namespace {
 
-Address address_in(const ScratchDirectory& directory, const char* name) {
+Address address_in(const TemporaryFolder& directory, const char* name) {
     return Address::parse("unix:" + directory.file(name));
 }
 
@@ -35,7 +35,7 @@ void make_stale(const Address& address) {
 }  // namespace
 
 TEST_CASE("a unix path: one shared socket, its mode whatever the umask, removed at the end") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const Address address = address_in(directory, "a.sock");
     {
         const mode_t umask_before = ::umask(0077);
@@ -60,7 +60,7 @@ TEST_CASE("a unix path: one shared socket, its mode whatever the umask, removed 
 }
 
 TEST_CASE("a stale unix path is replaced") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const Address address = address_in(directory, "a.sock");
     make_stale(address);
     REQUIRE(is_socket(directory.file("a.sock")));
@@ -70,7 +70,7 @@ TEST_CASE("a stale unix path is replaced") {
 }
 
 TEST_CASE("a unix path that answers is refused, also with a full queue or of another type") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const Address address = address_in(directory, "a.sock");
     const std::string text = "bind " + address.text() + ": Address already in use";
     Listener first = Listener::bind(address, {.backlog = 0}, 1);
@@ -88,7 +88,7 @@ TEST_CASE("a unix path that answers is refused, also with a full queue or of ano
 }
 
 TEST_CASE("what is no socket is refused and left alone") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const Address address = address_in(directory, "file");
     std::ofstream(directory.file("file")) << "precious";
     CHECK(fails_with(EEXIST, "bind " + address.text() + ": not a socket",
@@ -104,7 +104,7 @@ TEST_CASE("what is no socket is refused and left alone") {
 }
 
 TEST_CASE("only our own path is removed, and only by the one who owns it") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string path = directory.file("a.sock");
     SUBCASE("another's socket took the place") {
         std::optional<Listener> listener(Listener::bind(address_in(directory, "a.sock"), {}, 1));

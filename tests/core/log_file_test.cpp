@@ -27,7 +27,7 @@ bool refused(const std::string& target, const std::string& reason) {
 }  // namespace
 
 TEST_CASE("a log file is appended to and made with mode 0640") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string path = directory.file("a.log");
     const mode_t umask_before = ::umask(0);
     const UniqueFd fd = open_log_file(path);
@@ -46,7 +46,7 @@ TEST_CASE("a log file is appended to and made with mode 0640") {
 }
 
 TEST_CASE("what cannot be a log file is refused with the reason") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string fifo = directory.file("fifo");
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
     CHECK(refused(fifo, "it is a FIFO"));
@@ -74,7 +74,7 @@ TEST_CASE("standard error that is a pipe gets a description of its own") {
 }
 
 TEST_CASE("standard error that cannot be reopened is used as it is") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string fifo = directory.file("fifo");
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
     UniqueFd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -88,7 +88,7 @@ TEST_CASE("standard error that cannot be reopened is used as it is") {
 }
 
 TEST_CASE("standard error that is a file is shared with what else is printed to it") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string path = directory.file("a.log");
     const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     const StandardError replaced(file.get());

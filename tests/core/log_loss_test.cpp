@@ -119,7 +119,7 @@ TEST_CASE("a reader that is gone does not stop the process") {
 }
 
 TEST_CASE("four processes append to one file: no torn line, none missing") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string path = directory.file("a.log");
     constexpr int lines_each = 2000;
     std::vector<pid_t> children;

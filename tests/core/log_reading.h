@@ -3,7 +3,7 @@
 
 #include "core/log.h"
 #include "core/system_error.h"
-#include "tests/core/scratch_directory.h"
+#include "tests/support/temporary_folder.h"
 
 #include <fstream>
 #include <sstream>
@@ -39,7 +39,7 @@ inline std::vector<std::string> messages_in(const std::string& content) {
 
 // A log of a worker into a file of its own.
 struct FileLog {
-    ScratchDirectory directory;
+    TemporaryFolder directory;
     std::string path = directory.file("a.log");
     Log log{LogIdentity{"worker", "main", 0}};
 

@@ -63,7 +63,7 @@ TEST_CASE("a JSON line") {
 }
 
 TEST_CASE("who speaks: with and without pool and slot") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     const std::string path = directory.file("a.log");
     const auto line_of = [&](LogIdentity identity, LogFormat format) {
         std::filesystem::remove(path);
@@ -175,7 +175,7 @@ TEST_CASE("set_file in mid-way: earlier lines in the old file, later ones in the
 }
 
 TEST_CASE("before set_file lines go nowhere and are not lost") {
-    const ScratchDirectory directory;
+    const TemporaryFolder directory;
     Log log({"master", "", -1});
     log.info("1");
     CHECK(log.lost() == 0);

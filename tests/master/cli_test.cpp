@@ -184,18 +184,18 @@ TEST_CASE("new refuses a bad name with 2") {
 }
 
 TEST_CASE("new refuses what is there with 1") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::filesystem::path before = std::filesystem::current_path();
     std::filesystem::current_path(folder.path());
     const Outcome first = run_cli({"new", "lamp"});
-    test::put_file("lamp/main.cpp", "mine");
+    test::write_file("lamp/main.cpp", "mine");
     const Outcome second = run_cli({"new", "lamp"});
     std::filesystem::current_path(before);
     CHECK(first.code == 0);
     CHECK(first.output.starts_with("lamp is written."));
     CHECK(second.code == to_int(ExitCode::refused));
     CHECK(second.errors == "herd: \"lamp\" is there already\n");
-    CHECK(test::file_text(folder.file("lamp/main.cpp")) == "mine");
+    CHECK(test::read_file(folder.file("lamp/main.cpp")) == "mine");
 }
 
 TEST_CASE("output that cannot be written is a failure") {
@@ -223,9 +223,9 @@ TEST_CASE("answers go to stdout, refusals to stderr with 1") {
 
 TEST_CASE("the master is found by the file's runtime_dir, even in a file that no longer parses") {
     const test::ScriptedMaster master;
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string file = folder.file("broken.toml");
-    test::put_file(file, "[master]\nruntime_dir = \"" + master.folder() + "\"\nthis is [ no toml\n");
+    test::write_file(file, "[master]\nruntime_dir = \"" + master.folder() + "\"\nthis is [ no toml\n");
     CHECK(run_cli({"status", "-c", file}).output == "status as text\n");
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("stop and quit return when the master is gone") {
 }
 
 TEST_CASE("no master, no file") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("control.sock");
     const Outcome absent = run_cli({"status", "--control", path});
     CHECK(absent.code == to_int(ExitCode::refused));

@@ -66,7 +66,7 @@ TEST_CASE("an answer, a refusal, and progress for those who ask") {
 }
 
 TEST_CASE("where no master listens") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     CHECK_THROWS_AS(ask_master(folder.file("control.sock"), request_of("stop"), {}), std::system_error);
     CHECK_THROWS_AS(stop_master(folder.file("control.sock"), request_of("stop"), {}), std::system_error);
     CHECK_THROWS_AS(ask_master("", request_of("stop"), {}), std::system_error);
@@ -84,7 +84,7 @@ TEST_CASE("a stop is over when the process is, promised or not") {
 }
 
 TEST_CASE("a refused stop is no stop") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const OneAnswer master(folder.file("control.sock"), "{\"ok\":false,\"error\":\"too many callers\"}\n");
     const ControlAnswer answer = stop_master(folder.file("control.sock"), request_of("stop"), {});
     CHECK_FALSE(answer.ok);
@@ -92,7 +92,7 @@ TEST_CASE("a refused stop is no stop") {
 }
 
 TEST_CASE("a master that ends or babbles is a failure") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const auto failure = [&](const char* name, const char* text) {
         const OneAnswer master(folder.file(name), text);
         const ControlAnswer answer = ask_master(folder.file(name), request_of("status"), {});

@@ -1,7 +1,10 @@
 // Answers that bring a descriptor along.
+#include "core/packet.h"
 #include "tests/master/control_fixture.h"
 #include "tests/support/open_fds.h"
 
+#include <array>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -18,27 +21,12 @@ struct Received {
     std::vector<UniqueFd> fds;
 };
 
-// One recvmsg(2): descriptors come with the first byte of what was sent with them, and end it.
+// Descriptors come with the first byte of what was sent with them, and end what one call receives.
 Received receive(const RawCaller& caller) {
-    Received received;
-    char bytes[4096];
-    iovec piece{.iov_base = bytes, .iov_len = sizeof bytes};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 8)];
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(caller.fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (size <= 0) return received;
-    received.text.assign(bytes, static_cast<std::size_t>(size));
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-         header = CMSG_NXTHDR(&message, header)) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-        received.fds.emplace_back(fd);
-    }
-    return received;
+    std::array<std::byte, 4096> buffer;
+    ReceivedPacket packet = receive_packet(caller.fd(), buffer);
+    if (packet.result != PacketReceived::received) return {};
+    return {.text{reinterpret_cast<const char*>(buffer.data()), packet.size}, .fds = std::move(packet.fds)};
 }
 
 ino_t inode_of(int fd) {
@@ -75,7 +63,8 @@ TEST_CASE("a descriptor comes with the answer's first byte, once, and to nobody 
     for (const Received& each : all) {
         fds += each.fds.size();
         if (each.fds.empty()) continue;
-        CHECK(each.text.starts_with(answer));
+        CHECK(each.text.front() == answer.front());
+        CHECK(answer.starts_with(each.text));
         CHECK(inode_of(each.fds[0].get()) == inode_of(control.log_file.get()));
     }
     CHECK(fds == 1);

@@ -7,8 +7,8 @@
 #include "core/unique_fd.h"
 #include "master/control.h"
 #include "tests/master/raw_caller.h"
-#include "tests/master/scratch_folder.h"
 #include "tests/support/run_until.h"
+#include "tests/support/temporary_folder.h"
 
 #include <chrono>
 #include <functional>
@@ -53,7 +53,7 @@ struct ControlFixture {
         return text;
     }
 
-    ScratchFolder folder;
+    TemporaryFolder folder;
     std::string path = folder.file("control.sock");
     EventLoop loop;
     UniqueFd log_file;

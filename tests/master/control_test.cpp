@@ -151,7 +151,7 @@ TEST_CASE("an exception of the handler leaves the server usable") {
 }
 
 TEST_CASE("a stale socket is replaced; a live one, another file and a long path are refused") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("control.sock");
     EventLoop loop;
     Log log({.role = "master", .pool = {}});
@@ -171,9 +171,9 @@ TEST_CASE("a stale socket is replaced; a live one, another file and a long path 
         CHECK_THROWS_AS(make(path), std::system_error);
         CHECK(RawCaller(path).fd() >= 0);
     }
-    test::put_file(path, "precious");
+    test::write_file(path, "precious");
     CHECK_THROWS_AS(make(path), std::system_error);
-    CHECK(test::file_text(path) == "precious");
+    CHECK(test::read_file(path) == "precious");
 
     CHECK_NOTHROW(make(folder.path() + "/" + std::string(107 - folder.path().size() - 1, 's')));
     const std::string too_long = folder.path() + "/" + std::string(108 - folder.path().size() - 1, 's');

@@ -2,7 +2,7 @@
 
 #include "conf/reference.h"
 #include "master/commands.h"
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <cstdio>
 
@@ -18,15 +18,15 @@ bool contains(std::string_view text, std::string_view part) {
 
 // What the shell offers for the words after the program's name; the last one is being typed.
 std::string offered(const std::string& words) {
-    test::ScratchFolder folder;
-    test::put_file(folder.file("herd"), completion_script("herd-2"));
-    test::put_file(folder.file("ask"), "source " + folder.file("herd") + "\nCOMP_WORDS=(herd-2 " + words +
-                                           ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_herd_2\n"
-                                           "echo \"${COMPREPLY[*]}\" >" +
-                                           folder.file("reply") + "\n");
+    test::TemporaryFolder folder;
+    test::write_file(folder.file("herd"), completion_script("herd-2"));
+    test::write_file(folder.file("ask"), "source " + folder.file("herd") + "\nCOMP_WORDS=(herd-2 " + words +
+                                             ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_herd_2\n"
+                                             "echo \"${COMPREPLY[*]}\" >" +
+                                             folder.file("reply") + "\n");
     const std::string command = "bash -u " + folder.file("ask");
     REQUIRE(std::system(command.c_str()) == 0);
-    std::string reply = test::file_text(folder.file("reply"));
+    std::string reply = test::read_file(folder.file("reply"));
     reply.pop_back();
     return reply;
 }

@@ -1,6 +1,6 @@
 #include "master/pid_file.h"
 
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <algorithm>
 #include <array>
@@ -29,63 +29,63 @@ bool exists(const std::string& path) {
 }  // namespace
 
 TEST_CASE("holds our pid and goes with its owner") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     {
         PidFile pid_file(path);
-        CHECK(test::file_text(path) == our_line());
+        CHECK(test::read_file(path) == our_line());
     }
     CHECK_FALSE(exists(path));
 }
 
 TEST_CASE("a second master is refused and told who is there") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     PidFile first(path);
     const std::string message =
         "another master (pid " + std::to_string(::getpid()) + ") runs in " + folder.path();
     CHECK_THROWS_WITH_AS(PidFile{path}, message.c_str(), std::runtime_error);
-    CHECK(test::file_text(path) == our_line());
+    CHECK(test::read_file(path) == our_line());
 }
 
 TEST_CASE("what a dead master left is taken over, whatever it holds") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     for (const std::string& stale :
          {std::string("99999999\n"), std::string("garbage"), std::string(), std::string(100'000, '7')}) {
-        test::put_file(path, stale);
+        test::write_file(path, stale);
         PidFile pid_file(path);
-        CHECK(test::file_text(path) == our_line());
+        CHECK(test::read_file(path) == our_line());
     }
 }
 
 TEST_CASE("a pid that cannot be the holder's is not told") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     for (const char* stale : {"garbage", "-1", "0", "2147483647\n", ""}) {
-        test::put_file(path, stale);
+        test::write_file(path, stale);
         const UniqueFd holder(::open(path.c_str(), O_RDWR | O_CLOEXEC));
         REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
         const std::string message = "another master runs in " + folder.path();
         CHECK_THROWS_WITH_AS(PidFile{path}, message.c_str(), std::runtime_error);
-        CHECK(test::file_text(path) == stale);
+        CHECK(test::read_file(path) == stale);
     }
 }
 
 TEST_CASE("a lock that somebody holds is never removed") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     std::optional<PidFile> first(std::in_place, path);
     // Removed by hand; a second master makes its own.
     REQUIRE(::unlink(path.c_str()) == 0);
     PidFile second(path);
     first.reset();
-    CHECK(test::file_text(path) == our_line());
+    CHECK(test::read_file(path) == our_line());
     CHECK_THROWS_AS(PidFile{path}, std::runtime_error);
 }
 
 TEST_CASE("a child that goes leaves the file to its master") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     std::optional<PidFile> pid_file(std::in_place, path);
     const pid_t child = ::fork();
@@ -95,11 +95,11 @@ TEST_CASE("a child that goes leaves the file to its master") {
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
-    CHECK(test::file_text(path) == our_line());
+    CHECK(test::read_file(path) == our_line());
 }
 
 TEST_CASE("of masters that start together exactly one gets it, again and again") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     for (int round = 0; round < 20; ++round) {
         // Each child tells its result, then holds on until all have tried.
@@ -141,7 +141,7 @@ TEST_CASE("of masters that start together exactly one gets it, again and again")
 
 // Masters that come and go meet each other between opening the file and locking it.
 TEST_CASE("two never hold it at one time, however fast they come and go") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     const std::string marker = folder.file("marker");
     constexpr int masters = 3;
@@ -167,16 +167,16 @@ TEST_CASE("two never hold it at one time, however fast they come and go") {
 }
 
 TEST_CASE("what is no regular file is refused and left alone") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const std::string path = folder.file("drover.pid");
     REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
     CHECK_THROWS_AS(PidFile{path}, std::system_error);
     REQUIRE(::unlink(path.c_str()) == 0);
 
-    test::put_file(folder.file("target"), "precious");
+    test::write_file(folder.file("target"), "precious");
     REQUIRE(::symlink(folder.file("target").c_str(), path.c_str()) == 0);
     CHECK_THROWS_AS(PidFile{path}, std::system_error);
-    CHECK(test::file_text(folder.file("target")) == "precious");
+    CHECK(test::read_file(folder.file("target")) == "precious");
     CHECK(exists(path));
 
     CHECK_THROWS_AS(PidFile{folder.file("missing/drover.pid")}, std::system_error);

@@ -1,6 +1,6 @@
 #include "master/runtime_directory.h"
 
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <filesystem>
 #include <fstream>
@@ -13,7 +13,7 @@ using namespace drover::test;
 namespace fs = std::filesystem;
 
 TEST_CASE("a directory that was made is removed again, unless something else has come into it") {
-    const ScratchFolder folder;
+    const TemporaryFolder folder;
     const std::string path = folder.file("run");
     {
         const RuntimeDirectory directory(path);
@@ -31,7 +31,7 @@ TEST_CASE("a directory that was made is removed again, unless something else has
 }
 
 TEST_CASE("what is no directory, or cannot be made, is an error that names it") {
-    const ScratchFolder folder;
+    const TemporaryFolder folder;
     std::ofstream(folder.file("file")) << "x";
     CHECK_THROWS_AS(RuntimeDirectory(folder.file("file")), std::system_error);
     CHECK_THROWS_AS(RuntimeDirectory(folder.file("missing/run")), std::system_error);

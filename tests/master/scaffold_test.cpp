@@ -1,6 +1,6 @@
 #include "master/scaffold.h"
 
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <algorithm>
 #include <set>
@@ -27,12 +27,12 @@ TEST_CASE("the name is put in, in both forms") {
 }
 
 TEST_CASE("the folder has every file with the name in it") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     write_scaffold(folder.file("made"), "my_app");
     std::set<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(folder.file("made"))) {
         names.insert(entry.path().filename());
-        const std::string text = test::file_text(entry.path());
+        const std::string text = test::read_file(entry.path());
         CHECK_FALSE(text.empty());
         CHECK(text.find("@name@") == std::string::npos);
         CHECK(text.find("@Name@") == std::string::npos);
@@ -43,11 +43,11 @@ TEST_CASE("the folder has every file with the name in it") {
 }
 
 TEST_CASE("what is there stays as it is, and what cannot be written leaves nothing") {
-    test::ScratchFolder folder;
-    test::put_file(folder.file("taken"), "mine");
+    test::TemporaryFolder folder;
+    test::write_file(folder.file("taken"), "mine");
     CHECK_THROWS_WITH_AS(write_scaffold(folder.file("taken"), "a"),
                          ("\"" + folder.file("taken") + "\" is there already").c_str(), std::runtime_error);
-    CHECK(test::file_text(folder.file("taken")) == "mine");
+    CHECK(test::read_file(folder.file("taken")) == "mine");
     CHECK_THROWS_AS(write_scaffold(folder.file("no/such"), "a"), std::system_error);
     // A name that is too long for a file: the folder is made, the first file is not.
     CHECK_THROWS_AS(write_scaffold(folder.file("made"), std::string(300, 'a')), std::system_error);

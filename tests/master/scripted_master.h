@@ -7,7 +7,7 @@
 #include "core/process.h"
 #include "core/unique_fd.h"
 #include "master/control.h"
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <stdexcept>
 #include <string>
@@ -88,7 +88,7 @@ class ScriptedMaster {
         std::unique_ptr<ControlServer> server;
     };
 
-    ScratchFolder folder_;
+    TemporaryFolder folder_;
     Process process_;
 };
 

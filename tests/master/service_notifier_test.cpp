@@ -1,7 +1,7 @@
 #include "master/service_notifier.h"
 
 #include "core/system_error.h"
-#include "tests/master/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <string>
 
@@ -54,7 +54,7 @@ TEST_CASE("without NOTIFY_SOCKET nothing happens") {
 }
 
 TEST_CASE("every message, by path and by abstract name") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     for (const std::string& name :
          {folder.file("notify"), "@drover-notify-test-" + std::to_string(::getpid())}) {
         const Manager manager(name);
@@ -76,7 +76,7 @@ TEST_CASE("every message, by path and by abstract name") {
 }
 
 TEST_CASE("reloading tells the time in the same message") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const Manager manager(folder.file("notify"));
     const ServiceNotifier notifier;
     const std::int64_t before = monotonic_us();
@@ -91,7 +91,7 @@ TEST_CASE("reloading tells the time in the same message") {
 }
 
 TEST_CASE("the watchdog's interval is half of what was set, for us alone") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     const Manager manager(folder.file("notify"));
     const auto interval = [&](const char* period_us, const std::string& pid) {
         ::setenv("NOTIFY_SOCKET", folder.file("notify").c_str(), 1);
@@ -111,7 +111,7 @@ TEST_CASE("the watchdog's interval is half of what was set, for us alone") {
 }
 
 TEST_CASE("nobody listening, a full queue and an odd name hurt nobody") {
-    test::ScratchFolder folder;
+    test::TemporaryFolder folder;
     for (const std::string& name : {folder.file("nobody"), std::string("vsock:2:1"), std::string("relative"),
                                     std::string(), std::string(200, '/')}) {
         ::setenv("NOTIFY_SOCKET", name.c_str(), 1);

@@ -1,8 +1,8 @@
 #include "modules/http/access_log.h"
 
 #include "core/system_error.h"
-#include "tests/core/scratch_directory.h"
 #include "tests/modules/http_server_fixture.h"
+#include "tests/support/temporary_folder.h"
 
 #include <array>
 #include <filesystem>
@@ -68,7 +68,7 @@ TEST_CASE("what a client sends cannot end a line or a quote") {
 }
 
 TEST_CASE("each reply has its line, a refused one, too") {
-    const ScratchDirectory folder;
+    const TemporaryFolder folder;
     const std::string path = folder.file("access.log");
     {
         Server server(log_options(path));
@@ -92,7 +92,7 @@ TEST_CASE("each reply has its line, a refused one, too") {
 }
 
 TEST_CASE("a log that was moved away is opened anew, and each line is in one of the two") {
-    const ScratchDirectory folder;
+    const TemporaryFolder folder;
     const std::string path = folder.file("access.log");
     const std::string moved = folder.file("access.log.1");
     Server server(log_options(path));
@@ -108,7 +108,7 @@ TEST_CASE("a log that was moved away is opened anew, and each line is in one of 
 }
 
 TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted") {
-    const ScratchDirectory folder;
+    const TemporaryFolder folder;
     const std::string path = folder.file("fifo");
     REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
     const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));

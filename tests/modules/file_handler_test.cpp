@@ -3,8 +3,8 @@
 
 #include "core/system_error.h"
 #include "modules/http/http_date.h"
-#include "tests/core/scratch_directory.h"
 #include "tests/modules/http_server_fixture.h"
+#include "tests/support/temporary_folder.h"
 
 #include <filesystem>
 #include <fstream>
@@ -35,7 +35,7 @@ struct Site {
         return "[[module.http.route]]\npath = \"/\"\nroot = \"" + root() + "\"\n" + more +
                "[[module.http.route]]\npath = \"/files/\"\nroot = \"" + root() + "\"\nindex = \"\"\n";
     }
-    ScratchDirectory folder;
+    TemporaryFolder folder;
 };
 
 struct FileServer : Server {

@@ -1,15 +1,28 @@
 // TemporaryFolder is a directory of the test's own, removed with everything in it at the end. Runs in: tests.
 #pragma once
 
+#include "core/system_error.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace drover::test {
 
 class TemporaryFolder {
   public:
-    TemporaryFolder();
-    ~TemporaryFolder();
+    TemporaryFolder() : path_(std::filesystem::temp_directory_path() / "drover-test-XXXXXX") {
+        if (::mkdtemp(path_.data()) == nullptr) throw_errno("mkdtemp", path_);
+    }
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
     TemporaryFolder(const TemporaryFolder&) = delete;
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
@@ -21,7 +34,16 @@ class TemporaryFolder {
 };
 
 // Empty when there is no such file.
-std::string read_file(const std::string& path);
-void write_file(const std::string& path, std::string_view text);
+inline std::string read_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_file(const std::string& path, std::string_view text) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << text;
+    file.close();
+    if (!file) throw std::runtime_error("cannot write " + path);
+}
 
 }  // namespace drover::test
