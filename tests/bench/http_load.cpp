@@ -1,8 +1,8 @@
 // The client of the benches: http_load PORT MODE CONNECTIONS SECONDS PATH [DEPTH | RATE] prints how many
 // replies came and how many bytes, and, where a rate is kept, the 50th and 99th percentile of latency in
-// microseconds. MODE: keep (one request under way on each connection), pipeline (DEPTH in one write), close (a
-// connection for each request), rate (RATE requests a second, sent on time whatever the replies do), hold (one
-// request on each connection, which then stays open; the number is printed when all have been answered).
+// microseconds. MODE: keep (one request under way on each connection), pipeline (DEPTH in one write), close
+// (a connection for each request), rate (RATE requests a second, sent on time whatever the replies do), hold
+// (one request on each connection, which then stays open; the number is printed when all are answered).
 #include <algorithm>
 #include <array>
 #include <chrono>
