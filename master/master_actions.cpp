@@ -193,6 +193,7 @@ void Master::open_service(const Settings& settings) {
         PoolContext{loop_, log_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, pools_->next_instance++);
     pools_->own_counters = own_counters_.get();
+    pools_->desk = &observation_;
     open_log(settings);
 }
 

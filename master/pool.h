@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/status_page.h"
 #include "master/master_counters.h"
+#include "master/observation_desk.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
 
@@ -36,6 +37,7 @@ struct PoolContext {
     std::uint64_t next_instance = 1;
     UniqueFd log_file;                                // what new workers get
     MasterCounters* own_counters = nullptr;           // what the master counts; null: nothing
+    ObservationDesk* desk = nullptr;                  // where workers of pools that observe may ask
     std::minstd_rand random{std::random_device{}()};  // for jitter
 };
 
