@@ -26,8 +26,8 @@ struct Metrics {
         std::string name;
         std::vector<CounterReader::WorkerValue> workers;
     };
-    std::vector<CounterReader::Sum> sums;
-    std::vector<Gauge> worker_gauges;
+    std::vector<CounterReader::Sum> sums = {};
+    std::vector<Gauge> worker_gauges = {};
 };
 
 // Throws as CounterReader::sums() does.

@@ -1,6 +1,8 @@
 #include "modules/observer/observer_module.h"
 
 #include "modules/http/http_connection.h"
+#include "modules/observer/dashboard.h"
+#include "modules/observer/live_feed.h"
 #include "modules/observer/status_pages.h"
 
 #include <stdexcept>
@@ -18,12 +20,19 @@ void add_page(http::HandlerTable& pages, http::HttpOptions& http, std::string_vi
 
 }  // namespace
 
-const OptionTable& ObserverModule::options() const {
-    static const OptionTable none("Shows what master and workers do; the module of [observer].");
-    return none;
+const Options<ObserverOptions>& ObserverOptions::options() {
+    static const auto table =
+        Options<ObserverOptions>("Shows what master and workers do; the module of [observer].")
+            .integer("max_live", &ObserverOptions::max_live, {.fallback = 32, .min = 0, .max = 200},
+                     Apply::fresh,
+                     "Dashboards that may be open at a time; each is sent a message a second.");
+    return table;
 }
 
-void ObserverModule::start(Services& services, const ImageNode&) {
+ObserverModule::ObserverModule() = default;
+ObserverModule::~ObserverModule() = default;
+
+void ObserverModule::start(Services& services, const ImageNode& options) {
     if (services.master == nullptr)
         throw std::runtime_error("its pool must say observes = true; [observer] makes one that does");
     http::HttpOptions http = http::HttpOptions::options().load({});
@@ -32,6 +41,12 @@ void ObserverModule::start(Services& services, const ImageNode&) {
     add_page<observer::StatusPage>(pages_, http, "/status.json");
     add_page<observer::HealthPage>(pages_, http, "/health");
     add_page<observer::ReadyPage>(pages_, http, "/ready");
+    add_page<observer::DashboardPage>(pages_, http, "/", "dashboard.html");
+    add_page<observer::DashboardPage>(pages_, http, "/dashboard.css", "dashboard.css");
+    add_page<observer::DashboardPage>(pages_, http, "/dashboard.js", "dashboard.js");
+    add_page<observer::DashboardPage>(pages_, http, "/icon.svg", "icon.svg");
+    live_ = std::make_unique<observer::LiveFeed>(services, ObserverOptions::options().load(options).max_live);
+    add_page<observer::LivePage>(pages_, http, "/live", *live_);
     server_ = std::make_shared<http::HttpServer>(services, services.configuration, std::move(http), pages_);
     pages_.start(services);
 }
@@ -40,8 +55,14 @@ void ObserverModule::connection(Accepted accepted) {
     open_connection<http::HttpConnection>(server_->services, std::move(accepted), server_);
 }
 
+// They would wait for their ends, which never come.
+void ObserverModule::drain() {
+    live_->end();
+}
+
 void ObserverModule::stop() noexcept {
     pages_.stop();
+    live_.reset();
     server_.reset();
 }
 

@@ -15,16 +15,31 @@ namespace http {
 struct HttpServer;
 }
 
+namespace observer {
+class LiveFeed;
+}
+
+struct ObserverOptions {
+    std::size_t max_live = 0;
+
+    static const Options<ObserverOptions>& options();
+};
+
 class ObserverModule final : public Module {
   public:
     std::string_view name() const noexcept override { return "observer"; }
-    const OptionTable& options() const override;
+    ObserverModule();
+    ~ObserverModule() override;
+
+    const OptionTable& options() const override { return ObserverOptions::options(); }
     // Throws std::runtime_error in a pool that does not observe.
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
+    void drain() override;
     void stop() noexcept override;
 
   private:
+    std::unique_ptr<observer::LiveFeed> live_;
     http::HandlerTable pages_;
     std::shared_ptr<http::HttpServer> server_;
 };

@@ -1,11 +1,9 @@
 #include "modules/observer/status_pages.h"
 
 #include "modules/observer/metrics_text.h"
-#include "worker/master_view.h"
 #include "worker/status_json.h"
 
 #include <algorithm>
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -14,13 +12,6 @@ namespace drover::observer {
 namespace {
 
 constexpr const char* no_answer = "the master does not answer";
-
-// std::function wants what can be copied.
-using Kept = std::shared_ptr<http::Response>;
-
-Kept keep(http::Response response) {
-    return std::make_shared<http::Response>(std::move(response));
-}
 
 void send_line(http::Response& response, unsigned status, const std::string& line) {
     send(response, status, "text/plain; charset=utf-8", line + "\n");
@@ -37,24 +28,24 @@ void MetricsPage::answer(const http::Request& request, http::Response response) 
 
 // A master that does not answer is shown as it last was.
 void StatusPage::answer(const http::Request&, http::Response response) {
-    services().master->ask_status([this, kept = keep(std::move(response))](bool) {
-        send(*kept, 200, "application/json",
+    when_asked(std::move(response), [this](http::Response& later, bool) {
+        send(later, 200, "application/json",
              status_json(services().counters.reader(), services().loop.now_ms()));
     });
 }
 
 void HealthPage::answer(const http::Request&, http::Response response) {
-    services().master->ask_status([kept = keep(std::move(response))](bool answered) {
-        send_line(*kept, answered ? 200 : 503, answered ? "ok" : no_answer);
+    when_asked(std::move(response), [](http::Response& later, bool answered) {
+        send_line(later, answered ? 200 : 503, answered ? "ok" : no_answer);
     });
 }
 
 void ReadyPage::answer(const http::Request&, http::Response response) {
-    services().master->ask_status([this, kept = keep(std::move(response))](bool answered) {
+    when_asked(std::move(response), [this](http::Response& later, bool answered) {
         const std::string why_not = answered ? why_not_ready(services().counters.reader().status_snapshot(),
                                                              services().configuration->settings())
                                              : no_answer;
-        send_line(*kept, why_not.empty() ? 200 : 503, why_not.empty() ? "ready" : why_not);
+        send_line(later, why_not.empty() ? 200 : 503, why_not.empty() ? "ready" : why_not);
     });
 }
 
