@@ -105,6 +105,13 @@ std::string WorkerProcess::name() const {
            std::to_string(pid()) + ")";
 }
 
+EventSubject WorkerProcess::subject() const noexcept {
+    return {.pool = identity_.pool,
+            .slot = static_cast<int>(identity_.slot),
+            .pid = pid(),
+            .generation = generation_};
+}
+
 void WorkerProcess::serve() {
     if (state_ != WorkerState::starting || channel_ == nullptr) return;
     state_ = WorkerState::serving;
@@ -255,6 +262,8 @@ void WorkerProcess::on_message(Message& message) {
             if (std::exchange(stopped_accepting_, true)) return;
             state_ = WorkerState::draining;
             return observer_.on_stopped_accepting(*this);
+        case MessageType::handed_over:
+            return observer_.on_handed_over(*this, message.as<HandoverResult>());
         default:
             if (!answer(message)) observer_.on_broken(*this, "it sent a message that is not a worker's");
     }
@@ -265,6 +274,10 @@ bool WorkerProcess::answer(const Message& message) {
     if (desk_ == nullptr) return false;
     if (message.type == MessageType::status_wanted) {
         desk_->answer_status(*channel_, message.as<QuestionMessage>());
+        return true;
+    }
+    if (message.type == MessageType::events_wanted) {
+        desk_->answer_events(*channel_, message.as<QuestionMessage>());
         return true;
     }
     return false;

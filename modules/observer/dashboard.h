@@ -1,5 +1,5 @@
-// The dashboard: the files of modules/observer/dashboard/, which the build puts into the program, and the page
-// that answers with one of them. Runs in: worker.
+// The dashboard: the files of modules/observer/dashboard/, which the build puts into the program, and the
+// page that answers with one of them. Runs in: worker.
 #pragma once
 
 #include "modules/observer/page.h"

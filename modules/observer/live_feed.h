@@ -1,7 +1,7 @@
-// LiveFeed is what /live sends: server-sent events (HTML, 9.2) to a bounded number of dashboards. Once a second
-// each gets the same message; what happens comes as it happens, numbered, so that a dashboard that comes back
-// misses nothing that is still kept. To one that does not read nothing is sent until it has read: messages
-// are left out, events wait here. Owned by the module. Runs in: worker.
+// LiveFeed is what /live sends: server-sent events (HTML, 9.2) to a bounded number of dashboards. Once a
+// second each gets the same message; what happens comes as it happens, numbered, so that a dashboard that
+// comes back misses nothing that is still kept. To one that does not read nothing is sent until it has read:
+// messages are left out, events wait here. Owned by the module. Runs in: worker.
 #pragma once
 
 #include "modules/http/response.h"

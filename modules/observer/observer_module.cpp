@@ -24,8 +24,7 @@ const Options<ObserverOptions>& ObserverOptions::options() {
     static const auto table =
         Options<ObserverOptions>("Shows what master and workers do; the module of [observer].")
             .integer("max_live", &ObserverOptions::max_live, {.fallback = 32, .min = 0, .max = 200},
-                     Apply::fresh,
-                     "Dashboards that may be open at a time; each is sent a message a second.");
+                     Apply::fresh, "Dashboards that may be open at a time; each is sent a message a second.");
     return table;
 }
 
