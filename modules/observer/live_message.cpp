@@ -18,11 +18,12 @@ double seconds(std::int64_t milliseconds) noexcept {
     return static_cast<double>(std::max<std::int64_t>(milliseconds, 0)) / 1000.0;
 }
 
-// In units, whatever the labels; none: there is no such counter.
-std::optional<double> total(const Sums& sums, std::string_view name) {
+// In units, of those with that label, or whatever the labels; none: there is no such counter.
+std::optional<double> total(const Sums& sums, std::string_view name, const CounterLabel* only = nullptr) {
     std::optional<double> all;
     for (const CounterReader::Sum& sum : sums) {
         if (sum.name != name) continue;
+        if (only != nullptr && std::ranges::find(sum.labels, *only) == sum.labels.end()) continue;
         const auto counted = sum.kind == CounterKind::gauge
                                  ? static_cast<double>(static_cast<std::int64_t>(sum.value))
                                  : static_cast<double>(sum.value);
@@ -148,7 +149,8 @@ std::string LiveMessage::make(std::int64_t now_ms, std::int64_t unix_ms, bool an
     json.member("connections", connections);
     json.member("resident_bytes", resident);
     write_total(json, "requests", total(sums, "drover_http_requests_total"));
-    write_total(json, "errors", total(sums, "drover_http_responses_5xx_total"));
+    const CounterLabel failed{"code", "5xx"};
+    write_total(json, "errors", total(sums, "drover_http_responses_total", &failed));
     write_total(json, "accepted", total(sums, "drover_connections_accepted_total"));
     write_total(json, "received_bytes", total(sums, "drover_received_bytes_total"));
     write_total(json, "sent_bytes", total(sums, "drover_sent_bytes_total"));

@@ -40,10 +40,12 @@ void ObserverModule::start(Services& services, const ImageNode& options) {
     add_page<observer::StatusPage>(pages_, http, "/status.json");
     add_page<observer::HealthPage>(pages_, http, "/health");
     add_page<observer::ReadyPage>(pages_, http, "/ready");
-    add_page<observer::DashboardPage>(pages_, http, "/", "dashboard.html");
-    add_page<observer::DashboardPage>(pages_, http, "/dashboard.css", "dashboard.css");
-    add_page<observer::DashboardPage>(pages_, http, "/dashboard.js", "dashboard.js");
-    add_page<observer::DashboardPage>(pages_, http, "/icon.svg", "icon.svg");
+    constexpr const char* files[][2] = {
+        {"/", "dashboard.html"},           {"/dashboard.css", "dashboard.css"},
+        {"/dashboard.js", "dashboard.js"}, {"/chart.js", "chart.js"},
+        {"/text.js", "text.js"},           {"/icon.svg", "icon.svg"}};
+    for (const auto& [path, name] : files)
+        add_page<observer::DashboardPage>(pages_, http, path, name);
     live_ = std::make_unique<observer::LiveFeed>(services, ObserverOptions::options().load(options).max_live);
     add_page<observer::LivePage>(pages_, http, "/live", *live_);
     server_ = std::make_shared<http::HttpServer>(services, services.configuration, std::move(http), pages_);

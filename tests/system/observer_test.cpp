@@ -1,7 +1,7 @@
 // The observer of a running master: what it says of itself to programs, while all is well and while it is
 // not.
-#include "tests/support/master_under_test.h"
 #include "tests/support/held_connections.h"
+#include "tests/support/master_under_test.h"
 
 #include <algorithm>
 #include <csignal>
@@ -184,6 +184,99 @@ TEST_CASE("the module in a pool that does not observe is refused, with the reaso
     CHECK(reply.text.find("observes = true") != std::string::npos);
     CHECK(master.get() == "first");
     master.finish();
+}
+
+// A dashboard without a browser: what /live sends, chunks and all.
+struct LiveClient {
+    explicit LiveClient(const Observed& service, const std::string& fields = "")
+        : stream(StreamClient::connect_tcp(service.port.number())) {
+        stream.send("GET /live HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n");
+        head = stream.read_until("\r\n\r\n");
+    }
+    // Up to the next message that has all of these.
+    std::string wait_for(const std::vector<std::string>& parts) {
+        for (;;) {
+            std::string message = stream.read_until("\n\n");
+            const bool all = std::ranges::all_of(
+                parts, [&](const std::string& part) { return message.find(part) != std::string::npos; });
+            if (all) return message;
+        }
+    }
+
+    StreamClient stream;
+    std::string head;
+};
+
+TEST_CASE("a kill and a reload are seen live, with their events") {
+    Observed service;
+    LiveClient live(service);
+    CHECK(live.head.find("Content-Type: text/event-stream\r\n") != std::string::npos);
+    live.wait_for({"event: event\n", "id: 1\n", "\"event\":\"start\""});
+    live.wait_for({"data: {\"time_ms\":", "\"answers\":true", "\"generation\":1"});
+    const pid_t victim = service.pids_of("main").front();
+    ::kill(victim, SIGKILL);
+    const std::string death =
+        live.wait_for({"\"event\":\"worker_death\"", "\"pid\":" + std::to_string(victim), "signal 9"});
+    live.wait_for({"data: {\"time_ms\":", "\"deaths\":1"});
+    service.config.master = "reload = \"fresh\"\n";
+    service.config.body = "second";
+    service.master.write_config(service.config);
+    REQUIRE(service.master.control("reload").ok);
+    // The worker that sent this is gone; who comes again has missed nothing.
+    live.stream.read_to_end();
+    const std::size_t id = death.find("id: ") + 4;
+    LiveClient again(service, "Last-Event-ID: " + death.substr(id, death.find('\n', id) - id) + "\r\n");
+    const std::string first = again.wait_for({"event: event\n"});
+    CHECK(first.find("\"event\":\"worker_death\"") == std::string::npos);
+    again.wait_for({"\"event\":\"reload_verdict\""});
+    again.wait_for({"data: {\"time_ms\":", "\"generation\":2"});
+    service.master.finish();
+}
+
+TEST_CASE("no more dashboards than max_live") {
+    Observed service({.rest = "[module.observer]\nmax_live = 2\n"});
+    std::vector<LiveClient> clients;
+    for (int i = 0; i < 2; ++i)
+        clients.emplace_back(service);
+    for (LiveClient& client : clients)
+        client.wait_for({"data: {\"time_ms\":"});
+    const HttpReply refused = service.get("/live");
+    CHECK(refused.status == 503);
+    CHECK(refused.head.find("Retry-After: ") != std::string::npos);
+    CHECK(service.get("/health").status == 200);
+    clients.pop_back();
+    // One that has left is noticed with the next message.
+    service.master.wait_until("there is room again", [&] {
+        StreamClient stream = StreamClient::connect_tcp(service.port.number());
+        stream.send("GET /live HTTP/1.1\r\nHost: a\r\n\r\n");
+        return stream.read_until("\r\n\r\n").starts_with("HTTP/1.1 200");
+    });
+    service.master.finish();
+}
+
+TEST_CASE("the page comes with a policy that allows what is here and nothing else") {
+    Observed service;
+    const std::pair<const char*, const char*> files[] = {{"/", "text/html; charset=utf-8"},
+                                                         {"/dashboard.css", "text/css; charset=utf-8"},
+                                                         {"/dashboard.js", "text/javascript; charset=utf-8"},
+                                                         {"/chart.js", "text/javascript; charset=utf-8"},
+                                                         {"/text.js", "text/javascript; charset=utf-8"},
+                                                         {"/icon.svg", "image/svg+xml"}};
+    for (const auto& [path, type] : files) {
+        CAPTURE(path);
+        const HttpReply reply = service.get(path);
+        CHECK(reply.status == 200);
+        CHECK(reply.head.find("Content-Type: " + std::string(type) + "\r\n") != std::string::npos);
+        CHECK(reply.head.find(
+                  "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+                  "connect-src 'self';") != std::string::npos);
+        CHECK(reply.head.find("unsafe") == std::string::npos);
+        CHECK(reply.head.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
+        CHECK(reply.body.size() > 300);
+        for (const char* elsewhere : {"http://127", "https://", "//cdn", "style=\""})
+            CHECK(reply.body.find(elsewhere) == std::string::npos);
+    }
+    service.master.finish();
 }
 
 }  // namespace drover::test
