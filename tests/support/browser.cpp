@@ -43,15 +43,11 @@ Browser::Browser() {
     driver_ =
         Child::start({"chromedriver", "--port=" + std::to_string(port_.number())},
                      {.environment = {"HOME=" + folder_.path()}, .output = log.get(), .errors = log.get()});
+    const UniqueFd end = open_pidfd(driver_.pid());
     const Deadline deadline = patience();
-    for (;;) {
-        try {
-            return start_session();
-        } catch (const std::system_error&) {  // it does not listen yet
-            if (deadline.passed() ||
-                wait_gone(open_pidfd(driver_.pid()), Deadline(std::chrono::milliseconds(20))))
-                throw std::runtime_error("chromedriver does not start; is chromium-driver installed?");
-        }
+    while (!try_start_session()) {
+        if (deadline.passed() || wait_gone(end, Deadline(std::chrono::milliseconds(20))))
+            throw std::runtime_error("chromedriver does not start");
     }
 }
 
@@ -65,7 +61,8 @@ Browser::~Browser() {
     }
 }
 
-void Browser::start_session() {
+// False: it does not listen yet.
+bool Browser::try_start_session() {
     const json arguments = {"--headless=new",
                             "--no-sandbox",
                             "--disable-gpu",
@@ -82,8 +79,13 @@ void Browser::start_session() {
     const json capabilities = {{"browserName", "chrome"},
                                {"goog:chromeOptions", {{"args", arguments}}},
                                {"goog:loggingPrefs", {{"browser", "ALL"}}}};
-    const json answer = call("POST", "/session", {{"capabilities", {{"alwaysMatch", capabilities}}}});
-    session_ = answer.at("sessionId").get<std::string>();
+    try {
+        const json answer = call("POST", "/session", {{"capabilities", {{"alwaysMatch", capabilities}}}});
+        session_ = answer.at("sessionId").get<std::string>();
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
 }
 
 json Browser::call(const std::string& method, const std::string& path, const json& body) {

@@ -40,7 +40,7 @@ class Browser {
         return call("POST", "/session/" + session_ + path, body);
     }
     nlohmann::json protocol(const std::string& name, const nlohmann::json& parameters);
-    void start_session();
+    bool try_start_session();
 
     ReservedPort port_;
     TemporaryFolder folder_;

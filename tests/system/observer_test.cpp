@@ -125,6 +125,7 @@ TEST_CASE("nobody's help is needed while all other workers stand still") {
 
 TEST_CASE("a master that stands still is seen, and shown as it last was") {
     Observed service;
+    CHECK(service.get("/ready").status == 200);
     REQUIRE(freeze(service.master.pid()));
     const HttpReply health = service.get("/health");
     CHECK(health.status == 503);

@@ -60,7 +60,7 @@ TEST_CASE("a real Prometheus scrapes what clients made") {
     const std::string log_path = master.folder().file("prometheus.log");
     const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     {
-        const Child prometheus = Child::start(
+        Child prometheus = Child::start(
             {"prometheus", "--config.file=" + config, "--storage.tsdb.path=" + master.folder().file("tsdb"),
              "--web.listen-address=" + prometheus_port.address(), "--log.level=warn"},
             {.output = log.get(), .errors = log.get()});
