@@ -1,12 +1,16 @@
 #include "tests/support/browser.h"
 
 #include "tests/support/http_client.h"
+#include "tests/support/proc.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <stdexcept>
 
 #include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace drover::test {
 
@@ -38,7 +42,7 @@ std::string decode_base64(const std::string& text) {
 
 }  // namespace
 
-Browser::Browser() {
+Browser::Browser() : others_(children_of(::getpid())) {
     const UniqueFd log(::open(folder_.file("driver.log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     driver_ =
         Child::start({"chromedriver", "--port=" + std::to_string(port_.number())},
@@ -58,6 +62,12 @@ Browser::~Browser() {
         driver_.wait_exit();
     } catch (const std::exception&) {
         // The child is killed when it goes.
+    }
+    // What Chromium leaves to its parent's end comes to a test that adopts, as a test of a master does.
+    for (const pid_t left : children_of(::getpid())) {
+        if (left == driver_.pid() || std::ranges::find(others_, left) != others_.end()) continue;
+        ::kill(left, SIGKILL);
+        ::waitpid(left, nullptr, 0);
     }
 }
 
@@ -95,7 +105,10 @@ json Browser::call(const std::string& method, const std::string& path, const jso
                 " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " +
                 std::to_string(text.size()) + "\r\n\r\n" + text);
     const std::string head = stream.read_until("\r\n\r\n", patience());
-    const json answer = json::parse(stream.read_to_end());
+    const std::string length = "\r\nContent-Length:";
+    const std::size_t at = head.find(length);
+    if (at == std::string::npos) throw std::runtime_error("webdriver: " + head);
+    const json answer = json::parse(stream.read_exactly(std::stoul(head.substr(at + length.size()))));
     if (head.find(" 200 ") == std::string::npos) throw std::runtime_error("webdriver: " + answer.dump());
     return answer.at("value");
 }

@@ -1,5 +1,6 @@
 // Browser is a headless Chromium that a test looks at a page with, driven by chromedriver (W3C WebDriver).
-// Owned by the test; all of it has ended when it goes. Runs in: tests.
+// Owned by the test, which starts no process that outlives it meanwhile; all of it has ended when it goes.
+// Runs in: tests.
 #pragma once
 
 #include "tests/support/child.h"
@@ -42,6 +43,7 @@ class Browser {
     nlohmann::json protocol(const std::string& name, const nlohmann::json& parameters);
     bool try_start_session();
 
+    std::vector<pid_t> others_;  // children of the test that were there before
     ReservedPort port_;
     TemporaryFolder folder_;
     Child driver_;

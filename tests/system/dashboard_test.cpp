@@ -81,7 +81,7 @@ TEST_CASE("the dashboard shows workers, a death and a reload, on a desk and on a
         browser.set_dark(true);
         CHECK(browser.run("return getComputedStyle(document.body).backgroundColor;") == "rgb(18, 21, 23)");
         keep("dashboard-dark.png", browser.screenshot());
-        for (const int width : {375, 320, 860, 861}) {
+        for (const int width : {375, 320, 940, 941}) {
             browser.resize(width, 812, width < 500);
             CHECK_MESSAGE(browser.run(fits) == nlohmann::json(true), width);
         }
