@@ -87,7 +87,7 @@ void Master::resize_by_signal(int workers) {
     if (next_ != nullptr || hot_)
         return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
     const int size = static_cast<int>(pool.size()) + workers;
-    if (size < 1 || size > static_cast<int>(Pool::max_workers)) {
+    if (size < 1 || size > static_cast<int>(max_workers)) {
         return log_.info("pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
     }
     resize(pool, static_cast<unsigned>(size));

@@ -34,7 +34,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     WorkerObserver& observer = pool;
     auto started =
         std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
-    if (pool.context_.own_counters != nullptr) pool.context_.own_counters->count_start();
+    pool.context_.own_counters.count_start();
     first_resident = 0;
     jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
     start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
