@@ -24,6 +24,7 @@ struct CommandLine {
     std::vector<std::string> words = {};  // after the command: "restart", "main/0"
     std::string pool = {};                // of --pool
     bool json = false;
+    bool once = false;
     bool fresh = false;
     bool probation = false;
     bool help = false;
