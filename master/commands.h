@@ -22,13 +22,26 @@ enum class CommandId : std::uint8_t {
     worker,
     status,
     top,
+    events,
     config,
     create,
     version,
     help
 };
 
-enum class OptionId : std::uint8_t { config, control, json, once, fresh, probation, pool, help, version };
+enum class OptionId : std::uint8_t {
+    config,
+    control,
+    json,
+    once,
+    fresh,
+    probation,
+    pool,
+    follow,
+    last,
+    help,
+    version
+};
 
 struct CommandOption {
     OptionId id;

@@ -31,6 +31,12 @@ struct CounterSource {
 // what it says when it refuses.
 CounterSource ask_for_counters(const std::string& path);
 
+// Gives every event of the answer to `on_event` until that returns false or `reader_fd` (where the events go)
+// has nobody who reads any more; both end the call with success. Throws like ask_master().
+using EventHandler = std::function<bool(std::string_view)>;
+ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
+                             const EventHandler& on_event, int reader_fd);
+
 // For a request that ends the master: waits until its process is gone. The master need not answer; a refusal
 // ends the wait. Throws like ask_master().
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,
