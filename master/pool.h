@@ -33,12 +33,12 @@ struct PoolContext {
     EventLoop& loop;
     EventLog& events;
     CounterTable& counters;
+    MasterCounters& own_counters;
+    ObservationDesk& desk;  // where workers of pools that observe may ask
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
-    std::uint64_t next_instance = 1;
+    std::uint64_t next_instance;
     UniqueFd log_file;                                // what new workers get
-    MasterCounters* own_counters = nullptr;           // what the master counts; null: nothing
-    ObservationDesk* desk = nullptr;                  // where workers of pools that observe may ask
     std::minstd_rand random{std::random_device{}()};  // for jitter
 };
 
@@ -72,7 +72,6 @@ class Pool : private WorkerObserver {
         std::vector<int> library_fds = {};
     };
 
-    static constexpr unsigned max_workers = 1024;
     static constexpr std::chrono::milliseconds watch_interval{500};
 
     // Settings and context outlive the pool; there is a listener for each of settings.listen.

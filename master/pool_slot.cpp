@@ -21,7 +21,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
-    if (pool.settings_->observes) recipe.desk = pool.context_.desk;
+    if (pool.settings_->observes) recipe.desk = &pool.context_.desk;
     for (const auto& listener : pool.listeners_)
         recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;
@@ -30,7 +30,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     pool.context_.events.info(
         EventKind::worker_started, started->subject(),
         started->name() + " starts, of generation " + std::to_string(recipe.generation));
-    if (pool.context_.own_counters != nullptr) pool.context_.own_counters->count_start();
+    pool.context_.own_counters.count_start();
     first_resident = 0;
     jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
     start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
