@@ -138,7 +138,8 @@ void write_value(Writer& writer, const CounterReader::Sum& sum) {
 void write_histogram(Writer& writer, const CounterReader::Sum& sum) {
     const HistogramScale scale(sum.bounds);
     Labels labels = sum.labels;
-    CounterLabel& edge = labels.emplace_back("le", "");
+    labels.push_back({"le", ""});
+    CounterLabel& edge = labels.back();
     std::uint64_t below = 0;
     const auto last = static_cast<std::uint32_t>(sum.buckets.size()) - 1;
     for (std::uint32_t bucket = 0; bucket < last; ++bucket) {
