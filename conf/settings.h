@@ -39,7 +39,7 @@ struct MasterSettings {
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
     unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
-    unsigned counters = 0;                // cells of the counter table, 16384; Apply::restart
+    unsigned counters = 0;                // cells of the counter table, 65536; Apply::restart
     ProbationSettings probation;
 
     static const Options<MasterSettings>& options();

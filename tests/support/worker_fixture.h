@@ -104,9 +104,16 @@ class WorkerFixture {
     }
 
     Services& services() { return services_; }
+    const Services& services() const { return services_; }
     Module* module() { return modules_.find(module_name_); }
     std::size_t connection_count() const { return connections_.size(); }
-    std::uint64_t count(std::string_view counter) const { return counters_.counter(counter).value(); }
+    // Of a name whatever its labels, or of one with labels: name{label="value"}.
+    std::uint64_t count(std::string_view counter) const {
+        std::uint64_t sum = 0;
+        for (const CounterReader::Sum& each : counters_.reader().sums())
+            if (each.name == counter || each.text() == counter) sum += each.value;
+        return sum;
+    }
 
   private:
     static std::vector<std::byte> make_image(const std::vector<ModuleDeclaration>& declarations,
