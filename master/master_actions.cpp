@@ -319,6 +319,7 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     std::ranges::fill(status_.last_reload_error, '\0');
     error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
     own_counters_->count_reload(result);
+    if (result != ReloadResult::refused) counters_->status().count_reload();
     publish_status();
     if (ok) log_.info("reload: " + text);
     if (result == ReloadResult::rolled_back) log_.error("reload rolled back: " + text);

@@ -216,7 +216,8 @@ const Options<HttpOptions>& HttpOptions::options() {
                      Apply::hot, "Files that a worker keeps open for the next request.")
             .duration("open_files_check", &HttpOptions::open_files_check_ms,
                       {.fallback = second, .min = 0, .max = hour}, Apply::hot,
-                      "How long an open file is taken for what its name means without looking again.")
+                      "How long an open file is taken for what its name means without looking again; until the "
+                      "next reload at most.")
             .tables("error_page", &HttpOptions::error_pages, ErrorPageOptions::options(), 64, Apply::hot,
                     "What errors are answered with.")
             .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,

@@ -63,7 +63,8 @@ void HttpServer::bind_routes(const HandlerTable& handlers) {
                 break;
             case RouteOptions::Kind::files:
                 route.own_handler = std::make_unique<FileHandler>(
-                    files, *route.options, configuration->settings().absolute_path(route.options->root));
+                    services, files, *route.options,
+                    configuration->settings().absolute_path(route.options->root));
                 break;
             case RouteOptions::Kind::handler:
                 route.handler = handlers.find(route.options->handler);
