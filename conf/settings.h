@@ -113,12 +113,22 @@ struct LibrarySettings {
     std::string_view module;
 };
 
+// A file that a module appends to and the master opens.
+struct FileSettings {
+    std::string path;       // absolute
+    std::string_view text;  // as the file has it
+    std::string_view module;
+    std::string_view place;  // "FILE:LINE:COLUMN: module.http.access_log"
+};
+constexpr std::size_t max_files = 64;
+
 struct Settings {
     std::string config_path;  // absolute
     std::string directory;    // of the file; relative paths start here
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
     std::vector<LibrarySettings> libraries;
+    std::vector<FileSettings> files;
 
     // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or
     // of another type).
@@ -126,6 +136,8 @@ struct Settings {
 
     const PoolSettings* find_pool(std::string_view name) const noexcept;
     std::string absolute_path(std::string_view path) const;  // "stderr" stays
+    // The same where "stderr" is a file's name like any other.
+    std::string file_path(std::string_view path) const;
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 

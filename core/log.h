@@ -66,5 +66,7 @@ class Log {
 // a socket is used with MSG_DONTWAIT, and a regular file as it is: it never blocks, and a second description
 // with an offset of its own would overwrite what others print to the first. Throws std::system_error.
 UniqueFd open_log_file(const std::string& target);
+// The same for a path, whatever its name.
+UniqueFd open_log_path(const std::string& path);
 
 }  // namespace drover

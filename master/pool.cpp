@@ -26,6 +26,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.generation = pool.origin_.generation;
     recipe.image_fd = pool.origin_.image_fd;
     recipe.library_fds = pool.origin_.library_fds;
+    recipe.files = pool.origin_.files;
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
@@ -309,10 +310,6 @@ Pool::Slot* Pool::find_slot(const WorkerProcess& worker) const noexcept {
         return slot->worker.get() == &worker || slot->newcomer.get() == &worker;
     });
     return found == slots_.end() ? nullptr : found->get();
-}
-
-void Pool::send_log_file(int fd) {
-    each_worker([fd](WorkerProcess& worker) { worker.send_log_file(fd); });
 }
 
 void Pool::append_status(std::vector<WorkerStatus>& lines) const {

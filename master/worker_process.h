@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/report_pipe.h"
 #include "core/status_page.h"
+#include "master/file_registry.h"
 #include "master/master_counters.h"
 #include "worker/worker.h"
 
@@ -51,6 +52,7 @@ struct WorkerRecipe {
     int lifeline_fd = -1;
     std::vector<int> library_fds;
     std::vector<int> listener_fds;
+    std::vector<std::shared_ptr<const OpenedFile>> files;
     std::span<const ModuleFactory> modules;
 };
 
@@ -80,7 +82,7 @@ class WorkerProcess {
 
     void serve();
     // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
-    void prepare(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void prepare(const WorkerRecipe& next);
     void commit();
     void abandon();
     bool prepared() const noexcept { return prepared_; }
@@ -112,13 +114,14 @@ class WorkerProcess {
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
     void send_log_file(int fd);
+    void send_file(const OpenedFile& file);
     // It has been reaped: hears what it said last.
     void on_exit();
 
     void describe(WorkerStatus& status) const noexcept;
 
   private:
-    void send_configuration(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void send_configuration(const WorkerRecipe& recipe);
     void on_not_prepared(std::string_view text);
     void on_kill_timer();
     void on_silence();

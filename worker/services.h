@@ -11,6 +11,7 @@
 #include "core/mailbox.h"
 #include "worker/blocking_pool.h"
 #include "worker/configuration.h"
+#include "worker/module_files.h"
 
 #include <memory>
 
@@ -25,6 +26,7 @@ struct Services {
     ConnectionList& connections;
     Mailbox& mailbox;            // mailbox.post(work), from any thread: work runs in the loop
     BlockingPool& blocking;      // blocking.run(work, done): work on a thread, then done in the loop
+    ModuleFiles& files;          // files.find(...): what the master has opened for modules
     const CounterRow& counters;  // counters.counter("mine_total"): a name that the module declared
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;

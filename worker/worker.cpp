@@ -103,6 +103,8 @@ void Worker::on_message(Message& message) {
             return take_library(message);
         case MessageType::listener:
             return take_listener(message);
+        case MessageType::module_file:
+            return files_.put(message.text(), std::move(message.fds[0]));
         case MessageType::start:
             return start();
         case MessageType::serve:
@@ -198,7 +200,7 @@ void Worker::start_modules() {
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
     services_ =
         std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_, *blocking_,
-                                            *counters_, assignment_.configuration, identity_.slot});
+                                            files_, *counters_, assignment_.configuration, identity_.slot});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 

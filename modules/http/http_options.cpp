@@ -198,9 +198,10 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
-            .text("access_log", &HttpOptions::access_log, {.max_size = 4096}, Apply::hot,
-                  "A file that gets a line for each reply; empty: none. Opened by each worker as its user, "
-                  "and anew when the file was moved away.")
+            .text(
+                "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
+                "A file that gets a line for each reply; empty: none. Opened by the master, and anew on USR1 "
+                "(drover reopen).")
             .choice("access_log_format", &HttpOptions::access_log_format,
                     {{"common", AccessLogFormat::common},
                      {"combined", AccessLogFormat::combined},
@@ -214,10 +215,11 @@ const Options<HttpOptions>& HttpOptions::options() {
                    256)
             .integer("open_files", &HttpOptions::open_files, {.fallback = 1024, .min = 0, .max = 65536},
                      Apply::hot, "Files that a worker keeps open for the next request.")
-            .duration("open_files_check", &HttpOptions::open_files_check_ms,
-                      {.fallback = second, .min = 0, .max = hour}, Apply::hot,
-                      "How long an open file is taken for what its name means without looking again; until the "
-                      "next reload at most.")
+            .duration(
+                "open_files_check", &HttpOptions::open_files_check_ms,
+                {.fallback = second, .min = 0, .max = hour}, Apply::hot,
+                "How long an open file is taken for what its name means without looking again; until the "
+                "next reload at most.")
             .tables("error_page", &HttpOptions::error_pages, ErrorPageOptions::options(), 64, Apply::hot,
                     "What errors are answered with.")
             .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,

@@ -46,12 +46,12 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
       spare_(std::make_shared<Exchange>()) {
     bind_routes(handlers);
     if (options.access_log.empty()) return;
-    const std::string path = configuration->settings().absolute_path(options.access_log);
+    const auto file = services.files.find(*configuration, options.access_log);
     const bool same = before != nullptr && before->access_log != nullptr &&
-                      before->access_log->is(path, options.access_log_format);
+                      before->access_log->is(file, options.access_log_format);
     access_log =
         same ? before->access_log
-             : std::make_shared<AccessLog>(services.loop, path, options.access_log_format, counters.log_lost);
+             : std::make_shared<AccessLog>(services.loop, file, options.access_log_format, counters.log_lost);
 }
 
 void HttpServer::bind_routes(const HandlerTable& handlers) {

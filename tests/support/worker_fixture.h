@@ -24,6 +24,7 @@
 #include <string_view>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -60,8 +61,10 @@ class WorkerFixture {
           configuration_(std::make_shared<const Configuration>(1, Image::view(image_bytes_), "main")),
           counters_(make_row()),
           connections_(loop_),
-          services_{loop_, log_, deadlines_, connections_, mailbox_, blocking_, counters_, configuration_},
+          services_{loop_,     log_,   deadlines_, connections_,  mailbox_,
+                    blocking_, files_, counters_,  configuration_},
           modules_(factories, configuration_->pool().modules) {
+        reopen_files();
         modules_.start(services_, configuration_->image().root().find("module"));
     }
     ~WorkerFixture() {
@@ -101,6 +104,14 @@ class WorkerFixture {
     void settle() {
         for (int round = 0; round < 3; ++round)
             loop_.run_once(std::chrono::milliseconds(1));
+    }
+
+    // As the master does.
+    void reopen_files() {
+        for (const FileSettings& file : configuration_->settings().files) {
+            const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC;
+            files_.put(file.path, UniqueFd(check_call(::open(file.path.c_str(), flags, 0640), "open")));
+        }
     }
 
     Services& services() { return services_; }
@@ -145,6 +156,7 @@ class WorkerFixture {
     ConnectionList connections_;
     Mailbox mailbox_{loop_};
     BlockingPool blocking_{mailbox_, 2};
+    ModuleFiles files_;
     Services services_;
     ModuleHost modules_;
 };
