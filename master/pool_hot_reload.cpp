@@ -1,5 +1,5 @@
-// What a pool gives to workers that run: the next generation, in a hot reload (all prepare, then the pool goes
-// over to it without new ones), and log files that were opened anew.
+// What a pool gives to workers that run: the next generation, in a hot reload (all prepare, then the pool
+// goes over to it without new ones), and log files that were opened anew.
 #include "master/pool.h"
 
 #include <algorithm>
@@ -60,7 +60,8 @@ void Pool::commit() {
         }
     } catch (const std::exception& failure) {
         // There is no way back any more: the pool serves with the workers that it has.
-        context_.log.error("pool " + name() + " cannot be resized: " + failure.what());
+        context_.events.error(EventKind::trouble, subject(),
+                              "pool " + name() + " cannot be resized: " + failure.what());
     }
 }
 
@@ -98,7 +99,8 @@ void Pool::replace_uncommitted() {
 
 // It may only be slow: its connections go on in a worker of this generation. Meanwhile it gets no new ones.
 void Pool::replace_outdated(Slot& slot, const std::string& reason) {
-    context_.log.warning(slot.worker->name() + " is being replaced: " + reason);
+    context_.events.warning(EventKind::replacement, slot.worker->subject(),
+                            slot.worker->name() + " is being replaced: " + reason);
     slot.worker->set_outdated();
     slot.replace_reason = reason;
 }
