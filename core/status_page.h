@@ -94,11 +94,11 @@ class StatusPage {
 
   private:
     std::atomic<std::uint64_t> sequence_{0};
-    std::atomic<std::uint64_t> reloads_{0};
     std::uint32_t capacity_ = 0;
     std::uint32_t worker_stride_ = 0;
     std::uint32_t workers_offset_ = 0;
     std::uint32_t master_size_ = 0;
+    std::atomic<std::uint64_t> reloads_{0};
     // MasterStatus, then WorkerStatus[capacity_]
 };
 

@@ -1,6 +1,5 @@
 #include "worker/module_files.h"
 
-#include "modules/all_modules.h"
 #include "tests/support/open_fds.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/worker_fixture.h"
@@ -16,6 +15,23 @@ using namespace drover::test;
 
 namespace {
 
+struct LoggingOptions {
+    std::string_view log;
+    static const Options<LoggingOptions>& options() {
+        static const auto table =
+            Options<LoggingOptions>("Writes a log.")
+                .text("log", &LoggingOptions::log, {.master_file = true}, Apply::hot, "The log.");
+        return table;
+    }
+};
+
+struct LoggingModule final : Module {
+    std::string_view name() const noexcept override { return "logging"; }
+    const OptionTable& options() const override { return LoggingOptions::options(); }
+    void start(Services&, const ImageNode&) override {}
+    void connection(Accepted) override {}
+};
+
 UniqueFd open_file(const std::string& path) {
     return UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
 }
@@ -25,7 +41,8 @@ UniqueFd open_file(const std::string& path) {
 TEST_CASE("a file is known by its path, and another takes its place") {
     const TemporaryFolder folder;
     const std::string path = folder.file("a");
-    WorkerFixture worker(all_modules(), "http", "[module.http]\naccess_log = \"" + path + "\"\n");
+    constexpr ModuleFactory modules[] = {make_module<LoggingModule>};
+    WorkerFixture worker(modules, "logging", "[module.logging]\nlog = \"" + path + "\"\n");
     const Configuration& configuration = *worker.services().configuration;
     const std::size_t before = count_open_fds();
     {
