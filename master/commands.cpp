@@ -16,11 +16,14 @@ constexpr std::array options = {
     CommandOption{OptionId::control, "--control", "PATH",
                   "the master's control socket; default control.sock in FILE's runtime_dir"},
     CommandOption{OptionId::json, "--json", "", "print JSON"},
+    CommandOption{OptionId::once, "--once", "", "print one view and end"},
     CommandOption{OptionId::fresh, "--fresh", "",
                   "start new workers even if running ones could take the change over"},
     CommandOption{OptionId::probation, "--probation", "",
                   "wait until the new generation has proved itself; exit with 1 when it is rolled back"},
     CommandOption{OptionId::pool, "--pool", "NAME", "the pool; default the first one"},
+    CommandOption{OptionId::follow, "-f,--follow", "", "go on with what comes, until the master ends"},
+    CommandOption{OptionId::last, "-n,--lines", "N", "only the last N of those that were"},
     CommandOption{OptionId::help, "-h,--help", "", "print help", true},
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
@@ -102,6 +105,24 @@ std::vector<Command> make_telling_commands() {
          "Prints a table for people, or one JSON object.",
          "",
          {config, control, json}},
+        {CommandId::top,
+         "top",
+         "watch master and workers live",
+         "Looks once a second at what the workers count, which costs them nothing; works when they hang, "
+         "too. "
+         "Keys:\n"
+         "up and down choose a worker, enter looks closer at it, s and r sort, p pauses, q quits.",
+         "",
+         {config, control, once}},
+        {CommandId::events,
+         "events",
+         "show what the master has decided, and why",
+         "Starts, deaths with their causes, reloads and their verdicts: the last thousand, oldest first, in "
+         "the "
+         "words\n"
+         "of the log, whatever log_level is. Lines for people, or a JSON object a line.",
+         "",
+         {config, control, json, follow, last}},
         {CommandId::config,
          "config",
          "print the configuration that runs",

@@ -11,6 +11,7 @@ namespace drover {
 void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     const std::string& command = request.command;
     if (command == "status") return control_->reply(caller, true, status_reply(request));
+    if (command == "events") return event_desk_.ask(caller, request);
     if (command == "config") return control_->reply(caller, true, config_reply(request));
     if (command == "reload") return on_reload_request(caller, request);
     if (command == "stop" || command == "quit") return on_stop_request(caller, request);
@@ -89,7 +90,7 @@ void Master::resize_by_signal(int workers) {
         return events_.warning(EventKind::resize, of_pool,
                                "pool " + pool.name() + " is not resized while a reload is under way");
     const int size = static_cast<int>(pool.size()) + workers;
-    if (size < 1 || size > static_cast<int>(Pool::max_workers)) {
+    if (size < 1 || size > static_cast<int>(max_workers)) {
         return events_.info(EventKind::resize, of_pool,
                             "pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
     }

@@ -32,11 +32,11 @@ struct PoolContext {
     EventLoop& loop;
     EventLog& events;
     CounterTable& counters;
+    MasterCounters& own_counters;
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
-    std::uint64_t next_instance = 1;
+    std::uint64_t next_instance;
     UniqueFd log_file;                                // what new workers get
-    MasterCounters* own_counters = nullptr;           // what the master counts; null: nothing
     std::minstd_rand random{std::random_device{}()};  // for jitter
     FileRegistry files = {};
 };
@@ -72,7 +72,6 @@ class Pool : private WorkerObserver {
         std::vector<std::shared_ptr<const OpenedFile>> files = {};  // for its modules
     };
 
-    static constexpr unsigned max_workers = 1024;
     static constexpr std::chrono::milliseconds watch_interval{500};
 
     // Settings and context outlive the pool; there is a listener for each of settings.listen.
