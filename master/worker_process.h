@@ -12,6 +12,7 @@
 #include "master/event_log.h"
 #include "master/file_registry.h"
 #include "master/master_counters.h"
+#include "master/observation_desk.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -56,6 +57,7 @@ struct WorkerRecipe {
     std::vector<int> listener_fds;
     std::vector<std::shared_ptr<const OpenedFile>> files;
     std::span<const ModuleFactory> modules;
+    ObservationDesk* desk = nullptr;  // where it may ask; null: it may not
 };
 
 class WorkerProcess {
@@ -125,6 +127,8 @@ class WorkerProcess {
 
   private:
     void send_configuration(const WorkerRecipe& recipe);
+    bool answer(const Message& message);
+    void drop_channel();
     void on_not_prepared(std::string_view text);
     void on_kill_timer();
     void on_silence();
@@ -136,6 +140,7 @@ class WorkerProcess {
     CounterTable& counters_;
     EventLoop& loop_;
     WorkerObserver& observer_;
+    ObservationDesk* desk_;
     WorkerIdentity identity_;
     std::uint64_t generation_;
     std::uint32_t row_;

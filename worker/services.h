@@ -18,6 +18,7 @@
 namespace drover {
 
 class ConnectionList;
+class MasterView;
 
 struct Services {
     EventLoop& loop;
@@ -31,6 +32,7 @@ struct Services {
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;
     unsigned slot = 0;
+    MasterView* master = nullptr;  // worker/master_view.h; null where the pool does not observe
 
     // Reloads that have succeeded, also those that changed nothing here or anywhere: what a module remembers
     // of the world outside (open files, say) is to be forgotten when this is another number. One load.

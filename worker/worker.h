@@ -22,6 +22,7 @@
 #include "worker/handover_receiver.h"
 #include "worker/load_counters.h"
 #include "worker/load_meter.h"
+#include "worker/master_view.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
 #include "worker/services.h"
@@ -82,6 +83,7 @@ class Worker {
     void on_started();
     void send_report();
 
+    MasterView& master_view() const;
     void take_counters(Message& message);
     void take_image(Message& message);
     void take_library(Message& message);
@@ -136,6 +138,7 @@ class Worker {
     ModuleFiles files_;
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
+    std::unique_ptr<MasterView> master_view_;  // where the pool observes
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;

@@ -40,7 +40,7 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
       parser(RequestLimits{.head_size = options.max_head,
                            .target_size = options.max_target,
                            .header_count = options.max_headers}),
-      counters(services.counters),
+      counters(options.counted ? HttpCounters(services.counters) : HttpCounters()),
       times(before != nullptr ? before->times : std::make_shared<ResponseTimes>()),
       files(services.loop, options),
       spare_(std::make_shared<Exchange>()) {
@@ -56,7 +56,8 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
 
 void HttpServer::bind_routes(const HandlerTable& handlers) {
     for (Route& route : routes.routes()) {
-        route.metrics = RouteMetrics(services.counters, RouteMetrics::label_of(*route.options));
+        if (options.counted)
+            route.metrics = RouteMetrics(services.counters, RouteMetrics::label_of(*route.options));
         switch (route.options->kind()) {
             case RouteOptions::Kind::redirect:
                 route.own_handler = std::make_unique<RedirectHandler>(*route.options);

@@ -24,6 +24,7 @@ namespace drover::http {
 class HttpConnection;
 
 struct HttpCounters {
+    HttpCounters() = default;  // counts nothing
     explicit HttpCounters(const CounterRow& row);
     // Those of routes with these labels, and of what has no route.
     static std::vector<CounterDeclaration> declarations(std::vector<std::string> routes);

@@ -107,7 +107,8 @@ inline std::vector<drover::ModuleDeclaration> modules() {
                      {"toy_shared", CounterKind::gauge, "things", "Declared twice alike."}};
     drover::ModuleDeclaration echo{.name = "echo", .options = &Echo::options()};
     echo.counters = {{"toy_shared", CounterKind::gauge, "things", "Declared twice alike."}};
-    return {http, echo, drover::ModuleDeclaration{.name = "bare"}};
+    return {http, echo, drover::ModuleDeclaration{.name = "bare"},
+            drover::ModuleDeclaration{.name = "observer"}};
 }
 
 inline drover::CheckedConfiguration check(std::string_view text, const drover::Image* running = nullptr) {
