@@ -212,7 +212,7 @@ MasterState Master::public_state() const noexcept {
 }
 
 void Master::open_log(const Settings& settings) {
-    use_log(settings, open_log_file(settings.absolute_path(settings.master.log_file)));
+    use_log(settings, open_log_file(settings.log_target()));
 }
 
 void Master::use_log(const Settings& settings, UniqueFd file) {
@@ -227,7 +227,7 @@ std::string Master::reopen_log() {
     if (current_ == nullptr) return "the master is starting";
     try {
         const Settings& settings = current_->settings();
-        UniqueFd log = open_log_file(settings.absolute_path(settings.master.log_file));
+        UniqueFd log = open_log_file(settings.log_target());
         pools_->files.reopen();
         use_log(settings, std::move(log));
     } catch (const std::exception& failure) {

@@ -146,9 +146,8 @@ void WorkerProcess::abandon() {
 void WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
     if (channel_ == nullptr) return;
     channel_->send(MessageType::image, GenerationMessage{recipe.generation}, std::array{recipe.image_fd});
-    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i) {
+    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i)
         channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{recipe.listener_fds[i]});
-    }
     for (const auto& file : recipe.files)
         send_file(*file);
 }
