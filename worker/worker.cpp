@@ -64,6 +64,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
+      replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
@@ -85,6 +86,8 @@ ExitCode Worker::run() {
     }
     for (const auto& acceptor : acceptors_)
         acceptor->close();
+    for (const auto& socket : datagram_sockets_)
+        socket->close();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
     if (channel_ != nullptr) channel_->flush(goodbye_time);
@@ -203,11 +206,9 @@ void Worker::start_modules() {
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
     for (unsigned i = 0; i < listen.size(); ++i) {
-        Module* const module = modules_->find(listen[i].module);
-        if (module == nullptr)
-            throw std::runtime_error("a listener names a module that the pool does not have");
-        listener_modules_.push_back(module);
-        acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
+        listener_modules_.push_back(modules_->find(listen[i].module));
+        check_takes(listener_modules_.back(), listen[i]);
+        add_listener(std::move(assignment_.listeners[i]), i, listen[i]);
     }
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_);
@@ -219,8 +220,7 @@ void Worker::serve() {
     if (state_ != WorkerState::starting) return;
     state_ = WorkerState::serving;
     started_timer_.start_once(start_time);
-    for (const auto& acceptor : acceptors_)
-        acceptor->start();
+    start_listeners();
     send_report();
 }
 
@@ -254,6 +254,7 @@ void Worker::drain(bool limited) {
     }
     for (const auto& acceptor : watched_)
         acceptor->finish();
+    finish_datagrams();
     modules_->drain();
     if (giver_ != nullptr) {
         predecessors_.clear();  // they have been given our successors, too
@@ -293,7 +294,8 @@ void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
-    if (connections_.size() != 0 || works || awaits_more || accepting()) return;
+    const bool replies = replies_timer_.started();
+    if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
     if (given_ > 0) {
         log_.info("handed over " + std::to_string(given_) + " connections in " +
                   std::to_string(last_given_ms_ - drain_began_ms_) + " ms");
