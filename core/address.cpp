@@ -167,8 +167,10 @@ Address Address::parse(std::string_view text, std::string_view base_directory) {
         const socklen_t size = parse_unix(text, text.substr(unix_prefix.size()), base_directory, result);
         return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), size);
     }
-    if (text.starts_with(udp_prefix)) return parse_ip(text, text.substr(udp_prefix.size())).as_udp();
-    return parse_ip(text, text);
+    if (!text.starts_with(udp_prefix)) return parse_ip(text, text);
+    const std::string_view place = text.substr(udp_prefix.size());
+    if (place.starts_with(unix_prefix)) refuse(text, "unix sockets are for connections alone");
+    return parse_ip(text, place).as_udp();
 }
 
 Address Address::from_sockaddr(const sockaddr* address, socklen_t size) noexcept {

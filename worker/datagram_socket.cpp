@@ -106,6 +106,7 @@ void DatagramSocket::close() noexcept {
     reading_ = false;
     watch_.stop();
     socket_.reset();
+    counters_ = {};  // the generation's cells may become another's
 }
 
 bool DatagramSocket::owes_replies() const noexcept {
