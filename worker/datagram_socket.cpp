@@ -173,6 +173,8 @@ void DatagramSocket::send() {
     watch();
 }
 
+static_assert(sizeof(ReturnAddress) == 64);
+
 bool ReturnAddress::reply(std::string_view bytes) const {
     return socket_ != nullptr && socket_->reply(path_, bytes);
 }

@@ -247,6 +247,7 @@ void Worker::drain(bool limited) {
     if (!first) return connections_.drain();  // asked again: hand over no more
     drain_began_ms_ = loop_.now_ms();
     abandon();
+    finish_datagrams();
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
     for (const auto& acceptor : acceptors_) {
@@ -254,7 +255,6 @@ void Worker::drain(bool limited) {
     }
     for (const auto& acceptor : watched_)
         acceptor->finish();
-    finish_datagrams();
     modules_->drain();
     if (giver_ != nullptr) {
         predecessors_.clear();  // they have been given our successors, too
