@@ -26,7 +26,7 @@ namespace {
 using SystemTime = std::chrono::system_clock::time_point;
 
 constexpr std::size_t max_identity_part = 64;
-constexpr std::array<std::string_view, 5> level_names = {"debug", "info", "warning", "error", "critical"};
+constexpr std::array<const char*, 6> level_names = {"debug", "info", "warning", "error", "critical", "off"};
 
 // spdlog's levels have "trace" below ours.
 spdlog::level::level_enum to_spdlog(LogLevel level) noexcept {
@@ -34,8 +34,7 @@ spdlog::level::level_enum to_spdlog(LogLevel level) noexcept {
 }
 
 std::string_view name_of(spdlog::level::level_enum level) noexcept {
-    const auto index = static_cast<std::size_t>(level) - 1;
-    return level_names[std::min(index, level_names.size() - 1)];
+    return level_names[std::min(static_cast<std::size_t>(level) - 1, level_names.size() - 1)];
 }
 
 // Formats into a LogLine without allocating; for short parts.
@@ -280,6 +279,10 @@ std::uint64_t Log::lost() const noexcept {
 void Log::write(LogLevel level, std::string_view message) noexcept {
     if (!enabled(level) || level >= LogLevel::off) return;
     sink_->logger.log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+}
+
+const char* to_text(LogLevel level) noexcept {
+    return level_names[std::min(static_cast<std::size_t>(level), level_names.size() - 1)];
 }
 
 UniqueFd open_log_file(const std::string& target) {

@@ -16,6 +16,7 @@
 namespace drover {
 
 enum class LogLevel : std::uint8_t { debug, info, warning, error, critical, off };
+const char* to_text(LogLevel level) noexcept;
 enum class LogFormat : std::uint8_t { text, json };
 
 // Who speaks: "master", "worker main/0", "config reader".

@@ -20,6 +20,7 @@ constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
 constexpr MessageRule handover_peer_rule = fixed(sizeof(HandoverPeer), 1);
+constexpr MessageRule handover_result_rule = fixed(sizeof(HandoverResult), 0);
 constexpr MessageRule handover_ack_rule = fixed(sizeof(HandoverAck), 0);
 constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBatch),
                                                    .max_size = max_message_payload,
@@ -65,6 +66,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &handover_peer_rule;
         case MessageType::handover_connections:
             return &handover_connections_rule;
+        case MessageType::handed_over:
+            return &handover_result_rule;
         case MessageType::handover_ack:
             return &handover_ack_rule;
         case MessageType::handover_begin:

@@ -47,6 +47,7 @@ enum class MessageType : std::uint16_t {
     committed,          // GenerationMessage: serves it
     leave_wanted,       // empty: somebody told it to leave; it serves until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
+    handed_over,        // HandoverResult: how it came out, before the worker leaves
 
     // config reader to master
     config_rights,   // text: a piece of conf/privileged_values.h, before any module code runs
@@ -118,6 +119,12 @@ struct HandoverBatch {
 struct HandoverAck {
     std::uint64_t sequence = 0;
     std::uint8_t refused[32] = {};  // a bit for each record that was not taken
+};
+
+struct HandoverResult {
+    std::uint64_t given = 0;    // connections that live on in other workers
+    std::uint64_t ended = 0;    // connections that drain_timeout has ended
+    std::uint64_t time_ms = 0;  // from the beginning of the drain to the last one that was given
 };
 
 // What a receiver demands of a message before anything looks at it.

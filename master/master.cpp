@@ -24,6 +24,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
     : config_path_(std::move(config_path)),
       modules_(modules),
       log_({"master", "", -1}),
+      events_(log_),
       stop_timer_(loop_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
       quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
       prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
@@ -66,7 +67,8 @@ void Master::on_signal(int signal) {
             reopen_log();
             return;
         case SIGUSR2:
-            return log_.warning("USR2: upgrading the program in place is not supported");
+            return events_.warning(EventKind::trouble, subject(),
+                                   "USR2: upgrading the program in place is not supported");
         case SIGTTIN:
             return resize_by_signal(1);
         case SIGTTOU:
@@ -112,7 +114,7 @@ std::vector<Generation*> Master::generations() const {
 }
 
 void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
-    log_.info(worker.name() + " is ready");
+    events_.info(EventKind::worker_ready, worker.subject(), worker.name() + " is ready");
     check_quiet();
     if (current_ != nullptr) orders_.look_at(*current_);
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool) {
@@ -193,6 +195,11 @@ void Master::publish_status() {
     counters_->status().write(status_, lines);
 }
 
+// The generation that serves.
+EventSubject Master::subject() const noexcept {
+    return {.generation = current_ != nullptr ? current_->number() : 0};
+}
+
 MasterState Master::public_state() const noexcept {
     if (is_stopping(state_)) return MasterState::stopping;
     if (state_ == LifeState::reading || state_ == LifeState::starting) return MasterState::starting;
@@ -216,12 +223,12 @@ std::string Master::reopen_log() {
     try {
         open_log(current_->settings());
     } catch (const std::exception& failure) {
-        log_.error(std::string("log files stay as they are: ") + failure.what());
+        events_.error(EventKind::log_files, {}, std::string("log files stay as they are: ") + failure.what());
         return failure.what();
     }
     for (Generation* const generation : generations())
         generation->send_log_file(pools_->log_file.get());
-    log_.info("log files reopened");
+    events_.info(EventKind::log_files, {}, "log files reopened");
     return "";
 }
 

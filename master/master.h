@@ -10,6 +10,7 @@
 #include "core/status_page.h"
 #include "master/config_reader.h"
 #include "master/control.h"
+#include "master/event_log.h"
 #include "master/generation.h"
 #include "master/lifecycle.h"
 #include "master/listener_registry.h"
@@ -103,11 +104,13 @@ class Master : private PoolObserver {
     void drain(int signal);
     void force();
     void kill_all();
+    void finish();
     bool open_gates();
     void count_for(const Generation& generation);
     void retire_all(int signal);
     void abandon_next();
     void close_reload(ReloadResult result, const std::string& text);
+    void say_verdict(ReloadResult result, const std::string& text);
 
     void reap();
     void check_quiet();
@@ -125,6 +128,7 @@ class Master : private PoolObserver {
     std::string cannot_change_pools() const;
     std::string status_reply(const ControlRequest& request);
     std::string config_reply(const ControlRequest& request) const;
+    EventSubject subject() const noexcept;
     void publish_status();
     MasterState public_state() const noexcept;
 
@@ -132,6 +136,7 @@ class Master : private PoolObserver {
     const std::span<const ModuleFactory> modules_;
     EventLoop loop_;
     Log log_;
+    EventLog events_;
     ServiceNotifier notifier_;
     std::unique_ptr<RuntimeDirectory> runtime_directory_;
     std::unique_ptr<PidFile> pid_file_;

@@ -1,6 +1,7 @@
 // What the lifecycle table's actions are, but for stopping (master_stop.cpp). Each leaves the master
 // consistent before it feeds the next event back in.
 #include "core/system_error.h"
+#include "core/version.h"
 #include "master/master.h"
 
 #include <algorithm>
@@ -27,13 +28,6 @@ CounterCapacity capacity_for(const Settings& settings) {
     capacity.cells = settings.master.counters;
     capacity.rows = std::clamp(workers * 4, least_rows, most_rows);
     return capacity;
-}
-
-std::string join(const std::vector<std::string>& lines) {
-    std::string text;
-    for (const std::string& line : lines)
-        text += (text.empty() ? "" : "\n") + line;
-    return text;
 }
 
 }  // namespace
@@ -77,8 +71,7 @@ void Master::carry_out(LifeAction action) {
         case LifeAction::kill:
             return kill_all();
         case LifeAction::finish:
-            loop_.stop();
-            return;
+            return finish();
     }
 }
 
@@ -87,7 +80,7 @@ void Master::read_config() {
     desk_.begin();
     if (current_ != nullptr) {
         notifier_.reloading();
-        log_.info("reload: reading " + config_path_);
+        events_.info(EventKind::reload_started, subject(), "reload: reading " + config_path_);
     }
     desk_.progress("reading " + config_path_);
     const int running = current_ != nullptr ? current_->image_fd() : -1;
@@ -119,7 +112,7 @@ void Master::on_verdict(ConfigReader::Verdict& verdict) {
 // beside them. Whatever cannot be had undoes all of it.
 void Master::start_generation() {
     for (const std::string& change : verdict_->changes)
-        log_.info("reload: " + change);
+        events_.info(EventKind::reload_change, {.generation = last_generation_ + 1}, "reload: " + change);
     const bool fresh_wanted = current_ == nullptr || desk_.fresh_wanted() ||
                               verdict_->image->root().find("master").find("reload").text() == "fresh";
     const std::uint64_t number = ++last_generation_;
@@ -190,10 +183,11 @@ void Master::open_service(const Settings& settings) {
     counters_ = std::make_unique<CounterTable>(capacity_for(settings));
     counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
     pools_ = std::make_unique<PoolContext>(
-        PoolContext{loop_, log_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
+        PoolContext{loop_, events_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, pools_->next_instance++);
     pools_->own_counters = own_counters_.get();
     open_log(settings);
+    events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }
 
 // Makes the next generation the current one. False when its listeners cannot listen: nothing has changed
@@ -225,7 +219,7 @@ void Master::count_for(const Generation& generation) {
 void Master::announce() {
     if (!open_gates()) return handle(LifeEvent::generation_failed);
     const std::string text = "generation 1 serves on " + current_->listening_text();
-    log_.info("ready: " + text);
+    events_.info(EventKind::ready, subject(), "ready: " + text);
     notifier_.ready(text);
     if (const auto interval = notifier_.watchdog_interval(); interval.count() > 0) {
         watchdog_timer_.start_every(interval);
@@ -269,81 +263,6 @@ void Master::on_quiet_deadline() {
     }
     for (const auto& old : old_)
         old->kill_accepting();
-}
-
-void Master::settle() {
-    quiet_timer_.stop();
-    hot_ = false;
-    for (const auto& old : old_)
-        old->release_listeners();
-    current_->retire_sockets();
-    if (probation_.failed() && rollback_reason_.empty()) return handle(LifeEvent::generation_unfit);
-    const std::string serves = "generation " + std::to_string(current_->number()) + " serves";
-    if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves);
-    close_reload(ReloadResult::rolled_back, serves + " again: " + rollback_reason_);
-}
-
-void Master::settle_unchanged() {
-    close_reload(ReloadResult::ok, "nothing has changed");
-}
-
-void Master::refuse() {
-    if (std::exchange(hot_, false)) {
-        prepare_timer_.stop();
-        current_->abandon();
-    }
-    abandon_next();
-    // Sockets that listen already for slots that do not come.
-    current_->drop_idle_sockets();
-    current_->steer();
-    current_->retire_sockets();
-    if (!rollback_reason_.empty() && fallback_->hot) {
-        fallback_->hot = false;
-        log_.error("the way back in the running workers fails (" + join(failures_) + "); by new ones");
-        return handle(LifeEvent::generation_unfit);
-    }
-    if (!rollback_reason_.empty()) {
-        failures_.insert(failures_.begin(),
-                         "the generation before cannot be had back, and " + rollback_reason_);
-    }
-    close_reload(ReloadResult::refused, join(failures_));
-}
-
-void Master::close_reload(ReloadResult result, const std::string& text) {
-    const bool ok = result == ReloadResult::ok;
-    if (!rollback_reason_.empty()) fallback_.reset();
-    rollback_reason_.clear();
-    status_.last_reload = result;
-    status_.last_reload_generation = ok ? current_->number() : last_generation_;
-    const std::string error = ok ? "" : text;
-    std::ranges::fill(status_.last_reload_error, '\0');
-    error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
-    own_counters_->count_reload(result);
-    publish_status();
-    if (ok) log_.info("reload: " + text);
-    if (result == ReloadResult::rolled_back) log_.error("reload rolled back: " + text);
-    for (const std::string& failure : failures_)
-        log_.error("reload refused: " + failure);
-    const std::string last = ok ? "" : "last reload " + std::string(to_text(result)) + "; ";
-    notifier_.ready(last + "generation " + std::to_string(current_->number()) + " serves on " +
-                    current_->listening_text());
-    orders_.look_at(*current_);
-    const bool again = desk_.close(ok, text, result == ReloadResult::ok ? on_probation_for_ : no_time);
-    on_probation_for_ = no_time;
-    // The way back comes first: a reload that was asked for meanwhile follows it.
-    if (probation_.failed()) {
-        if (again) desk_.ask_again();
-        return handle(LifeEvent::generation_unfit);
-    }
-    if (again) handle(LifeEvent::reload);
-}
-
-// It may be in the middle of telling us: it is destroyed when its workers are gone.
-void Master::abandon_next() {
-    if (next_ == nullptr) return;
-    next_->retire(SIGKILL);
-    next_->release_listeners();
-    old_.push_back(std::move(next_));
 }
 
 }  // namespace drover

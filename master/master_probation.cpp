@@ -52,7 +52,7 @@ void Master::on_probation_time() {
     const bool wait = std::ranges::any_of(current_->pools(), silent) && loop_.now_ms() < probation_ends_ms_;
     if (wait) return probation_timer_.start_once(second_look);
     const std::string text = "generation " + std::to_string(current_->number()) + " has passed its probation";
-    log_.info(text);
+    events_.info(EventKind::probation, subject(), text);
     fallback_.reset();
     end_probation(true, text);
 }
@@ -71,7 +71,9 @@ void Master::roll_back() {
     if (rollback_reason_.empty()) {
         rollback_reason_ =
             "generation " + std::to_string(probation_.generation()) + " was unfit: " + probation_.reason();
-        log_.error(rollback_reason_ + "; going back to generation " + std::to_string(fallback_->generation));
+        events_.error(
+            EventKind::rollback, {.generation = probation_.generation()},
+            rollback_reason_ + "; going back to generation " + std::to_string(fallback_->generation));
         notifier_.reloading();
         desk_.begin();
         end_probation(false, rollback_reason_ + "; rolled back");

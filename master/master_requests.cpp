@@ -84,11 +84,14 @@ void Master::on_restart_request(ControlCaller caller, const ControlRequest& requ
 void Master::resize_by_signal(int workers) {
     if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
     Pool& pool = current_->first_pool();
+    const EventSubject of_pool = pool.subject();
     if (next_ != nullptr || hot_)
-        return log_.warning("pool " + pool.name() + " is not resized while a reload is under way");
+        return events_.warning(EventKind::resize, of_pool,
+                               "pool " + pool.name() + " is not resized while a reload is under way");
     const int size = static_cast<int>(pool.size()) + workers;
     if (size < 1 || size > static_cast<int>(Pool::max_workers)) {
-        return log_.info("pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
+        return events_.info(EventKind::resize, of_pool,
+                            "pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
     }
     resize(pool, static_cast<unsigned>(size));
 }
@@ -103,9 +106,10 @@ std::string Master::resize(Pool& pool, unsigned size) {
         }
     } catch (const std::exception& error) {
         failure = "pool " + pool.name() + " cannot be resized: " + error.what();
-        log_.error(failure);
+        events_.error(EventKind::trouble, pool.subject(), failure);
     }
-    log_.info("pool " + pool.name() + ": " + std::to_string(pool.size()) + " workers");
+    events_.info(EventKind::resize, pool.subject(),
+                 "pool " + pool.name() + ": " + std::to_string(pool.size()) + " workers");
     orders_.look_at(*current_);
     return failure;
 }

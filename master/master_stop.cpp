@@ -25,7 +25,9 @@ void Master::give_up() {
 }
 
 void Master::drain(int signal) {
-    log_.info(signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
+    events_.info(
+        EventKind::stop, subject(),
+        signal == SIGTERM ? "stopping: workers drain" : "stopping: workers drain without a time limit");
     retire_all(signal);
     std::chrono::milliseconds longest{0};
     for (const Generation* const generation : generations())
@@ -35,16 +37,22 @@ void Master::drain(int signal) {
 }
 
 void Master::force() {
+    if (current_ != nullptr) events_.info(EventKind::stop, subject(), "stopping: workers leave at once");
     retire_all(SIGINT);
     stop_timer_.start_once(force_time);
     check_gone();
 }
 
 void Master::kill_all() {
-    log_.warning("ending the workers that have not left");
+    events_.warning(EventKind::stop, subject(), "ending the workers that have not left");
     retire_all(SIGKILL);
     stop_timer_.start_once(force_time);
     check_gone();
+}
+
+void Master::finish() {
+    if (current_ != nullptr) events_.info(EventKind::stop, subject(), "stopped: no worker is left");
+    loop_.stop();
 }
 
 void Master::on_stop_deadline() {

@@ -13,80 +13,6 @@ constexpr std::chrono::milliseconds socket_retirement{75'000};
 
 }  // namespace
 
-Pool::Slot::Slot(Pool& owner, unsigned slot_number)
-    : pool(owner),
-      number(slot_number),
-      policy(owner.respawn_rule()),
-      respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill>(this)),
-      start_timer(owner.context_.loop, Timer::Handler::to<&Slot::on_start_timeout>(this)) {}
-
-std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
-    WorkerRecipe recipe;
-    recipe.identity = {pool.context_.next_instance++, pool.settings_->name, number};
-    recipe.generation = pool.origin_.generation;
-    recipe.image_fd = pool.origin_.image_fd;
-    recipe.library_fds = pool.origin_.library_fds;
-    recipe.log_fd = pool.context_.log_file.get();
-    recipe.lifeline_fd = pool.context_.lifeline_fd;
-    recipe.modules = pool.context_.modules;
-    for (const auto& listener : pool.listeners_)
-        recipe.listener_fds.push_back(listener->socket_for(number));
-    WorkerObserver& observer = pool;
-    auto started =
-        std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
-    if (pool.context_.own_counters != nullptr) pool.context_.own_counters->count_start();
-    first_resident = 0;
-    jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
-    start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
-    pool.observer_.on_status_changed();
-    return started;
-}
-
-void Pool::Slot::fill() {
-    try {
-        worker = start_worker();
-    } catch (const std::exception& failure) {
-        if (pool.phase_ == Phase::gated) throw;
-        pool.context_.log.error("cannot start worker " + pool.settings_->name + "/" + std::to_string(number) +
-                                ": " + failure.what());
-        return fill_after(std::chrono::milliseconds(pool.settings_->respawn.max_delay_ms));
-    }
-    next_attempt_ms = 0;
-}
-
-void Pool::Slot::fill_after(std::chrono::milliseconds delay) {
-    if (delay.count() == 0) return fill();
-    next_attempt_ms = pool.context_.loop.now_ms() + delay.count();
-    respawn_timer.start_once(delay);
-}
-
-void Pool::Slot::on_start_timeout() {
-    WorkerProcess& late = newcomer != nullptr ? *newcomer : *worker;
-    pool.context_.log.error(late.name() + " was not ready within start_timeout: killed");
-    late.kill("not ready within start_timeout");
-}
-
-void Pool::Slot::forgive() {
-    respawn_timer.stop();
-    policy = RespawnPolicy(pool.respawn_rule());
-    unfit_starts = 0;
-}
-
-void Pool::Slot::note_death(const std::string& reason) {
-    ++restarts;
-    ++deaths;
-    std::ranges::move_backward(recent_deaths.begin(), recent_deaths.end() - 1, recent_deaths.end());
-    WorkerDeath& death = recent_deaths.front();
-    death = {.time_ms = pool.context_.loop.now_ms()};
-    reason.copy(death.reason, sizeof(death.reason) - 1);
-}
-
-void Pool::Slot::describe(WorkerStatus& status) const noexcept {
-    status.restarts = restarts;
-    status.deaths = deaths;
-    std::ranges::copy(recent_deaths, std::begin(status.recent_deaths));
-}
-
 Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
            std::vector<std::shared_ptr<Listener>> listeners, PoolObserver& observer)
     : context_(context),
@@ -239,7 +165,8 @@ bool Pool::empty() const noexcept {
 void Pool::kill_accepting() {
     each_worker([this](WorkerProcess& worker) {
         if (worker.stopped_accepting()) return;
-        context_.log.error(worker.name() + " did not stop accepting when told: killed");
+        context_.events.error(EventKind::worker_killed, worker.subject(),
+                              worker.name() + " did not stop accepting when told: killed");
         worker.kill("did not stop accepting");
     });
 }
@@ -281,8 +208,9 @@ void Pool::refuse_new() {
     } catch (const std::exception& failure) {
         // Some kernels let only the privileged attach a filter. Without it a client that comes in the last
         // moment is reset.
-        context_.log.info("pool " + name() +
-                          " cannot hold new connections off while it stops: " + failure.what());
+        context_.events.info(
+            EventKind::trouble, subject(),
+            "pool " + name() + " cannot hold new connections off while it stops: " + failure.what());
     }
 }
 

@@ -1,16 +1,17 @@
 // Pool is one generation's set of like workers: slots, each filled by a worker, refilled when it dies. A pool
 // starts its workers gated (ready, not accepting), serves when its generation is switched to, and is retired
 // when the next one is. While it serves, new connections are steered to the slots that do. Owned by its
-// Generation. Runs in: the master. pool.cpp: how it lives. pool_supervision.cpp: deaths, hangs, steering.
-// pool_replacement.cpp: workers that are replaced on purpose. pool_hot_reload.cpp: a reload in place.
+// Generation. Runs in: the master. pool.cpp: how it lives. pool_slot.cpp: how a slot is filled.
+// pool_supervision.cpp: deaths, hangs, steering. pool_replacement.cpp: workers that are replaced on purpose.
+// pool_hot_reload.cpp: a reload in place.
 #pragma once
 
 #include "conf/settings.h"
 #include "core/counter_table.h"
 #include "core/event_loop.h"
 #include "core/listener.h"
-#include "core/log.h"
 #include "core/status_page.h"
+#include "master/event_log.h"
 #include "master/master_counters.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
@@ -29,7 +30,7 @@ namespace drover {
 // What the pools of all generations share; owned by the master.
 struct PoolContext {
     EventLoop& loop;
-    Log& log;
+    EventLog& events;
     CounterTable& counters;
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
@@ -78,6 +79,7 @@ class Pool : private WorkerObserver {
     ~Pool() override;
 
     const std::string& name() const noexcept { return settings_->name; }
+    EventSubject subject() const noexcept { return {.pool = name(), .generation = origin_.generation}; }
     const PoolSettings& settings() const noexcept { return *settings_; }
     // One for each of settings().listen.
     const std::vector<std::shared_ptr<Listener>>& listeners() const noexcept { return listeners_; }
@@ -174,6 +176,8 @@ class Pool : private WorkerObserver {
         void forgive();
         void note_death(const std::string& reason);
         void describe(WorkerStatus& status) const noexcept;
+        EventSubject subject() const noexcept;
+        std::string name() const { return "worker " + pool.name() + "/" + std::to_string(number); }
 
         Pool& pool;
         unsigned number;
@@ -197,6 +201,7 @@ class Pool : private WorkerObserver {
     void commit(Slot& slot);
     void on_ready(WorkerProcess& worker) override;
     void on_stopped_accepting(WorkerProcess& worker) override;
+    void on_handed_over(WorkerProcess& worker, const HandoverResult& result) override;
     void on_leave_wanted(WorkerProcess& worker) override;
     void on_report(WorkerProcess& worker) override;
     void on_broken(WorkerProcess& worker, std::string_view reason) override;
@@ -216,7 +221,8 @@ class Pool : private WorkerObserver {
     void take_over(Slot& slot);
     void drop_newcomer(Slot& slot);
     void on_newcomer_lost(Slot& slot, const ExitReport& report);
-    void on_replacement_failed(Slot& slot, const std::string& reason);
+    void on_replacement_failed(Slot& slot, const std::string& reason, EventKind kind,
+                               const EventSubject& subject);
     void shorten_waits();
     void watch_queues();
     void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);

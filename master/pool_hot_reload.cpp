@@ -57,7 +57,8 @@ void Pool::commit() {
         }
     } catch (const std::exception& failure) {
         // There is no way back any more: the pool serves with the workers that it has.
-        context_.log.error("pool " + name() + " cannot be resized: " + failure.what());
+        context_.events.error(EventKind::trouble, subject(),
+                              "pool " + name() + " cannot be resized: " + failure.what());
     }
 }
 
@@ -95,7 +96,8 @@ void Pool::replace_uncommitted() {
 
 // It may only be slow: its connections go on in a worker of this generation. Meanwhile it gets no new ones.
 void Pool::replace_outdated(Slot& slot, const std::string& reason) {
-    context_.log.warning(slot.worker->name() + " is being replaced: " + reason);
+    context_.events.warning(EventKind::replacement, slot.worker->subject(),
+                            slot.worker->name() + " is being replaced: " + reason);
     slot.worker->set_outdated();
     slot.replace_reason = reason;
 }

@@ -58,16 +58,19 @@ void Pool::replace_next() {
     const auto next = std::ranges::find_if(slots_, wants);
     if (next == slots_.end()) return;
     Slot& slot = **next;
-    context_.log.info(slot.worker->name() + " is being replaced: " + slot.replace_reason);
+    context_.events.info(EventKind::replacement, slot.worker->subject(),
+                         slot.worker->name() + " is being replaced: " + slot.replace_reason);
     try {
         slot.newcomer = slot.start_worker();
     } catch (const std::exception& failure) {
-        on_replacement_failed(slot, std::string("cannot start a worker: ") + failure.what());
+        on_replacement_failed(slot, std::string("cannot start a worker: ") + failure.what(),
+                              EventKind::replacement, slot.worker->subject());
     }
 }
 
 void Pool::take_over(Slot& slot) {
-    context_.log.info(slot.newcomer->name() + " takes over from " + slot.worker->name());
+    context_.events.info(EventKind::replacement, slot.newcomer->subject(),
+                         slot.newcomer->name() + " takes over from " + slot.worker->name());
     slot.replace_reason.clear();
     ++slot.restarts;
     leaving_.push_back(std::move(slot.worker));
@@ -90,14 +93,17 @@ void Pool::on_newcomer_lost(Slot& slot, const ExitReport& report) {
     slot.start_timer.stop();
     newcomer->on_exit();
     const std::string text = newcomer->name() + " " + newcomer->cause_of_death(report);
-    if (phase_ != Phase::serving) return context_.log.info(text);
+    if (phase_ != Phase::serving)
+        return context_.events.info(EventKind::worker_exit, newcomer->subject(), text);
     count_death(*newcomer, report);
-    on_replacement_failed(slot, text);
+    on_replacement_failed(slot, text, EventKind::worker_death, newcomer->subject());
 }
 
 // The worker serves on. Recycling is tried again, but not at once.
-void Pool::on_replacement_failed(Slot& slot, const std::string& reason) {
-    context_.log.error(reason + "; " + slot.worker->name() + (slot.worker->outdated() ? " goes" : " stays"));
+void Pool::on_replacement_failed(Slot& slot, const std::string& reason, EventKind kind,
+                                 const EventSubject& subject) {
+    context_.events.error(
+        kind, subject, reason + "; " + slot.worker->name() + (slot.worker->outdated() ? " goes" : " stays"));
     slot.replace_reason.clear();
     if (slot.worker->outdated()) slot.worker->kill("outdated, and its successor could not start");
     slot.no_recycling_before_ms = context_.loop.now_ms() + settings_->respawn.max_delay_ms;

@@ -33,7 +33,7 @@ void Pool::begin_serving(WorkerProcess& worker) {
     try {
         listen();
     } catch (const std::exception& failure) {
-        context_.log.error("pool " + name() + ": " + failure.what());
+        context_.events.error(EventKind::trouble, subject(), "pool " + name() + ": " + failure.what());
     }
     worker.serve();
     watchers_.erase(worker.identity().slot);
@@ -54,7 +54,8 @@ void Pool::on_stopped_accepting(WorkerProcess& worker) {
 // Its worker leaves by itself (somebody signalled it, or it lost its channel): the slot is filled at once,
 // and the newcomer is given the connections.
 void Pool::replace_left(Slot& slot) {
-    context_.log.warning(slot.worker->name() + " leaves without being told to; replaced");
+    context_.events.warning(EventKind::replacement, slot.worker->subject(),
+                            slot.worker->name() + " leaves without being told to; replaced");
     if (slot.newcomer == nullptr) slot.start_timer.stop();
     slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     leaving_.push_back(std::move(slot.worker));
@@ -70,6 +71,13 @@ void Pool::fill_empty(Slot& slot) {
     slot.worker = std::move(slot.newcomer);
 }
 
+void Pool::on_handed_over(WorkerProcess& worker, const HandoverResult& result) {
+    std::string text = worker.name() + " handed over " + std::to_string(result.given) + " connections in " +
+                       std::to_string(result.time_ms) + " ms";
+    if (result.ended > 0) text += "; " + std::to_string(result.ended) + " were left at its drain_timeout";
+    context_.events.info(EventKind::handover, worker.subject(), text);
+}
+
 void Pool::on_report(WorkerProcess& worker) {
     Slot* const slot = find_slot(worker);
     if (slot != nullptr && slot->worker.get() == &worker) consider_recycling(*slot);
@@ -77,7 +85,8 @@ void Pool::on_report(WorkerProcess& worker) {
 }
 
 void Pool::on_broken(WorkerProcess& worker, std::string_view reason) {
-    context_.log.error(worker.name() + ": " + std::string(reason) + ": killed");
+    context_.events.error(EventKind::worker_killed, worker.subject(),
+                          worker.name() + ": " + std::string(reason) + ": killed");
     worker.kill(std::string(reason));
 }
 
@@ -95,7 +104,7 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
     const std::unique_ptr<WorkerProcess> worker = std::move(*left);
     leaving_.erase(left);
     worker->on_exit();
-    context_.log.info(obituary(*worker, report));
+    context_.events.info(EventKind::worker_exit, worker->subject(), obituary(*worker, report));
     observer_.on_worker_quiet(*this);
     observer_.on_status_changed();
     return true;
@@ -114,14 +123,15 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
     const bool slot_is_gone =
         std::ranges::none_of(slots_, [place](const auto& each) { return each.get() == place; });
     if (slot_is_gone || phase_ == Phase::retired) {
-        context_.log.info(text);
+        context_.events.info(EventKind::worker_exit, worker->subject(), text);
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
         count_death(*worker, report);
+        context_.events.error(EventKind::worker_death, worker->subject(), text);
         observer_.on_start_failed(*this, text);
     } else if (slot.worker != nullptr) {
         slot.note_death(worker->cause_of_death(report));
-        context_.log.error(text + "; replaced already");
+        context_.events.error(EventKind::worker_death, worker->subject(), text + "; replaced already");
     } else {
         count_death(*worker, report);
         respawn(slot, *worker, report);
@@ -137,28 +147,34 @@ void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& repo
     steer();
     observer_.on_worker_lost(*this, dead, text);
     if (slot.newcomer != nullptr) {
-        context_.log.error(text + "; replaced by the one that was to take over");
+        context_.events.error(EventKind::worker_death, dead.subject(),
+                              text + "; replaced by the one that was to take over");
         return fill_empty(slot);
     }
     const bool unfit = !dead.ready() && report.signal == 0 && report.code == to_int(ExitCode::config);
     slot.unfit_starts = unfit ? slot.unfit_starts + 1 : 0;
     if (slot.unfit_starts >= most_unfit_starts) {
         slot.next_attempt_ms = 0;
-        watch_queues();
-        return context_.log.critical(text + "; given up until the next reload");
+        context_.events.error(EventKind::worker_death, dead.subject(), text);
+        context_.events.record(
+            EventKind::given_up, LogLevel::critical, slot.subject(),
+            slot.name() + " is given up until the next reload: it cannot use its configuration");
+        return watch_queues();
     }
     const std::int64_t now = context_.loop.now_ms();
     const auto served = std::chrono::milliseconds(dead.ready() ? now - dead.ready_ms() : 0);
     const double jitter = std::uniform_real_distribution<>(0, 1)(context_.random);
     const auto delay = slot.policy.delay_after_death(std::chrono::milliseconds(now), served, jitter);
-    if (delay.count() == 0) {
-        context_.log.error(text + "; replaced at once");
-    } else {
-        context_.log.error(text + "; replaced in " + std::to_string(delay.count()) + " ms");
-    }
+    const bool at_once = delay.count() == 0;
+    context_.events.error(EventKind::worker_death, dead.subject(),
+                          at_once ? text + "; replaced at once" : text);
     slot.fill_after(delay);
     watch_queues();
     shorten_waits();
+    if (at_once) return;
+    context_.events.warning(
+        EventKind::back_off, slot.subject(),
+        slot.name() + " backs off: replaced in " + std::to_string(slot.next_attempt_ms - now) + " ms");
 }
 
 void Pool::shorten_waits() {
@@ -187,7 +203,8 @@ void Pool::steer() {
         for (const auto& listener : listeners_)
             listener->steer(serving.empty() ? all : serving);
     } catch (const std::exception& failure) {
-        context_.log.error("pool " + name() + " cannot steer connections: " + failure.what());
+        context_.events.error(EventKind::trouble, subject(),
+                              "pool " + name() + " cannot steer connections: " + failure.what());
     }
 }
 
@@ -246,7 +263,8 @@ void Pool::on_standstill(const Standstill& change) {
         WorkerProcess* const worker = slot->worker.get();
         if (worker == nullptr || worker->pid() != change.pid) continue;
         worker->set_stopped(change.stopped);
-        context_.log.warning(worker->name() + (change.stopped ? " was stopped by a signal" : " goes on"));
+        context_.events.warning(EventKind::standstill, worker->subject(),
+                                worker->name() + (change.stopped ? " was stopped by a signal" : " goes on"));
         steer();
         watch_queues();
         observer_.on_status_changed();
@@ -256,8 +274,9 @@ void Pool::on_standstill(const Standstill& change) {
 bool Pool::look_for_hang(WorkerProcess& worker) {
     const std::int64_t silent_ms = context_.loop.now_ms() - worker.last_sign_ms();
     if (settings_->hang_timeout_ms == 0 || silent_ms < settings_->hang_timeout_ms) return false;
-    context_.log.error(worker.name() + " hangs: no report for " + std::to_string(silent_ms) + " ms; " +
-                       worker.end_hanging());
+    context_.events.error(EventKind::worker_killed, worker.subject(),
+                          worker.name() + " hangs: no report for " + std::to_string(silent_ms) + " ms; " +
+                              worker.end_hanging());
     return true;
 }
 
@@ -266,8 +285,9 @@ void Pool::look_at_memory(WorkerProcess& worker) {
     if (settings_->memory_limit == 0) return;
     const std::uint64_t resident = worker.resident_bytes();
     if (resident <= settings_->memory_limit) return;
-    context_.log.error(worker.name() + " has " + std::to_string(resident / 1024) +
-                       " KiB of memory, more than memory_limit: killed");
+    context_.events.error(EventKind::worker_killed, worker.subject(),
+                          worker.name() + " has " + std::to_string(resident / 1024) +
+                              " KiB of memory, more than memory_limit: killed");
     worker.kill("above memory_limit", DeathCause::memory_limit);
 }
 

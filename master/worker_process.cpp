@@ -103,6 +103,13 @@ std::string WorkerProcess::name() const {
            std::to_string(pid()) + ")";
 }
 
+EventSubject WorkerProcess::subject() const noexcept {
+    return {.pool = identity_.pool,
+            .slot = static_cast<int>(identity_.slot),
+            .pid = pid(),
+            .generation = generation_};
+}
+
 void WorkerProcess::serve() {
     if (state_ != WorkerState::starting || channel_ == nullptr) return;
     state_ = WorkerState::serving;
@@ -253,6 +260,8 @@ void WorkerProcess::on_message(Message& message) {
             if (std::exchange(stopped_accepting_, true)) return;
             state_ = WorkerState::draining;
             return observer_.on_stopped_accepting(*this);
+        case MessageType::handed_over:
+            return observer_.on_handed_over(*this, message.as<HandoverResult>());
         default:
             observer_.on_broken(*this, "it sent a message that is not a worker's");
     }

@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/report_pipe.h"
 #include "core/status_page.h"
+#include "master/event_log.h"
 #include "master/master_counters.h"
 #include "worker/worker.h"
 
@@ -31,6 +32,7 @@ class WorkerObserver {
     virtual ~WorkerObserver() = default;
     virtual void on_ready(WorkerProcess& worker) = 0;
     virtual void on_stopped_accepting(WorkerProcess& worker) = 0;
+    virtual void on_handed_over(WorkerProcess& worker, const HandoverResult& result) = 0;
     // Somebody else than the master told it to leave; it serves on until it is replaced.
     virtual void on_leave_wanted(WorkerProcess& worker) = 0;
     virtual void on_report(WorkerProcess& worker) = 0;
@@ -66,6 +68,7 @@ class WorkerProcess {
     pid_t pid() const noexcept { return process_.pid(); }
     const WorkerIdentity& identity() const noexcept { return identity_; }
     std::string name() const;  // "worker main/0 (pid 1234)"
+    EventSubject subject() const noexcept;
     WorkerState state() const noexcept { return state_; }
     bool ready() const noexcept { return ready_ms_ != 0; }
     // It has said so, or never accepted.

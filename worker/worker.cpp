@@ -287,6 +287,7 @@ void Worker::on_started() {
 
 void Worker::on_drain_timeout() {
     log_.warning("drain timeout: ending " + std::to_string(connections_.size()) + " connections");
+    report_handover(connections_.size());
     leave(ExitCode::ok);
 }
 
@@ -296,10 +297,7 @@ void Worker::leave_when_done() {
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
     const bool replies = replies_timer_.started();
     if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
-    if (given_ > 0) {
-        log_.info("handed over " + std::to_string(given_) + " connections in " +
-                  std::to_string(last_given_ms_ - drain_began_ms_) + " ms");
-    }
+    report_handover(0);
     leave(ExitCode::ok);
 }
 
@@ -313,6 +311,13 @@ void Worker::note_handed_over() {
     handed_over_.add(given - given_);
     given_ = given;
     last_given_ms_ = loop_.now_ms();
+}
+
+// The master says it in the log, with the other things that it knows of this worker.
+void Worker::report_handover(std::uint64_t ended) {
+    if (given_ == 0 || channel_ == nullptr) return;
+    const auto time_ms = static_cast<std::uint64_t>(last_given_ms_ - drain_began_ms_);
+    channel_->send(MessageType::handed_over, HandoverResult{given_, ended, time_ms});
 }
 
 // Takes effect when the callback that is running has returned: it may be one of a connection.

@@ -127,6 +127,7 @@ class Worker {
     void on_dismissed(bool limited);
     void drain(bool limited);
     void note_handed_over();
+    void report_handover(std::uint64_t ended);
     void leave_when_done();
     void leave(ExitCode code);
     void fail(const std::string& reason, ExitCode code);

@@ -44,8 +44,8 @@ void busy_row(const Table& table, const ServerOptions& options, int reloads) {
                std::to_string(totals.longest_wait_ms) + " ms"});
 }
 
-// "handed over 10000 connections to 1 worker in 43 ms", as the worker that gave them says; first message to
-// last acknowledgement.
+// "handed over 10000 connections in 43 ms", as the worker that gave them reports: first message to last
+// acknowledgement.
 std::string time_in_log(const std::string& log) {
     const std::size_t line = log.find("handed over ");
     if (line == std::string::npos) return "-";
