@@ -129,25 +129,23 @@ TEST_CASE("udp: what waits while no worker is there is answered by the next one"
     master.wait_replaced(workers);
     std::set<std::string> answers;
     for (int i = 0; i < 50; ++i)
-        answers.insert(client.receive().value_or("none"));
-    CHECK(answers.size() == 50);
+        REQUIRE(answers.insert(client.receive().value_or("none")).second);
     CHECK(answers.count("none") == 0);
     master.finish();
 }
 
-TEST_CASE("udp: a stop answers what waits, and then the port is free") {
-    const UdpSetup setup(1);
+TEST_CASE("udp: a stop answers what was sent before it, and then the port is free") {
+    const UdpSetup setup(2);
     MasterUnderTest master(setup.config());
-    const pid_t worker = master.worker_pids().front();
-    kill(worker, SIGSTOP);
     const UdpClient client(setup.server());
     for (int i = 0; i < 50; ++i)
         REQUIRE(client.send(std::to_string(i)));
     master.signal(SIGTERM);
-    master.wait_output("stopping");
-    kill(worker, SIGCONT);
+    std::set<std::string> answers;
+    INFO(master.output());
     for (int i = 0; i < 50; ++i)
-        CHECK(client.receive() == std::to_string(i));
+        REQUIRE(answers.insert(client.receive().value_or("none")).second);
+    CHECK(answers.count("none") == 0);
     CHECK(master.wait_exit().code == 0);
     master.verify_clean();
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
