@@ -15,7 +15,9 @@
 #include "worker/module_declarations.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -58,6 +60,12 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
             break;
         case OptionId::json:
             app.add_flag(flags, line.json);
+            break;
+        case OptionId::follow:
+            app.add_flag(flags, line.follow);
+            break;
+        case OptionId::last:
+            app.add_option(flags, line.last);
             break;
         case OptionId::help:
             app.add_flag(flags, line.help);
@@ -139,6 +147,9 @@ ControlRequest make_request(const CommandLine& line) {
     request.probation = line.probation;
     request.pool = line.pool;
     request.progress = ::isatty(STDERR_FILENO) == 1;
+    request.follow = line.follow;
+    if (!line.last.empty() && !parse_number(line.last, request.last.emplace()))
+        throw std::invalid_argument(fmt::format("\"{}\" is not a number of events", line.last));
     if (line.command->id == CommandId::workers) {
         if (parse_number(line.words[0], request.count) && request.count > 0 && request.count <= most_workers)
             return request;
@@ -162,6 +173,23 @@ ControlRequest make_request(const CommandLine& line) {
     return request;
 }
 
+// Each line leaves at once: who reads them may be waiting for one. A reader that has seen enough is no
+// failure.
+ControlAnswer show_events(const std::string& path, const ControlRequest& request) {
+    std::signal(SIGPIPE, SIG_IGN);
+    int write_error = 0;
+    const auto show = [&write_error](std::string_view text) {
+        const std::string line = fmt::format("{}\n", text);
+        const bool written =
+            std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0;
+        if (!written && errno != EPIPE) write_error = errno;
+        return written;
+    };
+    const ControlAnswer answer = ask_for_events(path, request, show, STDOUT_FILENO);
+    if (write_error == 0) return answer;
+    return {false, fmt::format("standard output: {}", std::generic_category().message(write_error))};
+}
+
 int call_master(const Invocation& invocation) {
     const CommandLine& line = invocation.line;
     ControlRequest request;
@@ -175,11 +203,15 @@ int call_master(const Invocation& invocation) {
     const auto show_progress = [](std::string_view text) {
         std::fputs(fmt::format("{}\n", text).c_str(), stderr);
     };
-    const bool ends = line.command->id == CommandId::stop || line.command->id == CommandId::quit;
+    const auto ask = [&] {
+        if (line.command->id == CommandId::events) return show_events(path, request);
+        const bool ends = line.command->id == CommandId::stop || line.command->id == CommandId::quit;
+        return ends ? stop_master(path, request, show_progress) : ask_master(path, request, show_progress);
+    };
     try {
-        const ControlAnswer answer =
-            ends ? stop_master(path, request, show_progress) : ask_master(path, request, show_progress);
-        return answer.ok ? print(answer.text) : fail(invocation, ExitCode::refused, answer.text);
+        const ControlAnswer answer = ask();
+        if (!answer.ok) return fail(invocation, ExitCode::refused, answer.text);
+        return answer.text.empty() ? to_int(ExitCode::ok) : print(answer.text);
     } catch (const std::system_error& error) {
         return fail(invocation, ExitCode::refused,
                     fmt::format("no master answers at {}: {}", path, error.code().message()));
@@ -222,6 +254,7 @@ int run_command(const Invocation& invocation) {
         case CommandId::workers:
         case CommandId::worker:
         case CommandId::status:
+        case CommandId::events:
         case CommandId::config:
             break;
     }

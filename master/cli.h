@@ -23,7 +23,9 @@ struct CommandLine {
     std::string control_path;             // empty: found through config_path
     std::vector<std::string> words = {};  // after the command: "restart", "main/0"
     std::string pool = {};                // of --pool
+    std::string last = {};                // of --lines
     bool json = false;
+    bool follow = false;
     bool fresh = false;
     bool probation = false;
     bool help = false;

@@ -21,6 +21,8 @@ constexpr std::array options = {
     CommandOption{OptionId::probation, "--probation", "",
                   "wait until the new generation has proved itself; exit with 1 when it is rolled back"},
     CommandOption{OptionId::pool, "--pool", "NAME", "the pool; default the first one"},
+    CommandOption{OptionId::follow, "-f,--follow", "", "go on with what comes, until the master ends"},
+    CommandOption{OptionId::last, "-n,--lines", "N", "only the last N of those that were"},
     CommandOption{OptionId::help, "-h,--help", "", "print help", true},
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
@@ -102,6 +104,15 @@ std::vector<Command> make_telling_commands() {
          "Prints a table for people, or one JSON object.",
          "",
          {config, control, json}},
+        {CommandId::events,
+         "events",
+         "show what the master has decided, and why",
+         "Starts, deaths with their causes, reloads and their verdicts: the last thousand, oldest first, in "
+         "the "
+         "words\n"
+         "of the log, whatever log_level is. Lines for people, or a JSON object a line.",
+         "",
+         {config, control, json, follow, last}},
         {CommandId::config,
          "config",
          "print the configuration that runs",

@@ -21,13 +21,25 @@ enum class CommandId : std::uint8_t {
     workers,
     worker,
     status,
+    events,
     config,
     create,
     version,
     help
 };
 
-enum class OptionId : std::uint8_t { config, control, json, fresh, probation, pool, help, version };
+enum class OptionId : std::uint8_t {
+    config,
+    control,
+    json,
+    fresh,
+    probation,
+    pool,
+    follow,
+    last,
+    help,
+    version
+};
 
 struct CommandOption {
     OptionId id;

@@ -80,10 +80,14 @@ struct ControlServer::State {
     bool serve(ControlCaller number);
     bool call_handler(Caller& caller, const ControlRequest& request);
     void serve_pipelined();
+    // His output has left, or a part of it.
+    void settle_output(ControlCaller number);
+    static bool wants_more(const Caller* caller) noexcept;
 
     EventLoop& loop;
     Log& log;
     RequestHandler on_request;
+    RoomHandler on_room;
     std::chrono::milliseconds silence;
     Listener listener;
     FdWatch watch;
@@ -210,9 +214,21 @@ bool ControlServer::State::serve(ControlCaller number) {
             }
         }
     }
-    caller = find(number);
-    if (caller != nullptr) settle(*caller);
+    settle_output(number);
     return true;
+}
+
+bool ControlServer::State::wants_more(const Caller* caller) noexcept {
+    return caller != nullptr && caller->connection.phase() == Phase::waiting &&
+           !caller->connection.output_waits();
+}
+
+void ControlServer::State::settle_output(ControlCaller number) {
+    Caller* const caller = find(number);
+    if (caller == nullptr) return;
+    const bool waited = caller->connection.output_waits();
+    settle(*caller);
+    if (waited && on_room && wants_more(find(number))) on_room(number);
 }
 
 bool ControlServer::State::call_handler(Caller& caller, const ControlRequest& request) {
@@ -275,6 +291,23 @@ void ControlServer::progress(ControlCaller number, std::string_view text) {
     Caller* caller = state_->find(number);
     const bool waits = caller != nullptr && caller->connection.phase() == Phase::waiting;
     if (waits && caller->wants_progress) state_->deliver(*caller, control_progress_line(text));
+}
+
+void ControlServer::set_room_handler(RoomHandler on_room) noexcept {
+    state_->on_room = on_room;
+}
+
+bool ControlServer::knows(ControlCaller number) const noexcept {
+    return state_->find(number) != nullptr;
+}
+
+bool ControlServer::wants_more(ControlCaller number) const noexcept {
+    return State::wants_more(state_->find(number));
+}
+
+void ControlServer::send_lines(ControlCaller number, std::string_view lines) {
+    Caller* const caller = state_->find(number);
+    if (caller != nullptr && caller->connection.phase() == Phase::waiting) state_->deliver(*caller, lines);
 }
 
 void ControlServer::reply(ControlCaller number, bool ok, std::string_view text_or_error) {

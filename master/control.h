@@ -50,6 +50,14 @@ class ControlServer {
 
     // Sends a progress line if the caller's request asked for them.
     void progress(ControlCaller caller, std::string_view text);
+    // Parts of an answer that has no end of its own (events): lines, each with its newline. While what was
+    // sent to him before has not left wants_more() is false, and `on_room` is called when that has changed;
+    // it must not destroy the server. A caller who left is not known any more.
+    using RoomHandler = Callback<void(ControlCaller)>;
+    void set_room_handler(RoomHandler on_room) noexcept;
+    bool knows(ControlCaller caller) const noexcept;
+    bool wants_more(ControlCaller caller) const noexcept;
+    void send_lines(ControlCaller caller, std::string_view lines);
     // Answers the caller's request. A caller who is never answered is kept without a time limit.
     void reply(ControlCaller caller, bool ok, std::string_view text_or_error);
     // Answers with success and a duplicate of `fd`, which comes with the answer's first byte (SCM_RIGHTS).

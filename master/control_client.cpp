@@ -62,8 +62,8 @@ class MasterConnection {
         }
     }
 
-    // None when the connection has ended.
-    std::optional<std::string> read_line() {
+    // None when the connection has ended, or nobody reads from `reader_fd` any more (-1: nobody has to).
+    std::optional<std::string> read_line(int reader_fd = -1) {
         for (;;) {
             const std::size_t newline = unread_.find('\n');
             if (newline != unread_.npos) {
@@ -72,6 +72,7 @@ class MasterConnection {
                 return line;
             }
             if (unread_.size() > max_reply) return std::nullopt;
+            if (reader_fd >= 0 && !wait_for_input(reader_fd)) return std::nullopt;
             if (!receive()) return std::nullopt;
         }
     }
@@ -87,6 +88,17 @@ class MasterConnection {
             if (on_progress) on_progress(reply.text);
         }
         return {ControlReply::Kind::progress, "the master closed the connection without an answer"};
+    }
+
+    // The first line that is no event; none when nobody wants more of them.
+    std::optional<ControlReply> read_events(const EventHandler& on_event, int reader_fd) {
+        while (const std::optional<std::string> line = read_line(reader_fd)) {
+            ControlReply reply = parse_control_reply(*line);
+            if (reply.kind != ControlReply::Kind::event) return reply;
+            if (!on_event(reply.text)) return std::nullopt;
+        }
+        if (reader_left_) return std::nullopt;
+        return ControlReply{ControlReply::Kind::garbage, "the connection to the master has ended"};
     }
 
     // What came along with what has been read.
@@ -110,6 +122,16 @@ class MasterConnection {
     }
 
   private:
+    // False when `reader_fd` has lost its reader.
+    bool wait_for_input(int reader_fd) {
+        std::array<pollfd, 2> watched{pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+                                      pollfd{.fd = reader_fd, .events = 0, .revents = 0}};
+        while (::poll(watched.data(), watched.size(), -1) < 0 && errno == EINTR) {
+        }
+        reader_left_ = watched[1].revents != 0;
+        return !reader_left_;
+    }
+
     // False when the connection has ended.
     bool receive() {
         std::array<std::byte, 16 * 1024> buffer;
@@ -129,6 +151,7 @@ class MasterConnection {
     pid_t pid_ = 0;
     std::string unread_;
     UniqueFd received_;
+    bool reader_left_ = false;
 };
 
 }  // namespace
@@ -139,6 +162,15 @@ ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
     master.send(control_request_line(request));
     ControlReply reply = master.read_reply(on_progress);
     return {reply.kind == ControlReply::Kind::done, std::move(reply.text)};
+}
+
+ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
+                             const EventHandler& on_event, int reader_fd) {
+    MasterConnection master(path);
+    master.send(control_request_line(request));
+    const std::optional<ControlReply> reply = master.read_events(on_event, reader_fd);
+    if (!reply) return {true, ""};
+    return {reply->kind == ControlReply::Kind::done, reply->text};
 }
 
 UniqueFd ask_for_counters(const std::string& path) {

@@ -23,6 +23,12 @@ using ProgressHandler = std::function<void(std::string_view)>;
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
                          const ProgressHandler& on_progress);
 
+// Gives every event of the answer to `on_event` until that returns false or `reader_fd` (where the events go)
+// has nobody who reads any more; both end the call with success. Throws like ask_master().
+using EventHandler = std::function<bool(std::string_view)>;
+ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
+                             const EventHandler& on_event, int reader_fd);
+
 // The counter table of the master at `path`, read-only, for a CounterReader. Throws std::system_error when no
 // master listens there, std::runtime_error with what it says when it refuses.
 UniqueFd ask_for_counters(const std::string& path);

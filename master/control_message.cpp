@@ -15,10 +15,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 9> commands = {"reload", "stop",    "quit",    "reopen",  "status",
-                                                      "config", "workers", "restart", "counters"};
+constexpr std::array<std::string_view, 10> commands = {"reload", "stop",    "quit",    "reopen",   "status",
+                                                       "config", "workers", "restart", "counters", "events"};
 constexpr unsigned most_workers = 1024;
-constexpr std::array<std::string_view, 2> commands_with_format = {"status", "config"};
+constexpr unsigned most_events = 1'000'000;
+constexpr std::array<std::string_view, 3> commands_with_format = {"status", "config", "events"};
 
 // Long enough to recognise a typing error, short enough to send back.
 std::string excerpt(std::string_view text) {
@@ -81,6 +82,8 @@ ControlRequest to_request(const Json& object) {
         throw std::runtime_error(
             fmt::format("unknown format \"{}\"; formats are text, json", excerpt(request.format)));
     }
+    request.follow = read_member<bool>(object, "follow", "true or false", false);
+    if (object.contains("last")) request.last = read_number(object, "last", 0, most_events);
     request.progress = read_member<bool>(object, "progress", "true or false", false);
     return request;
 }
@@ -101,9 +104,11 @@ ControlReply parse_control_reply(std::string_view line) noexcept {
     ControlReply reply;
     try {
         const Json object = parse_object(line);
-        if (object.contains("progress")) {
-            reply.text = read_member<std::string>(object, "progress", "a string", "");
-            reply.kind = ControlReply::Kind::progress;
+        for (const auto& [name, kind] : {std::pair("progress", ControlReply::Kind::progress),
+                                         std::pair("event", ControlReply::Kind::event)}) {
+            if (!object.contains(name)) continue;
+            reply.text = read_member<std::string>(object, name, "a string", "");
+            reply.kind = kind;
             return reply;
         }
         if (!object.contains("ok")) throw std::runtime_error("\"ok\" is missing");
@@ -126,6 +131,8 @@ std::string control_request_line(const ControlRequest& request) {
     if (!request.pool.empty()) json.member("pool", request.pool);
     if (request.command == "workers") json.member("count", request.count);
     if (request.command == "restart") json.member("slot", request.slot);
+    if (request.follow) json.member("follow", true);
+    if (request.last) json.member("last", *request.last);
     if (request.progress) json.member("progress", true);
     json.end_object();
     return json.take() + '\n';
@@ -135,6 +142,14 @@ std::string control_progress_line(std::string_view text) {
     JsonWriter json;
     json.begin_object();
     json.member("progress", text);
+    json.end_object();
+    return json.take() + '\n';
+}
+
+std::string control_event_line(std::string_view text) {
+    JsonWriter json;
+    json.begin_object();
+    json.member("event", text);
     json.end_object();
     return json.take() + '\n';
 }

@@ -3,10 +3,12 @@
 //
 // Request: {"command": "reload"}, more members as the command needs them ({"command": "status", "format":
 // "json", "progress": true}). Unknown members are ignored: a later command line may send more. Reply: any
-// number of {"progress": "..."} lines, then one {"ok": true, "text": "..."} or {"ok": false, "error": "..."}.
+// number of {"progress": "..."} or {"event": "..."} lines, then one {"ok": true, "text": "..."} or {"ok":
+// false, "error": "..."}.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,13 +16,15 @@ namespace drover {
 
 struct ControlRequest {
     std::string command;
-    std::string format;      // "json" or "" (text)
-    bool fresh = false;      // reload: new workers whatever has changed
-    bool probation = false;  // reload: answered when the new generation's probation has ended
-    std::string pool = {};   // workers: empty is the first pool; restart: required
-    unsigned count = 0;      // workers: 1 to 1024
-    unsigned slot = 0;       // restart: below 1024
-    bool progress = false;   // the caller wants progress lines
+    std::string format;                 // "json" or "" (text)
+    bool fresh = false;                 // reload: new workers whatever has changed
+    bool probation = false;             // reload: answered when the new generation's probation has ended
+    std::string pool = {};              // workers: empty is the first pool; restart: required
+    unsigned count = 0;                 // workers: 1 to 1024
+    unsigned slot = 0;                  // restart: below 1024
+    bool progress = false;              // the caller wants progress lines
+    bool follow = false;                // events: those to come, too
+    std::optional<unsigned> last = {};  // events: at most so many of those that were; none: all
 };
 
 // A request in parsed form, or the reason why it is none.
@@ -30,20 +34,22 @@ struct ParsedControlRequest {
 };
 
 // Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config,
-// workers, restart, and counters, whose answer brings the counter table's descriptor, read-only, along.
+// workers, restart, events, and counters, whose answer brings the counter table's descriptor, read-only,
+// along.
 ParsedControlRequest parse_control_request(std::string_view line) noexcept;
 
 // A line of the master's answer.
 struct ControlReply {
-    enum class Kind : std::uint8_t { progress, done, refused, garbage };
+    enum class Kind : std::uint8_t { progress, event, done, refused, garbage };
     Kind kind = Kind::garbage;
-    std::string text;  // progress, the answer, or why there is none
+    std::string text;  // progress, an event, the answer, or why there is none
 };
 ControlReply parse_control_reply(std::string_view line) noexcept;
 
 // Each ends with its newline. Bytes that are no UTF-8 become U+FFFD.
 std::string control_request_line(const ControlRequest& request);
 std::string control_progress_line(std::string_view text);
+std::string control_event_line(std::string_view text);
 std::string control_reply_line(bool ok, std::string_view text_or_error);
 
 }  // namespace drover

@@ -12,12 +12,23 @@ namespace drover {
 
 namespace {
 
+std::string time_text(const std::tm& time, char separator, std::int64_t time_ms) {
+    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}.{:03}", time.tm_year + 1900, time.tm_mon + 1,
+                       time.tm_mday, separator, time.tm_hour, time.tm_min, time.tm_sec, time_ms % 1000);
+}
+
 std::string utc_text(std::int64_t time_ms) {
     const std::time_t second = time_ms / 1000;
     std::tm utc{};
     ::gmtime_r(&second, &utc);
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                       utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, time_ms % 1000);
+    return time_text(utc, 'T', time_ms) + "Z";
+}
+
+std::string local_text(std::int64_t time_ms) {
+    const std::time_t second = time_ms / 1000;
+    std::tm local{};
+    ::localtime_r(&second, &local);
+    return time_text(local, ' ', time_ms);
 }
 
 template <class Value>
@@ -91,6 +102,12 @@ std::string event_json(const Event& event) {
     json.member("text", event.text);
     json.end_object();
     return json.take();
+}
+
+std::string event_text(const Event& event) {
+    std::string about = event.pool.empty() ? "master" : event.pool;
+    if (event.slot >= 0) about += fmt::format("/{}", event.slot);
+    return fmt::format("{} [{}] {}: {}", local_text(event.time_ms), to_text(event.level), about, event.text);
 }
 
 void EventLog::record(EventKind kind, LogLevel level, const EventSubject& subject, std::string_view text) {

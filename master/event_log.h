@@ -66,6 +66,9 @@ struct Event {
 // One object on one line, without a newline: number, time ("2026-01-31T12:00:00.000Z"), event, level, pool,
 // slot, pid, generation (null where the event has none), text.
 std::string event_json(const Event& event);
+// The same for people, in local time: "2026-01-31 13:00:00.000 [error] main/0: worker main/0 (pid 7) killed
+// by signal 9 (SIGKILL); replaced at once"; "master" where the event is about no pool.
+std::string event_text(const Event& event);
 
 class EventLog {
   public:
@@ -91,6 +94,7 @@ class EventLog {
 
     // Of the newest event; 0: there was none yet.
     std::uint64_t last_number() const noexcept { return last_number_; }
+    std::size_t kept() const noexcept { return ring_.size(); }
     // The oldest event that is kept and newer than `number`; null: there is none. A reader needs no buffer of
     // its own: he remembers the number of what he has had last, and a gap to the next one is what he missed.
     // Valid until the next record().

@@ -130,7 +130,7 @@ std::string completion_script(std::string_view program) {
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return
             ;;
-        --pool) return ;;
+        --pool | -n | --lines) return ;;
         worker)
             mapfile -t COMPREPLY < <(compgen -W restart -- "$current")
             return

@@ -33,7 +33,8 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       probation_timer_(loop_, Timer::Handler::to<&Master::on_probation_time>(this)),
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
       old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
-      progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)) {
+      progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
+      event_desk_(loop_, events_) {
     for (const int signal : watched_signals) {
         signals_.push_back(
             std::make_unique<SignalWatch>(loop_, signal, SignalWatch::Handler::to<&Master::on_signal>(this)));

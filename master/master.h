@@ -10,6 +10,7 @@
 #include "core/status_page.h"
 #include "master/config_reader.h"
 #include "master/control.h"
+#include "master/event_desk.h"
 #include "master/event_log.h"
 #include "master/generation.h"
 #include "master/lifecycle.h"
@@ -177,6 +178,7 @@ class Master : private PoolObserver {
     std::string rollback_reason_;                    // not empty: the reload under way is the way back
     ReloadDesk desk_;
     OrderDesk orders_;
+    EventDesk event_desk_;
     std::vector<std::string> failures_;  // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;
 };

@@ -11,6 +11,7 @@ namespace drover {
 void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     const std::string& command = request.command;
     if (command == "status") return control_->reply(caller, true, status_reply(request));
+    if (command == "events") return event_desk_.ask(caller, request);
     if (command == "config") return control_->reply(caller, true, config_reply(request));
     if (command == "reload") return on_reload_request(caller, request);
     if (command == "stop" || command == "quit") return on_stop_request(caller, request);

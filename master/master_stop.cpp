@@ -52,6 +52,7 @@ void Master::kill_all() {
 
 void Master::finish() {
     if (current_ != nullptr) events_.info(EventKind::stop, subject(), "stopped: no worker is left");
+    event_desk_.close_all();
     loop_.stop();
 }
 

@@ -36,6 +36,25 @@ TEST_CASE("every command is understood, plain and with its members") {
     CHECK(parse_control_request(R"({"command":"config","format":"text"})").request.format.empty());
 }
 
+TEST_CASE("events: how many, in which form, and whether there are more to come") {
+    const ParsedControlRequest plain = parse_control_request(R"({"command":"events"})");
+    CHECK(plain.error == "");
+    CHECK_FALSE(plain.request.follow);
+    CHECK_FALSE(plain.request.last.has_value());
+    ControlRequest request{.command = "events", .format = "json"};
+    request.follow = true;
+    request.last = 0;
+    const ParsedControlRequest back = parse_control_request(control_request_line(request));
+    CHECK(back.error == "");
+    CHECK(back.request.follow);
+    CHECK(back.request.last == 0U);
+    CHECK(complains(R"({"command":"events","last":-1})", "\"last\" must be a number"));
+    CHECK(complains(R"({"command":"events","follow":1})", "\"follow\" must be true or false"));
+    const ControlReply reply = parse_control_reply(control_event_line("a \"b\""));
+    CHECK(reply.kind == Kind::event);
+    CHECK(reply.text == "a \"b\"");
+}
+
 TEST_CASE("what is no request is refused with a reason") {
     CHECK(complains("", "not JSON"));
     CHECK(complains("{", "not JSON"));
