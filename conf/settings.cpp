@@ -1,12 +1,11 @@
 #include "conf/settings.h"
 
+#include "core/processors.h"
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <stdexcept>
-
-#include <sched.h>
-#include <unistd.h>
 
 namespace drover {
 
@@ -21,18 +20,6 @@ ImageNode require(const ImageNode& table, std::string_view name, ValueType type)
     if (!node) refuse(std::string(name) + " is missing");
     if (node.type() != type) refuse(std::string(name) + " is of another type");
     return node;
-}
-
-unsigned allowed_processors() noexcept {
-    constexpr unsigned most = 1024;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    long count = 0;
-    if (::sched_getaffinity(0, sizeof set, &set) == 0)
-        count = CPU_COUNT(&set);
-    else
-        count = ::sysconf(_SC_NPROCESSORS_ONLN);  // more processors than cpu_set_t has room for
-    return static_cast<unsigned>(std::clamp<long>(count, 1, most));
 }
 
 int whole_seconds(std::int64_t milliseconds) noexcept {
@@ -79,7 +66,9 @@ PoolSettings load_pool(const ImageNode& node, const std::string& directory,
     verify_options(PoolSettings::options(), node, true);
     PoolSettings pool = PoolSettings::options().load(node);
     pool.name = node.name();
-    if (pool.workers == 0) pool.workers = allowed_processors();
+    if (pool.workers == 0)
+        pool.workers =
+            static_cast<unsigned>(std::clamp<std::size_t>(allowed_processors().size(), 1, max_workers));
     for (std::string_view& module : pool.modules) {
         const auto library = std::ranges::find(libraries, module, &LibrarySettings::path);
         if (library != libraries.end()) module = library->module;

@@ -85,10 +85,12 @@ struct RecycleSettings {
     static const Options<RecycleSettings>& options();
 };
 
+// Of a pool.
+inline constexpr unsigned max_workers = 1024;
+
 struct PoolSettings {
     std::string name;
-    unsigned workers =
-        0;  // after loading never 0: "auto" is the number of processors we may run on; 1 to 1024
+    unsigned workers = 0;  // after loading 1 to max_workers: "auto" is the number of processors we may run on
     std::vector<std::string_view> modules;  // after loading names only, no paths of libraries
     std::uint64_t max_connections = 0;      // per worker, 16384; 1 to 1048576
     std::int64_t drain_timeout_ms = 0;      // 30s, 0 to 1d

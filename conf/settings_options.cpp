@@ -166,7 +166,6 @@ Options<RecycleSettings> recycle_options() {
 }
 
 Options<PoolSettings> pool_options() {
-    constexpr std::int64_t most_workers = 1024;
     constexpr std::int64_t most_connections = 1048576;
     constexpr std::size_t most_listeners = 128;
     Options<PoolSettings> options(
@@ -174,7 +173,7 @@ Options<PoolSettings> pool_options() {
     options
         .integer(
             "workers", &PoolSettings::workers,
-            {.min = 1, .max = most_workers, .word = "auto", .fallback_is_word = true}, Apply::hot,
+            {.min = 1, .max = max_workers, .word = "auto", .fallback_is_word = true}, Apply::hot,
             "Number of worker processes; \"auto\" is the number of processors that the master may run on.")
         .texts("modules", &PoolSettings::modules, {}, Apply::fresh, "The modules that each worker runs.")
         .integer("max_connections", &PoolSettings::max_connections,
@@ -197,7 +196,7 @@ Options<PoolSettings> pool_options() {
             "threads", &PoolSettings::threads, {.fallback = 4, .min = 1, .max = 64}, Apply::fresh,
             "Threads that a worker may have for work of its modules that blocks; they start when they are "
             "needed.")
-        .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = most_workers},
+        .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = max_workers},
                  Apply::hot, "With fewer workers that serve, the service is degraded.")
         .size("memory_limit", &PoolSettings::memory_limit,
               {.min = 1024 * 1024, .word = "off", .fallback_is_word = true}, Apply::hot,

@@ -31,6 +31,13 @@ bool is_live(const Column& column) noexcept {
            kind <= CounterKind::histogram;
 }
 
+std::size_t count_cells(std::span<const CellRange> columns) noexcept {
+    std::size_t count = 0;
+    for (const CellRange& cells : columns)
+        count += cells.count;
+    return count;
+}
+
 // Columns mostly lie one behind the other: the same cells in the same order, in fewer and longer runs.
 std::vector<CellRange> joined(std::span<const CellRange> columns) {
     std::vector<CellRange> runs;
@@ -48,15 +55,15 @@ bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
     return cells.count > 0 && cells.count == cells_of(sum);
 }
 
-[[noreturn]] void give_up() {
-    throw std::runtime_error(
-        "counter table: no consistent sum (its master died in mid-write, or never stops)");
-}
-
 }  // namespace
 
 CounterReader::CounterReader(int read_only_fd)
     : mapping_(map_table(read_only_fd)), view_(mapping_.data(), checked_layout(mapping_.bytes())) {}
+
+void CounterReader::give_up() {
+    throw std::runtime_error(
+        "counter table: no consistent sum (its master died in mid-write, or never stops)");
+}
 
 double CounterReader::Sum::quantile(double q) const noexcept {
     return drover::quantile(HistogramScale(bounds), buckets, q);
@@ -109,6 +116,18 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
     give_up();
 }
 
+std::vector<CounterReader::Sum> CounterReader::LiveColumns::with(std::span<const std::uint64_t> values) && {
+    auto value = values.begin();
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+        Sum& sum = sums[i];
+        (sum.kind == CounterKind::histogram ? sum.sum : sum.value) = *value++;
+        sum.buckets.assign(value, value + (cells[i].count - 1));
+        value += cells[i].count - 1;
+        sum.value = std::accumulate(sum.buckets.begin(), sum.buckets.end(), sum.value);
+    }
+    return std::move(sums);
+}
+
 // False when a fold came in between. Everything that a fold changes for us comes after its flip, behind a
 // fence: who sees any of it sees another fold number at the end.
 bool CounterReader::add_up_once(std::span<const CellRange> runs,
@@ -153,20 +172,8 @@ bool CounterReader::add_up(std::span<const CellRange> columns, std::span<std::ui
 std::vector<CounterReader::Sum> CounterReader::sums() const {
     for (unsigned tries = 0; tries < read_tries; ++tries) {
         LiveColumns live = live_columns();
-        std::size_t count = 0;
-        for (const CellRange& cells : live.cells)
-            count += cells.count;
-        std::vector<std::uint64_t> values(count);
-        if (!add_up(live.cells, values, live.sequence)) continue;
-        auto value = values.begin();
-        for (std::size_t i = 0; i < live.sums.size(); ++i) {
-            Sum& sum = live.sums[i];
-            (sum.kind == CounterKind::histogram ? sum.sum : sum.value) = *value++;
-            sum.buckets.assign(value, value + (live.cells[i].count - 1));
-            value += live.cells[i].count - 1;
-            sum.value = std::accumulate(sum.buckets.begin(), sum.buckets.end(), sum.value);
-        }
-        return std::move(live.sums);
+        std::vector<std::uint64_t> values(count_cells(live.cells));
+        if (add_up(live.cells, values, live.sequence)) return std::move(live).with(values);
     }
     give_up();
 }
@@ -203,56 +210,11 @@ std::uint64_t CounterReader::sum(std::string_view name) const {
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
         if (!collect_family(name, family)) continue;
         if (family.cells.empty()) return 0;
-        std::size_t count = 0;
-        for (const CellRange& cells : family.cells)
-            count += cells.count;
-        std::vector<std::uint64_t> values(count);
+        std::vector<std::uint64_t> values(count_cells(family.cells));
         if (!add_up(family.cells, values, family.sequence)) continue;
         return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
     }
     give_up();
-}
-
-std::optional<std::uint64_t> CounterReader::value_of(std::uint64_t instance, std::string_view name) const {
-    const std::optional<FoundColumn> column = find_plain(name);
-    if (!column || instance == 0) return std::nullopt;
-    const std::uint32_t rows = view_.rows_used();
-    for (std::uint32_t row = 0; row < rows; ++row) {
-        const RowEntry& entry = view_.row_entry(row);
-        if (entry.instance.load(std::memory_order_acquire) != instance) continue;
-        const std::uint64_t value = load_cell(view_.cells(row)[column->cells.first]);
-        std::atomic_thread_fence(std::memory_order_acquire);
-        // The mark first: once it is taken away the instance is gone as well.
-        const bool marked = entry.folded.load(std::memory_order_acquire) != 0;
-        if (marked || entry.instance.load(std::memory_order_relaxed) != instance) return std::nullopt;
-        return value;
-    }
-    return std::nullopt;
-}
-
-std::vector<CounterReader::WorkerValue> CounterReader::each_worker(std::string_view name) const {
-    std::vector<WorkerValue> values;
-    const std::optional<FoundColumn> column = find_plain(name);
-    if (!column) return values;
-    const std::uint32_t rows = view_.rows_used();
-    for (std::uint32_t row = 0; row < rows; ++row) {
-        const RowEntry& entry = view_.row_entry(row);
-        WorkerValue value;
-        value.instance = entry.instance.load(std::memory_order_acquire);
-        if (value.instance == 0) continue;
-        char pool[sizeof entry.pool];
-        load_words(pool, entry.pool, sizeof pool);
-        value.pool = bounded_text(pool);
-        value.slot = entry.slot.load(std::memory_order_relaxed);
-        value.pid = entry.pid.load(std::memory_order_relaxed);
-        value.generation = entry.generation.load(std::memory_order_relaxed);
-        value.value = static_cast<std::int64_t>(load_cell(view_.cells(row)[column->cells.first]));
-        std::atomic_thread_fence(std::memory_order_acquire);
-        const bool marked = entry.folded.load(std::memory_order_acquire) != 0;
-        const bool same = entry.instance.load(std::memory_order_relaxed) == value.instance;
-        if (!marked && same && !value.pool.empty()) values.push_back(std::move(value));
-    }
-    return values;
 }
 
 std::optional<std::uint32_t> CounterReader::find_column(std::string_view name, CounterKind kind,

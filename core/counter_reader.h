@@ -45,6 +45,10 @@ class CounterReader {
     // the name no column.
     std::optional<std::uint64_t> value_of(std::uint64_t instance, std::string_view name) const;
 
+    // All that one live worker has counted itself, in column order; empty when the instance has no row.
+    // Throws as sums() does.
+    std::vector<Sum> values_of(std::uint64_t instance) const;
+
     // Who fills a row, and that worker's own figure.
     struct WorkerValue {
         std::string pool;
@@ -84,6 +88,9 @@ class CounterReader {
         std::uint64_t sequence = 0;  // of the columns, when these were read
         std::vector<CellRange> cells;
         std::vector<Sum> sums;
+
+        // With the values of `cells`, one behind the other.
+        std::vector<Sum> with(std::span<const std::uint64_t> values) &&;
     };
     struct Found {
         bool consistent = false;  // else the columns never stood still
@@ -91,6 +98,9 @@ class CounterReader {
         std::optional<FoundColumn> column;
     };
 
+    [[noreturn]] static void give_up();
+    std::optional<std::uint32_t> row_of(std::uint64_t instance) const noexcept;
+    bool was_of(std::uint32_t row, std::uint64_t instance) const noexcept;
     LiveColumns live_columns() const;
     Sum describe(std::uint32_t index) const;
     bool collect_family(std::string_view name, LiveColumns& family) const;

@@ -12,6 +12,7 @@
 #include "master/manual.h"
 #include "master/run.h"
 #include "master/scaffold.h"
+#include "master/top/top.h"
 #include "worker/module_declarations.h"
 
 #include <algorithm>
@@ -31,8 +32,6 @@
 namespace drover {
 
 namespace {
-
-constexpr unsigned most_workers = 1024;
 
 struct Invocation {
     std::string_view program;
@@ -57,6 +56,9 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
             break;
         case OptionId::pool:
             app.add_option(flags, line.pool);
+            break;
+        case OptionId::once:
+            app.add_flag(flags, line.once);
             break;
         case OptionId::json:
             app.add_flag(flags, line.json);
@@ -151,10 +153,10 @@ ControlRequest make_request(const CommandLine& line) {
     if (!line.last.empty() && !parse_number(line.last, request.last.emplace()))
         throw std::invalid_argument(fmt::format("\"{}\" is not a number of events", line.last));
     if (line.command->id == CommandId::workers) {
-        if (parse_number(line.words[0], request.count) && request.count > 0 && request.count <= most_workers)
+        if (parse_number(line.words[0], request.count) && request.count > 0 && request.count <= max_workers)
             return request;
         throw std::invalid_argument(fmt::format("\"{}\" is not a number of workers; 1 to {} are possible",
-                                                line.words[0], most_workers));
+                                                line.words[0], max_workers));
     }
     if (line.command->id == CommandId::worker) {
         if (line.words[0] != "restart")
@@ -165,12 +167,22 @@ ControlRequest make_request(const CommandLine& line) {
         request.command = "restart";
         request.pool = place.substr(0, slash);
         const bool good = slash != place.npos && slash > 0 &&
-                          parse_number(place.substr(slash + 1), request.slot) && request.slot < most_workers;
+                          parse_number(place.substr(slash + 1), request.slot) && request.slot < max_workers;
         if (!good)
             throw std::invalid_argument(
                 fmt::format("\"{}\" names no worker; write POOL/SLOT, such as main/0", place));
     }
     return request;
+}
+
+std::string control_path_of(const CommandLine& line) {
+    if (!line.control_path.empty()) return line.control_path;
+    return find_runtime_dir(line.config_path) + "/control.sock";
+}
+
+int fail_unanswered(const Invocation& invocation, const std::string& path, const std::system_error& error) {
+    return fail(invocation, ExitCode::refused,
+                fmt::format("no master answers at {}: {}", path, error.code().message()));
 }
 
 // Each line leaves at once: who reads them may be waiting for one. A reader that has seen enough is no
@@ -198,8 +210,7 @@ int call_master(const Invocation& invocation) {
     } catch (const std::invalid_argument& error) {
         return fail(invocation, ExitCode::usage, error.what());
     }
-    const std::string path =
-        !line.control_path.empty() ? line.control_path : find_runtime_dir(line.config_path) + "/control.sock";
+    const std::string path = control_path_of(line);
     const auto show_progress = [](std::string_view text) {
         std::fputs(fmt::format("{}\n", text).c_str(), stderr);
     };
@@ -213,9 +224,21 @@ int call_master(const Invocation& invocation) {
         if (!answer.ok) return fail(invocation, ExitCode::refused, answer.text);
         return answer.text.empty() ? to_int(ExitCode::ok) : print(answer.text);
     } catch (const std::system_error& error) {
-        return fail(invocation, ExitCode::refused,
-                    fmt::format("no master answers at {}: {}", path, error.code().message()));
+        return fail_unanswered(invocation, path, error);
     }
+}
+
+int watch_master(const Invocation& invocation) {
+    const std::string path = control_path_of(invocation.line);
+    CounterSource source;
+    try {
+        source = ask_for_counters(path);
+    } catch (const std::system_error& error) {
+        return fail_unanswered(invocation, path, error);
+    }
+    if (invocation.line.once) return print(top::look_once(source));
+    top::watch(source);
+    return to_int(ExitCode::ok);
 }
 
 int create_module(const Invocation& invocation) {
@@ -243,6 +266,8 @@ int run_command(const Invocation& invocation) {
             return to_int(check_configuration(line.config_path, invocation.modules));
         case CommandId::create:
             return create_module(invocation);
+        case CommandId::top:
+            return watch_master(invocation);
         case CommandId::version:
             return print(fmt::format("drover {}", version()));
         case CommandId::help:

@@ -25,6 +25,7 @@ struct CommandLine {
     std::string pool = {};                // of --pool
     std::string last = {};                // of --lines
     bool json = false;
+    bool once = false;
     bool follow = false;
     bool fresh = false;
     bool probation = false;

@@ -16,6 +16,7 @@ constexpr std::array options = {
     CommandOption{OptionId::control, "--control", "PATH",
                   "the master's control socket; default control.sock in FILE's runtime_dir"},
     CommandOption{OptionId::json, "--json", "", "print JSON"},
+    CommandOption{OptionId::once, "--once", "", "print one view and end"},
     CommandOption{OptionId::fresh, "--fresh", "",
                   "start new workers even if running ones could take the change over"},
     CommandOption{OptionId::probation, "--probation", "",
@@ -104,6 +105,15 @@ std::vector<Command> make_telling_commands() {
          "Prints a table for people, or one JSON object.",
          "",
          {config, control, json}},
+        {CommandId::top,
+         "top",
+         "watch master and workers live",
+         "Looks once a second at what the workers count, which costs them nothing; works when they hang, "
+         "too. "
+         "Keys:\n"
+         "up and down choose a worker, enter looks closer at it, s and r sort, p pauses, q quits.",
+         "",
+         {config, control, once}},
         {CommandId::events,
          "events",
          "show what the master has decided, and why",

@@ -104,6 +104,8 @@ class MasterConnection {
     // What came along with what has been read.
     UniqueFd take_received() noexcept { return std::move(received_); }
 
+    UniqueFd take_process() noexcept { return std::move(pidfd_); }
+
     void read_to_end() {
         while (read_line()) {
         }
@@ -173,14 +175,14 @@ ControlAnswer ask_for_events(const std::string& path, const ControlRequest& requ
     return {reply->kind == ControlReply::Kind::done, reply->text};
 }
 
-UniqueFd ask_for_counters(const std::string& path) {
+CounterSource ask_for_counters(const std::string& path) {
     MasterConnection master(path);
     master.send(control_request_line({.command = "counters", .format = {}}));
     const ControlReply reply = master.read_reply({});
     if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
     UniqueFd table = master.take_received();
     if (!table) throw std::runtime_error("the master sent no counter table along");
-    return table;
+    return {std::move(table), master.take_process()};
 }
 
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,

@@ -23,15 +23,19 @@ using ProgressHandler = std::function<void(std::string_view)>;
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
                          const ProgressHandler& on_progress);
 
+struct CounterSource {
+    UniqueFd table;   // read-only, for a CounterReader
+    UniqueFd master;  // pidfd_open(2): readable when the master has ended; empty where it cannot be seen
+};
+// Of the master at `path`. Throws std::system_error when no master listens there, std::runtime_error with
+// what it says when it refuses.
+CounterSource ask_for_counters(const std::string& path);
+
 // Gives every event of the answer to `on_event` until that returns false or `reader_fd` (where the events go)
 // has nobody who reads any more; both end the call with success. Throws like ask_master().
 using EventHandler = std::function<bool(std::string_view)>;
 ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
                              const EventHandler& on_event, int reader_fd);
-
-// The counter table of the master at `path`, read-only, for a CounterReader. Throws std::system_error when no
-// master listens there, std::runtime_error with what it says when it refuses.
-UniqueFd ask_for_counters(const std::string& path);
 
 // For a request that ends the master: waits until its process is gone. The master need not answer; a refusal
 // ends the wait. Throws like ask_master().

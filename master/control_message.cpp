@@ -1,5 +1,6 @@
 #include "master/control_message.h"
 
+#include "conf/settings.h"
 #include "core/json_writer.h"
 
 #include <algorithm>
@@ -17,7 +18,6 @@ using Json = nlohmann::json;
 
 constexpr std::array<std::string_view, 10> commands = {"reload", "stop",    "quit",    "reopen",   "status",
                                                        "config", "workers", "restart", "counters", "events"};
-constexpr unsigned most_workers = 1024;
 constexpr unsigned most_events = 1'000'000;
 constexpr std::array<std::string_view, 3> commands_with_format = {"status", "config", "events"};
 
@@ -56,8 +56,8 @@ unsigned read_number(const Json& object, const char* name, unsigned least, unsig
 void read_pool_members(const Json& object, ControlRequest& request) {
     request.pool = read_member<std::string>(object, "pool", "a string", "");
     if (request.pool.size() > 63) throw std::runtime_error("\"pool\" is longer than a pool's name");
-    if (request.command == "workers") request.count = read_number(object, "count", 1, most_workers);
-    if (request.command == "restart") request.slot = read_number(object, "slot", 0, most_workers - 1);
+    if (request.command == "workers") request.count = read_number(object, "count", 1, max_workers);
+    if (request.command == "restart") request.slot = read_number(object, "slot", 0, max_workers - 1);
 }
 
 ControlRequest to_request(const Json& object) {

@@ -183,10 +183,11 @@ void Master::open_service(const Settings& settings) {
     lifeline_writer_.reset(lifeline[1]);
     counters_ = std::make_unique<CounterTable>(capacity_for(settings));
     counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
-    pools_ = std::make_unique<PoolContext>(
-        PoolContext{loop_, events_, *counters_, lifeline_reader_.get(), modules_, 1, UniqueFd()});
-    own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, pools_->next_instance++);
-    pools_->own_counters = own_counters_.get();
+    constexpr std::uint64_t own_instance = 1;
+    own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
+    pools_ = std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_,
+                                                       lifeline_reader_.get(), modules_, own_instance + 1,
+                                                       UniqueFd()});
     open_log(settings);
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }

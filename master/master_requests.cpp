@@ -90,7 +90,7 @@ void Master::resize_by_signal(int workers) {
         return events_.warning(EventKind::resize, of_pool,
                                "pool " + pool.name() + " is not resized while a reload is under way");
     const int size = static_cast<int>(pool.size()) + workers;
-    if (size < 1 || size > static_cast<int>(Pool::max_workers)) {
+    if (size < 1 || size > static_cast<int>(max_workers)) {
         return events_.info(EventKind::resize, of_pool,
                             "pool " + pool.name() + " stays at " + std::to_string(pool.size()) + " workers");
     }

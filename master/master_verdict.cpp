@@ -24,7 +24,7 @@ void Master::settle() {
     for (const auto& old : old_)
         old->release_listeners();
     current_->retire_sockets();
-    if (probation_.failed() && rollback_reason_.empty()) return handle(LifeEvent::generation_unfit);
+    if (probation_.failed()) return handle(LifeEvent::generation_unfit);
     const std::string serves = "generation " + std::to_string(current_->number()) + " serves";
     if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves);
     close_reload(ReloadResult::rolled_back, serves + " again: " + rollback_reason_);

@@ -32,11 +32,11 @@ struct PoolContext {
     EventLoop& loop;
     EventLog& events;
     CounterTable& counters;
+    MasterCounters& own_counters;
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
-    std::uint64_t next_instance = 1;
+    std::uint64_t next_instance;
     UniqueFd log_file;                                // what new workers get
-    MasterCounters* own_counters = nullptr;           // what the master counts; null: nothing
     std::minstd_rand random{std::random_device{}()};  // for jitter
 };
 
@@ -70,7 +70,6 @@ class Pool : private WorkerObserver {
         std::vector<int> library_fds = {};
     };
 
-    static constexpr unsigned max_workers = 1024;
     static constexpr std::chrono::milliseconds watch_interval{500};
 
     // Settings and context outlive the pool; there is a listener for each of settings.listen.

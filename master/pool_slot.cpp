@@ -29,7 +29,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     pool.context_.events.info(
         EventKind::worker_started, started->subject(),
         started->name() + " starts, of generation " + std::to_string(recipe.generation));
-    if (pool.context_.own_counters != nullptr) pool.context_.own_counters->count_start();
+    pool.context_.own_counters.count_start();
     first_resident = 0;
     jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
     start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));

@@ -307,7 +307,7 @@ const WorkerProcess* Pool::serving_in(unsigned slot) const noexcept {
 }
 
 void Pool::count_death(const WorkerProcess& worker, const ExitReport& report) const {
-    if (context_.own_counters != nullptr) context_.own_counters->count_death(worker.death_cause(report));
+    context_.own_counters.count_death(worker.death_cause(report));
 }
 
 std::string Pool::obituary(const WorkerProcess& worker, const ExitReport& report) const {

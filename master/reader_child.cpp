@@ -1,6 +1,7 @@
 #include "master/reader_child.h"
 
 #include "conf/checker.h"
+#include "conf/libraries.h"
 #include "conf/privileged_values.h"
 #include "conf/toml_reader.h"
 #include "conf/value_text.h"

@@ -81,20 +81,6 @@ void copy_bytes(int from, int to, std::size_t size) {
 
 }  // namespace
 
-std::vector<const DocumentValue*> find_libraries(const Document& document) {
-    std::vector<const DocumentValue*> found;
-    const DocumentValue* const pools = document.root.find("pool");
-    if (pools == nullptr) return found;
-    for (const DocumentValue& pool : pools->children) {
-        const DocumentValue* const modules = pool.find("modules");
-        if (modules == nullptr) continue;
-        for (const DocumentValue& module : modules->children) {
-            if (module.kind == DocumentKind::text && is_library(module.text)) found.push_back(&module);
-        }
-    }
-    return found;
-}
-
 std::string module_stamp_of(Bytes file) {
     const auto header = read_at<Header>(file, 0);
     if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN ||

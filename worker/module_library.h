@@ -4,27 +4,16 @@
 // in the master.
 #pragma once
 
-#include "conf/document.h"
 #include "core/unique_fd.h"
 #include "worker/loadable_module.h"
 
 #include <cstddef>
 #include <span>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace drover {
 
-// An entry of pool.NAME.modules that is a library's path, not a module's name.
-constexpr bool is_library(std::string_view module) noexcept {
-    return module.find('/') != std::string_view::npos;
-}
-
 inline constexpr std::size_t max_library_bytes = std::size_t{256} * 1024 * 1024;
-
-// Each entry of a pool's modules that names a library, in the file's order.
-std::vector<const DocumentValue*> find_libraries(const Document& document);
 
 // The stamp in the note of an ELF file's bytes. Throws std::runtime_error: this is no shared library of this
 // machine's kind, or it has no such note.

@@ -1,5 +1,7 @@
 #include "worker/process_limits.h"
 
+#include "core/processors.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -26,17 +28,6 @@ void limit(const PoolSettings& pool, const char* key, int resource, std::uint64_
     both.rlim_max = std::max<rlim_t>(both.rlim_max, value);
     if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) == 0) return;
     refuse(pool, key, std::to_string(value));
-}
-
-std::vector<unsigned> allowed_processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    ::sched_getaffinity(0, sizeof set, &set);
-    std::vector<unsigned> processors;
-    for (unsigned processor = 0; processor < CPU_SETSIZE; ++processor) {
-        if (CPU_ISSET(processor, &set)) processors.push_back(processor);
-    }
-    return processors;
 }
 
 void bind_to_processor(const PoolSettings& pool, unsigned slot) {

@@ -1,5 +1,6 @@
 // How a line of the access log is written.
 #include "modules/http/access_log.h"
+#include "modules/http/http_date.h"
 #include "modules/http/request.h"
 
 #include <iterator>
@@ -9,9 +10,6 @@
 namespace drover::http {
 
 namespace {
-
-constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 // A client's bytes must not end a line or a quote: "\xHH" in text, "\u00HH" in JSON.
 void append_quoted(std::string& out, std::string_view text, bool json) {
@@ -68,7 +66,7 @@ void append_access_line(std::string& out, AccessLogFormat format, const RequestH
     ::gmtime_r(&second, &utc);
     if (format == AccessLogFormat::json) return append_json(out, head, status, body_size, peer, utc);
     fmt::format_to(std::back_inserter(out), "{} - - [{:02}/{}/{:04}:{:02}:{:02}:{:02} +0000] ",
-                   peer.empty() ? "-" : peer, utc.tm_mday, months[utc.tm_mon], utc.tm_year + 1900,
+                   peer.empty() ? "-" : peer, utc.tm_mday, month_name(utc.tm_mon), utc.tm_year + 1900,
                    utc.tm_hour, utc.tm_min, utc.tm_sec);
     // A request that was no request has no line.
     std::string line;

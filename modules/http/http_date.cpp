@@ -86,11 +86,15 @@ bool in_range(const std::tm& date) noexcept {
 
 }  // namespace
 
+std::string_view month_name(int month) noexcept {
+    return months[month];
+}
+
 std::string format_date(std::time_t second) {
     std::tm utc{};
     ::gmtime_r(&second, &utc);
     return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", weekdays[utc.tm_wday], utc.tm_mday,
-                       months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+                       month_name(utc.tm_mon), utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
 std::optional<std::time_t> parse_date(std::string_view text) noexcept {

@@ -4,45 +4,22 @@
 #include "modules/http/http_connection.h"
 #include "modules/http/http_syntax.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace drover::http {
 
-void Exchange::reset() {
-    std::string kept = std::move(kept_head);
-    std::string path = std::move(resolved_path);
-    std::string whole_body = std::move(body);
-    std::string lines = std::move(headers);
-    *this = Exchange();
-    kept.clear();
-    lines.clear();
-    kept_head = std::move(kept);
-    resolved_path = std::move(path);
-    headers = std::move(lines);
-    // A large one is not held on to.
-    if (whole_body.capacity() <= 64 * 1024) {
-        whole_body.clear();
-        body = std::move(whole_body);
-    }
+namespace {
+
+bool is_made_here(std::string_view header) noexcept {
+    constexpr std::string_view names[] = {"date", "content-length", "transfer-encoding", "connection"};
+    return std::ranges::any_of(names,
+                               [&](std::string_view name) { return equals_ignoring_case(header, name); });
 }
 
-void Exchange::keep_head() {
-    const char* const begin = head.method_name.data();
-    kept_head.assign(begin, head.fields.data() + head.fields.size());
-    const auto rebase = [&](std::string_view& view) {
-        // An empty one may be a view of nothing.
-        if (!view.empty()) view = {kept_head.data() + (view.data() - begin), view.size()};
-    };
-    const bool path_is_in_head = head.path.data() >= begin && head.path.data() < begin + kept_head.size();
-    rebase(head.target);
-    if (path_is_in_head) rebase(head.path);
-    rebase(head.query);
-    rebase(head.host);
-    rebase(head.fields);
-    rebase(head.method_name);
-}
+}  // namespace
 
 Response::Response(std::shared_ptr<Exchange> exchange) noexcept : exchange_(std::move(exchange)) {}
 
@@ -88,6 +65,7 @@ Response& Response::type(std::string_view type) {
 Response& Response::header(std::string_view name, std::string_view value) {
     if (!is_token(name) || !is_field_value(value))
         throw std::invalid_argument("a header has a token as name and no control characters");
+    if (is_made_here(name)) throw std::invalid_argument(std::string(name) + " is the server's own to send");
     if (exchange_ != nullptr) exchange_->headers.append(name).append(": ").append(value).append("\r\n");
     return *this;
 }

@@ -41,7 +41,7 @@ class Response {
     // Content-Type; none unless said.
     Response& type(std::string_view type);
     // Any header but Date, Content-Length, Transfer-Encoding and Connection, which are made here. Throws
-    // std::invalid_argument for a name that is no token and a value with control characters.
+    // std::invalid_argument for those, a name that is no token and a value with control characters.
     Response& header(std::string_view name, std::string_view value);
 
     // Complete lines, as they are sent; for what was checked when it was made.

@@ -1,55 +1,15 @@
 // Columns with labels, histograms, and cells that change hands.
-#include "core/counter_table.h"
+#include "tests/core/counter_fixture.h"
 
 #include <array>
-#include <stdexcept>
 #include <string>
-#include <vector>
 
 #include <doctest/doctest.h>
 
 using namespace drover;
+using namespace drover::test;
 
 namespace {
-
-const CounterDeclaration requests{"requests_total", CounterKind::counter, "requests", "Requests answered."};
-const CounterDeclaration active{"connections", CounterKind::gauge, "connections", "Open connections."};
-
-CounterDeclaration named(const std::string& name) {
-    return {name, CounterKind::counter, "", ""};
-}
-
-void declare(CounterTable& table, std::uint64_t generation, std::vector<CounterDeclaration> declarations) {
-    table.declare(generation, declarations);
-}
-
-std::uint32_t take(CounterTable& table, std::uint64_t instance, std::uint64_t generation = 1) {
-    const auto row = table.take_row({instance, generation, "main", 0});
-    REQUIRE(row.has_value());
-    return *row;
-}
-
-CounterRow map(const CounterTable& table, std::uint32_t row, std::uint64_t instance) {
-    return {table.read_only_fd(), table.fd(), row, instance};
-}
-
-// What a worker does from start to death.
-void count_and_fold(CounterTable& table, std::uint64_t instance, std::uint64_t generation, const char* name,
-                    std::uint64_t amount) {
-    const std::uint32_t row = take(table, instance, generation);
-    map(table, row, instance).counter(name).add(amount);
-    table.fold(row);
-}
-
-std::string length_error_of(CounterTable& table, std::uint64_t generation,
-                            std::vector<CounterDeclaration> declarations) {
-    try {
-        table.declare(generation, declarations);
-    } catch (const std::length_error& error) {
-        return error.what();
-    }
-    return {};
-}
 
 CounterDeclaration labelled(const std::string& route, CounterKind kind = CounterKind::counter) {
     return {.name = "route_requests",
@@ -240,4 +200,30 @@ TEST_CASE("counter_columns: each worker's own figure, with who it is") {
     table.fold(*first);
     CHECK(reader.each_worker("connections").empty());
     CHECK(reader.each_worker("nothing").empty());
+}
+
+TEST_CASE("counter_columns: what one worker has counted itself is read from its row alone") {
+    CounterTable table({.cells = 64, .rows = 4});
+    const CounterDeclaration spent{.name = "request_seconds",
+                                   .kind = CounterKind::histogram,
+                                   .unit = "seconds",
+                                   .help = "",
+                                   .bounds = {.min = 1, .max = 100},
+                                   .per_unit = 1000};
+    declare(table, 1, {requests, spent});
+    const CounterReader reader(table.read_only_fd());
+    const std::uint32_t first = take(table, 1);
+    map(table, first, 1).counter("requests_total").add(5);
+    map(table, take(table, 2), 2).counter("requests_total").add(7);
+    map(table, first, 1).histogram("request_seconds", spent.bounds).observe(9);
+    const auto values = reader.values_of(1);
+    REQUIRE(values.size() == 2);
+    CHECK(values[0].name == "requests_total");
+    CHECK(values[0].value == 5);
+    CHECK(values[1].value == 1);
+    CHECK(values[1].sum == 9);
+    CHECK(reader.values_of(2)[0].value == 7);
+    table.fold(first);
+    CHECK(reader.values_of(1).empty());
+    CHECK(reader.values_of(0).empty());
 }

@@ -1,55 +1,16 @@
-#include "core/counter_table.h"
+#include "tests/core/counter_fixture.h"
 
-#include <stdexcept>
 #include <string>
-#include <vector>
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
 using namespace drover;
+using namespace drover::test;
 
 namespace {
 
-const CounterDeclaration requests{"requests_total", CounterKind::counter, "requests", "Requests answered."};
 const CounterDeclaration bytes{"bytes_total", CounterKind::counter, "bytes", "Bytes sent."};
-const CounterDeclaration active{"connections", CounterKind::gauge, "connections", "Open connections."};
-
-CounterDeclaration named(const std::string& name) {
-    return {name, CounterKind::counter, "", ""};
-}
-
-void declare(CounterTable& table, std::uint64_t generation, std::vector<CounterDeclaration> declarations) {
-    table.declare(generation, declarations);
-}
-
-std::uint32_t take(CounterTable& table, std::uint64_t instance, std::uint64_t generation = 1) {
-    const auto row = table.take_row({instance, generation, "main", 0});
-    REQUIRE(row.has_value());
-    return *row;
-}
-
-CounterRow map(const CounterTable& table, std::uint32_t row, std::uint64_t instance) {
-    return {table.read_only_fd(), table.fd(), row, instance};
-}
-
-// What a worker does from start to death.
-void count_and_fold(CounterTable& table, std::uint64_t instance, std::uint64_t generation, const char* name,
-                    std::uint64_t amount) {
-    const std::uint32_t row = take(table, instance, generation);
-    map(table, row, instance).counter(name).add(amount);
-    table.fold(row);
-}
-
-std::string length_error_of(CounterTable& table, std::uint64_t generation,
-                            std::vector<CounterDeclaration> declarations) {
-    try {
-        table.declare(generation, declarations);
-    } catch (const std::length_error& error) {
-        return error.what();
-    }
-    return {};
-}
 
 }  // namespace
 

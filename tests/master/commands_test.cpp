@@ -8,9 +8,9 @@
 using namespace drover;
 
 TEST_CASE("every command can be found, and says what it is") {
-    const std::vector<std::string> expected = {"run",    "check",   "reload",  "stop",   "quit",
-                                               "reopen", "workers", "worker",  "status", "events",
-                                               "config", "new",     "version", "help"};
+    const std::vector<std::string> expected = {"run",    "check",   "reload", "stop",    "quit",
+                                               "reopen", "workers", "worker", "status",  "top",
+                                               "events", "config",  "new",    "version", "help"};
     CHECK(command_names() == expected);
     for (const Command& command : all_commands()) {
         CAPTURE(command.name);

@@ -58,6 +58,9 @@ TEST_CASE("what a handler does not answer, or throws, is 500, and the connection
     SUBCASE("a header that would split the reply") {
         actions.handle = [](const Request&, Response response) { response.header("X", "a\r\nY: b"); };
     }
+    SUBCASE("a header that the server makes") {
+        actions.handle = [](const Request&, Response response) { response.header("content-Length", "3"); };
+    }
     SUBCASE("a status that is none") {
         actions.handle = [](const Request&, Response response) { response.status(99); };
     }

@@ -50,7 +50,7 @@ class ForwardCheck {
 class ReaderProcess {
   public:
     ReaderProcess(const MasterUnderTest& master, unsigned reads) {
-        const UniqueFd table = ask_for_counters(master.control_path());
+        const UniqueFd table = ask_for_counters(master.control_path()).table;
         int stop[2];
         int said[2];
         if (::pipe2(stop, O_CLOEXEC | O_NONBLOCK) != 0) throw std::runtime_error("pipe2");
@@ -107,7 +107,7 @@ class ReaderProcess {
 };
 
 inline CounterReader reader_of(const MasterUnderTest& master) {
-    return CounterReader(ask_for_counters(master.control_path()).get());
+    return CounterReader(ask_for_counters(master.control_path()).table.get());
 }
 
 inline std::uint64_t value(const CounterReader& reader, const std::string& text) {

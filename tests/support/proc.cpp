@@ -41,6 +41,16 @@ std::vector<pid_t> children_of(pid_t pid) {
     return children;
 }
 
+std::vector<pid_t> workers_of(pid_t master) {
+    std::vector<pid_t> workers;
+    for (const pid_t child : children_of(master)) {
+        const std::string title = command_line_of(child);
+        if (title.starts_with("drover: worker") || title.starts_with("nginx: worker"))
+            workers.push_back(child);
+    }
+    return workers;
+}
+
 std::size_t count_fds_of(pid_t pid) {
     const std::filesystem::directory_iterator entries("/proc/" + std::to_string(pid) + "/fd");
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));

@@ -89,7 +89,7 @@ TEST_CASE("nothing is killed: sums are exactly what clients counted, through hot
 
 TEST_CASE("the table that the control socket hands out cannot be written") {
     MasterUnderTest master;
-    const UniqueFd table = ask_for_counters(master.control_path());
+    const UniqueFd table = ask_for_counters(master.control_path()).table;
     CHECK((::fcntl(table.get(), F_GETFL) & O_ACCMODE) == O_RDONLY);
     CHECK((::fcntl(table.get(), F_GETFD) & FD_CLOEXEC) != 0);
     CHECK(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, table.get(), 0) == MAP_FAILED);

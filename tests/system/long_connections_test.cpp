@@ -4,10 +4,9 @@
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/worker_count.h"
 
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -107,35 +106,6 @@ void check_new_connections(const std::string& balance) {
                                             << " failed, the first with: " << load.first_failure());
     master.finish();
 }
-
-// The largest number of workers that a master has at any time, looked at without a pause.
-class WorkerCount {
-  public:
-    explicit WorkerCount(pid_t master) : thread_([this, master] { look(master); }) {}
-    ~WorkerCount() { stop(); }
-    WorkerCount(const WorkerCount&) = delete;
-    WorkerCount& operator=(const WorkerCount&) = delete;
-
-    std::size_t stop() {
-        stopping_ = true;
-        if (thread_.joinable()) thread_.join();
-        return most_;
-    }
-
-  private:
-    void look(pid_t master) {
-        while (!stopping_) {
-            const std::vector<pid_t> children = children_of(master);
-            const auto workers = std::ranges::count_if(
-                children, [](pid_t pid) { return command_line_of(pid).starts_with("drover: worker"); });
-            most_ = std::max(most_, static_cast<std::size_t>(workers));
-        }
-    }
-
-    std::atomic<bool> stopping_ = false;
-    std::size_t most_ = 0;
-    std::thread thread_;
-};
 
 // One after the other, without a pause; the workers before the last one may still be leaving then.
 void reload_and_wait(MasterUnderTest& master, const TestConfig& config, int times) {

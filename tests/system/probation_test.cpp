@@ -29,6 +29,14 @@ std::size_t count(const std::string& text, std::string_view part) {
     return times;
 }
 
+// To the first generation.
+void wait_back(MasterUnderTest& master) {
+    master.wait_until("the way back", [&] {
+        const StatusView view = master.status();
+        return view.generation == 1 && view.state == "running";
+    });
+}
+
 // The reload is taken at first, and then taken back.
 void check_rolled_back(const std::vector<std::string>& reload) {
     MasterUnderTest master(config("first", ""), trouble_program());
@@ -39,12 +47,10 @@ void check_rolled_back(const std::vector<std::string>& reload) {
     CHECK_MESSAGE(verdict.output.find("generation 2 serves, on probation for 10s") != std::string::npos,
                   verdict.output);
     CHECK(master.status().on_probation);
-    master.wait_until("the way back", [&] {
-        const StatusView view = master.status();
-        return view.state == "running" && view.last_reload && view.last_reload->result == "rolled_back";
-    });
+    wait_back(master);
     const StatusView view = master.status();
     CHECK(view.generation == 1);
+    CHECK(view.last_reload->result == "rolled_back");
     CHECK(view.last_reload->generation == 2);
     CHECK_MESSAGE(
         view.last_reload->error.find(" of its workers died, the last: worker main/") != std::string::npos,
@@ -83,7 +89,7 @@ TEST_CASE("reload --probation waits, and exits with 1 when the generation is rol
     const CommandResult verdict = master.cli({"reload", "--probation"});
     CHECK(verdict.code() == 1);
     CHECK_MESSAGE(verdict.errors.find("generation 2 was unfit") != std::string::npos, verdict.errors);
-    master.wait_until("the way back", [&] { return master.status().generation == 1; });
+    wait_back(master);
     master.wait_serving(2);
     CHECK(master.get() == "first");
     master.finish();
@@ -146,10 +152,7 @@ TEST_CASE("workers that hang are as bad as workers that die") {
     MasterUnderTest master(healthy, trouble_program());
     master.write_config(hanging);
     CHECK(master.cli({"reload"}).code() == 0);
-    master.wait_until("the way back", [&] {
-        const StatusView view = master.status();
-        return view.generation == 1 && view.state == "running";
-    });
+    wait_back(master);
     CHECK(master.status().last_reload->result == "rolled_back");
     master.wait_serving(2);
     CHECK(master.get() == "first");
@@ -173,10 +176,7 @@ TEST_CASE("the way back leads past a generation that has not proved itself") {
     master.write_config(config("second", crash));
     CHECK(master.cli({"reload", "--fresh"}).code() == 0);
     CHECK(master.cli({"reload", "--fresh"}).code() == 0);
-    master.wait_until("the way back", [&] {
-        const StatusView view = master.status();
-        return view.generation == 1 && view.state == "running";
-    });
+    wait_back(master);
     CHECK(master.status().last_reload->result == "rolled_back");
     master.wait_serving(2);
     CHECK(master.get() == "first");
@@ -191,10 +191,7 @@ TEST_CASE("a generation that fails while another reload is refused is taken back
     master.write_config(config("third", "in_check = \"hang\"\n"));
     ControlCall call = master.start_control("reload");
     CHECK_FALSE(call.wait().ok);
-    master.wait_until("the way back", [&] {
-        const StatusView view = master.status();
-        return view.generation == 1 && view.state == "running";
-    });
+    wait_back(master);
     master.wait_serving(2);
     CHECK(master.get() == "first");
     master.finish();

@@ -1,6 +1,5 @@
 #include "worker/module_library.h"
 
-#include "conf/toml_reader.h"
 #include "core/shared_memory.h"
 
 #include <fstream>
@@ -66,21 +65,4 @@ TEST_CASE("a copy is sealed, and readable by whom a worker becomes") {
 TEST_CASE("what can still be changed is not loaded") {
     const UniqueFd open = create_memfd("x", 4096, false);
     CHECK_THROWS_WITH(load_module(open.get()), "its copy is not sealed");
-}
-
-TEST_CASE("libraries are what has a '/' in its name, of all pools, in order") {
-    const Document document = parse_toml(R"(
-[pool.a]
-modules = ["http", "lib/one.so", 7]
-[pool.b]
-modules = "none"
-[pool.c]
-modules = ["./two.so", "lib/one.so"]
-)",
-                                         "/etc/f.toml");
-    std::vector<std::string> found;
-    for (const DocumentValue* const entry : find_libraries(document))
-        found.push_back(entry->text);
-    CHECK(found == std::vector<std::string>{"lib/one.so", "./two.so", "lib/one.so"});
-    CHECK(find_libraries(parse_toml("pool = 1\n", "/f")).empty());
 }

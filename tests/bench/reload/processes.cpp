@@ -6,9 +6,9 @@
 #include "tests/support/long_clients.h"
 #include "tests/support/proc.h"
 #include "tests/support/timing.h"
+#include "tests/support/worker_count.h"
 
 #include <algorithm>
-#include <atomic>
 #include <random>
 #include <set>
 #include <thread>
@@ -83,32 +83,6 @@ void kill_row(const Table& table, const std::string& note, const ServerOptions& 
                std::to_string(zombies), std::to_string(more_fds)});
 }
 
-// The most workers that a server has at any time.
-class WorkerCount {
-  public:
-    explicit WorkerCount(const Server& server)
-        : thread_([this, &server] {
-              while (!stopping_) {
-                  most_ = std::max(most_, server.workers().size());
-                  ::poll(nullptr, 0, 2);
-              }
-          }) {}
-    ~WorkerCount() { stop(); }
-    WorkerCount(const WorkerCount&) = delete;
-    WorkerCount& operator=(const WorkerCount&) = delete;
-
-    std::size_t stop() {
-        stopping_ = true;
-        if (thread_.joinable()) thread_.join();
-        return most_;
-    }
-
-  private:
-    std::atomic<bool> stopping_ = false;
-    std::size_t most_ = 0;
-    std::thread thread_;
-};
-
 // A worker forgets its start a second after it.
 constexpr int settled = 1500;  // ms
 
@@ -124,7 +98,7 @@ void memory_row(const Table& table, const std::string& note, Server& server, int
     server.wait_workers(2);
     ::poll(nullptr, 0, settled);
     const std::size_t before = server.pss_kb();
-    WorkerCount seen(server);
+    WorkerCount seen(server.pid());
     for (int i = 0; i < reloads; ++i) {
         before_reload();
         server.reload();

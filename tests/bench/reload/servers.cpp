@@ -75,12 +75,7 @@ std::string Server::nginx_config() const {
 }
 
 std::vector<pid_t> Server::workers() const {
-    std::vector<pid_t> found;
-    for (const pid_t child : children_of(pid())) {
-        const std::string title = command_line_of(child);
-        if (title.starts_with("drover: worker") || title.starts_with("nginx: worker")) found.push_back(child);
-    }
-    return found;
+    return workers_of(pid());
 }
 
 std::size_t Server::pss_kb() const {

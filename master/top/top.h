@@ -1,0 +1,17 @@
+// `drover top`: a running master and its workers, watched live. It maps the counter table and looks once a
+// second; master and workers have nothing to do for it, and may be stuck. Runs in: the command line.
+#pragma once
+
+#include "master/control_client.h"
+
+#include <string>
+
+namespace drover::top {
+
+// Until somebody quits. Throws std::runtime_error when there is no terminal, or when the master has ended.
+void watch(const CounterSource& source);
+
+// What it would show, after a second: rates need one. Throws likewise.
+std::string look_once(const CounterSource& source);
+
+}  // namespace drover::top

@@ -1,0 +1,57 @@
+// What the tests of the counter table begin with. Runs in: tests.
+#pragma once
+
+#include "core/counter_reader.h"
+#include "core/counter_table.h"
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+
+inline const CounterDeclaration requests{"requests_total", CounterKind::counter, "requests",
+                                         "Requests answered."};
+inline const CounterDeclaration active{"connections", CounterKind::gauge, "connections", "Open connections."};
+
+inline CounterDeclaration named(const std::string& name) {
+    return {name, CounterKind::counter, "", ""};
+}
+
+inline void declare(CounterTable& table, std::uint64_t generation,
+                    std::vector<CounterDeclaration> declarations) {
+    table.declare(generation, declarations);
+}
+
+inline std::uint32_t take(CounterTable& table, std::uint64_t instance, std::uint64_t generation = 1) {
+    const auto row = table.take_row({instance, generation, "main", 0});
+    REQUIRE(row.has_value());
+    return *row;
+}
+
+inline CounterRow map(const CounterTable& table, std::uint32_t row, std::uint64_t instance) {
+    return {table.read_only_fd(), table.fd(), row, instance};
+}
+
+// What a worker does from start to death.
+inline void count_and_fold(CounterTable& table, std::uint64_t instance, std::uint64_t generation,
+                           const char* name, std::uint64_t amount) {
+    const std::uint32_t row = take(table, instance, generation);
+    map(table, row, instance).counter(name).add(amount);
+    table.fold(row);
+}
+
+inline std::string length_error_of(CounterTable& table, std::uint64_t generation,
+                                   std::vector<CounterDeclaration> declarations) {
+    try {
+        table.declare(generation, declarations);
+    } catch (const std::length_error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+}  // namespace drover::test

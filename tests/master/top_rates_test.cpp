@@ -1,0 +1,48 @@
+#include "tests/master/top_fixture.h"
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+using namespace drover::test;
+
+TEST_CASE("rates are differences over time; the first sample has none") {
+    top::Rates rates;
+    const top::View& first = rates.add(sample_at(1000, {worker_sample(0, 1, 100)}));
+    CHECK_FALSE(first.pace.requests.has_value());
+    CHECK_FALSE(first.workers[0].pace.requests.has_value());
+    CHECK(first.history.empty());
+    const top::View& second = rates.add(sample_at(3000, {worker_sample(0, 1, 150)}));
+    CHECK(second.pace.requests == 25);
+    CHECK(second.workers[0].pace.requests == 25);
+    CHECK(second.workers[0].history == std::vector<double>{25});
+    CHECK_FALSE(second.pace.p50.has_value());
+}
+
+TEST_CASE("a new process in a slot begins at nothing, and the slot's history goes on") {
+    top::Rates rates;
+    rates.add(sample_at(1000, {worker_sample(0, 1, 100)}));
+    rates.add(sample_at(2000, {worker_sample(0, 1, 140)}));
+    const top::View& view = rates.add(sample_at(3000, {worker_sample(0, 2, 7)}));
+    CHECK(view.workers[0].pace.requests == 7);
+    CHECK(view.workers[0].history == std::vector<double>{40, 7});
+}
+
+TEST_CASE("percentiles are of what ended in between") {
+    top::Rates rates;
+    top::WorkerSample worker = worker_sample(0, 1, 0);
+    worker.traffic.latency[worker.traffic.scale.bucket_of(500)] = 1000;
+    rates.add(sample_at(1000, {worker}));
+    worker.traffic.latency[worker.traffic.scale.bucket_of(10)] += 98;
+    worker.traffic.latency[worker.traffic.scale.bucket_of(12)] += 2;
+    const top::View& view = rates.add(sample_at(2000, {worker}));
+    CHECK(view.workers[0].pace.p50.value() == doctest::Approx(0.010).epsilon(0.07));
+    CHECK(view.workers[0].pace.p99.value() == doctest::Approx(0.012).epsilon(0.07));
+}
+
+TEST_CASE("history is a minute long") {
+    top::Rates rates;
+    for (int second = 1; second <= 100; ++second)
+        rates.add(sample_at(second * 1000, {worker_sample(0, 1, static_cast<std::uint64_t>(second))}));
+    CHECK(rates.view().history.size() == top::Rates::history_length);
+    CHECK(rates.view().workers[0].history.size() == top::Rates::history_length);
+}
