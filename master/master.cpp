@@ -25,6 +25,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       modules_(modules),
       log_({"master", "", -1}),
       events_(log_),
+      observation_(loop_, events_, ObservationDesk::Publish::to<&Master::publish_status>(this)),
       stop_timer_(loop_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
       quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
       prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),

@@ -186,8 +186,8 @@ void Master::open_service(const Settings& settings) {
     constexpr std::uint64_t own_instance = 1;
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
     pools_ = std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_,
-                                                       lifeline_reader_.get(), modules_, own_instance + 1,
-                                                       UniqueFd()});
+                                                       observation_, lifeline_reader_.get(), modules_,
+                                                       own_instance + 1, UniqueFd()});
     open_log(settings);
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }

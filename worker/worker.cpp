@@ -124,12 +124,22 @@ void Worker::on_message(Message& message) {
             return take_successor(message);
         case MessageType::handover_take:
             return take_predecessor(message);
+        case MessageType::status_published:
+            return master_view().take_status(message);
+        case MessageType::events:
+            return master_view().take_events(message);
         default:
             throw std::runtime_error("the master sent a message that is not for workers");
     }
 }
 
+MasterView& Worker::master_view() const {
+    if (master_view_ == nullptr) throw std::runtime_error("the master answers what was not asked");
+    return *master_view_;
+}
+
 void Worker::on_channel_closed(std::string_view reason) {
+    if (master_view_ != nullptr) master_view_->disconnect();
     channel_.reset();
     if (state_ == WorkerState::draining) return;
     log_.warning("channel to the master closed: " + std::string(reason));
@@ -199,9 +209,10 @@ void Worker::start_modules() {
                                    counters_->counter("drover_sent_bytes_total"));
     blocking_ = std::make_unique<BlockingPool>(
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
-    services_ =
-        std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_, *blocking_,
-                                            *counters_, assignment_.configuration, identity_.slot});
+    if (pool().observes) master_view_ = std::make_unique<MasterView>(loop_, *channel_);
+    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
+                                                    *blocking_, *counters_, assignment_.configuration,
+                                                    identity_.slot, master_view_.get()});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 

@@ -23,6 +23,7 @@
 #include "worker/handover_receiver.h"
 #include "worker/load_counters.h"
 #include "worker/load_meter.h"
+#include "worker/master_view.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
 #include "worker/services.h"
@@ -85,6 +86,7 @@ class Worker {
     void on_started();
     void send_report();
 
+    MasterView& master_view() const;
     void take_counters(Message& message);
     void take_image(Message& message);
     void take_library(Message& message);
@@ -146,6 +148,7 @@ class Worker {
     std::optional<Assignment> next_;  // while a hot reload is prepared
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
+    std::unique_ptr<MasterView> master_view_;  // where the pool observes
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections

@@ -109,7 +109,8 @@ inline std::vector<drover::ModuleDeclaration> modules() {
     echo.counters = {{"toy_shared", CounterKind::gauge, "things", "Declared twice alike."}};
     const drover::ModuleDeclaration beacon{
         .name = "beacon", .takes_connections = false, .takes_datagrams = true};
-    return {http, echo, drover::ModuleDeclaration{.name = "bare"}, beacon};
+    return {http, echo, drover::ModuleDeclaration{.name = "bare"}, beacon,
+            drover::ModuleDeclaration{.name = "observer"}};
 }
 
 inline drover::CheckedConfiguration check(std::string_view text, const drover::Image* running = nullptr) {
