@@ -130,6 +130,8 @@ struct Settings {
     static Settings load(const Image& image);
 
     const PoolSettings* find_pool(std::string_view name) const noexcept;
+    // master.log_file with an absolute path.
+    std::string log_target() const { return absolute_log_target(master.log_file, std::string(directory)); }
     std::string absolute_path(std::string_view path) const;  // "stderr" stays
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };

@@ -212,7 +212,7 @@ MasterState Master::public_state() const noexcept {
 }
 
 void Master::open_log(const Settings& settings) {
-    const std::string target = settings.absolute_path(settings.master.log_file);
+    const std::string target = settings.log_target();
     pools_->log_file = open_log_file(target);
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);

@@ -231,7 +231,7 @@ void Master::announce() {
 
 void Master::follow_log_settings(const std::string& log_before) {
     const Settings& settings = current_->settings();
-    if (settings.absolute_path(settings.master.log_file) != log_before) reopen_log();
+    if (settings.log_target() != log_before) reopen_log();
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
 }
@@ -248,7 +248,7 @@ void Master::switch_over() {
     }
     if (!open_gates()) return handle(LifeEvent::generation_failed);
     if (rollback_reason_.empty()) begin_probation(std::move(*fallback));
-    follow_log_settings(before->settings().absolute_path(before->settings().master.log_file));
+    follow_log_settings(before->settings().log_target());
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
     for (const auto& old : old_)

@@ -180,6 +180,7 @@ void Worker::on_dismissed(bool limited) {
 void Worker::apply_settings() {
     log_.set_level(settings().master.log_level);
     log_.set_format(settings().master.log_format);
+    log_.set_generation(assignment_.configuration->generation());
     connection_limit_ = connection_limit(pool());
 }
 
