@@ -59,7 +59,9 @@ struct ListenSettings {
     std::int64_t keepalive_interval_ms = 0;  // word "system" = 0
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
-    std::string_view unix_mode;  // "0666", octal text
+    std::string_view unix_mode;        // "0666", octal text
+    std::uint64_t receive_buffer = 0;  // bytes; word "system" = 0; udp alone
+    std::size_t max_datagram = 0;      // bytes, 64K, 512 to 64K; udp alone
 
     static const Options<ListenSettings>& options();
 };
