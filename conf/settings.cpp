@@ -36,7 +36,8 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
     } catch (const std::invalid_argument& error) {
         refuse(error.what());
     }
-    listen.listener = {.balance = listen.address.is_unix() ? Balance::shared : listen.balance,
+    const bool shared = listen.address.is_unix() || listen.address.is_udp();
+    listen.listener = {.balance = shared ? Balance::shared : listen.balance,
                        .backlog = listen.backlog,
                        .nodelay = listen.nodelay,
                        .defer_accept_s = whole_seconds(listen.defer_accept_ms),
@@ -45,7 +46,8 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .keepalive_interval_s = whole_seconds(listen.keepalive_interval_ms),
                        .keepalive_count = listen.keepalive_count,
                        .ipv6_only = listen.ipv6_only,
-                       .unix_mode = *mode};
+                       .unix_mode = *mode,
+                       .receive_buffer = static_cast<int>(listen.receive_buffer)};
 }
 
 std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
@@ -56,6 +58,18 @@ std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
                              require(entry, "module", ValueType::text).text()});
     }
     return libraries;
+}
+
+std::vector<FileSettings> load_files(const ImageNode& list, const Settings& settings) {
+    if (list.size() > max_files) refuse("it has too many files");
+    std::vector<FileSettings> files;
+    for (std::uint32_t index = 0; index < list.size(); ++index) {
+        const ImageNode entry = list.child(index);
+        const std::string_view text = require(entry, "path", ValueType::text).text();
+        files.push_back({settings.file_path(text), text, require(entry, "module", ValueType::text).text(),
+                         require(entry, "place", ValueType::text).text()});
+    }
+    return files;
 }
 
 PoolSettings load_pool(const ImageNode& node, const std::string& directory,
@@ -90,6 +104,7 @@ Settings Settings::load(const Image& image) {
     settings.master = MasterSettings::options().load(master);
 
     settings.libraries = load_libraries(require(root, "libraries", ValueType::list));
+    settings.files = load_files(require(root, "files", ValueType::list), settings);
     const ImageNode pools = require(root, "pool", ValueType::table);
     if (pools.size() == 0 || pools.size() > max_pools) refuse("it has no pool, or too many");
     for (std::uint32_t index = 0; index < pools.size(); ++index)
@@ -105,7 +120,10 @@ const PoolSettings* Settings::find_pool(std::string_view name) const noexcept {
 }
 
 std::string Settings::absolute_path(std::string_view path) const {
-    if (path == "stderr") return std::string(path);
+    return path == "stderr" ? std::string(path) : file_path(path);
+}
+
+std::string Settings::file_path(std::string_view path) const {
     return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
 

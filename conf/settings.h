@@ -39,7 +39,7 @@ struct MasterSettings {
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
     unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
-    unsigned counters = 0;                // cells of the counter table, 16384; Apply::restart
+    unsigned counters = 0;                // cells of the counter table, 65536; Apply::restart
     ProbationSettings probation;
 
     static const Options<MasterSettings>& options();
@@ -59,7 +59,9 @@ struct ListenSettings {
     std::int64_t keepalive_interval_ms = 0;  // word "system" = 0
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
-    std::string_view unix_mode;  // "0666", octal text
+    std::string_view unix_mode;        // "0666", octal text
+    std::uint64_t receive_buffer = 0;  // bytes; word "system" = 0; udp alone
+    std::size_t max_datagram = 0;      // bytes, 64K, 512 to 64K; udp alone
 
     static const Options<ListenSettings>& options();
 };
@@ -116,12 +118,22 @@ struct LibrarySettings {
     std::string_view module;
 };
 
+// A file that a module appends to and the master opens.
+struct FileSettings {
+    std::string path;       // absolute
+    std::string_view text;  // as the file has it
+    std::string_view module;
+    std::string_view place;  // "FILE:LINE:COLUMN: module.http.access_log"
+};
+constexpr std::size_t max_files = 64;
+
 struct Settings {
     std::string config_path;  // absolute
     std::string directory;    // of the file; relative paths start here
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
     std::vector<LibrarySettings> libraries;
+    std::vector<FileSettings> files;
 
     // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or
     // of another type).
@@ -131,6 +143,8 @@ struct Settings {
     // master.log_file with an absolute path.
     std::string log_target() const { return absolute_log_target(master.log_file, std::string(directory)); }
     std::string absolute_path(std::string_view path) const;  // "stderr" stays
+    // The same where "stderr" is a file's name like any other.
+    std::string file_path(std::string_view path) const;
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 

@@ -13,6 +13,8 @@ constexpr std::int64_t day = 24 * 60 * minute;
 constexpr std::int64_t longest_keepalive = 32767 * second;
 constexpr std::int64_t most_keepalive_probes = 127;
 
+constexpr std::int64_t longest_datagram = 64 * 1024;
+
 IntegerRule keepalive_rule(std::int64_t min, std::int64_t max) {
     return {.min = min, .max = max, .word = "system", .fallback_is_word = true};
 }
@@ -71,7 +73,7 @@ Options<MasterSettings> master_options() {
                  Apply::hot,
                  "Generations that may be alive at a time, the draining ones included; a reload that would "
                  "make more is refused.")
-        .integer("counters", &MasterSettings::counters, {.fallback = 16384, .min = 512, .max = 65536},
+        .integer("counters", &MasterSettings::counters, {.fallback = 65536, .min = 512, .max = 262144},
                  Apply::restart,
                  "Room for counters: one or gauge takes one cell, a histogram some two hundred, for each of "
                  "its labels' values. What is not used costs no memory.")
@@ -86,15 +88,16 @@ Options<ListenSettings> listen_options() {
         .text("address", &ListenSettings::address_text,
               {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
               "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
-              "\"unix:@name\". "
-              "Port 0 lets the kernel choose.")
+              "\"unix:@name\", "
+              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\" for datagrams. Port 0 lets the kernel choose.")
         .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},
-              Apply::hot, "The module that is given the connections; one of the pool's modules.")
+              Apply::hot,
+              "The module that is given the connections, or the datagrams; one of the pool's modules.")
         .choice(
             "balance", &ListenSettings::balance,
             {{"reuseport", Balance::reuseport}, {"shared", Balance::shared}}, Balance::reuseport, Apply::hot,
             "With \"reuseport\" each worker has a socket of its own and the kernel spreads connections; with "
-            "\"shared\" all accept from one. Unix sockets are always shared.")
+            "\"shared\" all accept from one. Unix and udp sockets are always shared.")
         .integer("backlog", &ListenSettings::backlog, {.fallback = 4096, .min = 1, .max = 65535}, Apply::hot,
                  "Connections that may wait to be accepted; the system's net.core.somaxconn caps it.")
         .boolean("nodelay", &ListenSettings::nodelay, true, Apply::hot,
@@ -118,7 +121,15 @@ Options<ListenSettings> listen_options() {
                  "An IPv6 address takes no IPv4 connections (IPV6_V6ONLY).")
         .text("unix_mode", &ListenSettings::unix_mode,
               {.fallback = "0666", .max_size = 4, .allow_empty = false}, Apply::hot,
-              "Permissions of a unix socket's path, in octal.");
+              "Permissions of a unix socket's path, in octal.")
+        .size("receive_buffer", &ListenSettings::receive_buffer,
+              {.min = 4096, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::hot,
+              "Memory for datagrams that wait on a udp socket (SO_RCVBUF); the system's net.core.rmem_max "
+              "caps it for "
+              "a master that is not root.")
+        .size("max_datagram", &ListenSettings::max_datagram,
+              {.fallback = longest_datagram, .min = 512, .max = longest_datagram}, Apply::hot,
+              "The longest datagram that is taken; longer ones are counted and dropped.");
     return options;
 }
 

@@ -64,6 +64,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
+      replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
@@ -85,6 +86,8 @@ ExitCode Worker::run() {
     }
     for (const auto& acceptor : acceptors_)
         acceptor->close();
+    for (const auto& socket : datagram_sockets_)
+        socket->close();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
     if (channel_ != nullptr) channel_->flush(goodbye_time);
@@ -103,6 +106,8 @@ void Worker::on_message(Message& message) {
             return take_library(message);
         case MessageType::listener:
             return take_listener(message);
+        case MessageType::module_file:
+            return files_.put(message.text(), std::move(message.fds[0]));
         case MessageType::start:
             return start();
         case MessageType::serve:
@@ -209,17 +214,15 @@ void Worker::start_modules() {
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
     if (pool().observes) master_view_ = std::make_unique<MasterView>(loop_, *channel_);
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
-                                                    *blocking_, *counters_, assignment_.configuration,
+                                                    *blocking_, files_, *counters_, assignment_.configuration,
                                                     identity_.slot, master_view_.get()});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
     for (unsigned i = 0; i < listen.size(); ++i) {
-        Module* const module = modules_->find(listen[i].module);
-        if (module == nullptr)
-            throw std::runtime_error("a listener names a module that the pool does not have");
-        listener_modules_.push_back(module);
-        acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
+        listener_modules_.push_back(modules_->find(listen[i].module));
+        check_takes(listener_modules_.back(), listen[i]);
+        add_listener(std::move(assignment_.listeners[i]), i, listen[i]);
     }
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_);
@@ -231,8 +234,7 @@ void Worker::serve() {
     if (state_ != WorkerState::starting) return;
     state_ = WorkerState::serving;
     started_timer_.start_once(start_time);
-    for (const auto& acceptor : acceptors_)
-        acceptor->start();
+    start_listeners();
     send_report();
 }
 
@@ -259,6 +261,7 @@ void Worker::drain(bool limited) {
     if (!first) return connections_.drain();  // asked again: hand over no more
     drain_began_ms_ = loop_.now_ms();
     abandon();
+    finish_datagrams();
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
     for (const auto& acceptor : acceptors_) {
@@ -306,7 +309,8 @@ void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
-    if (connections_.size() != 0 || works || awaits_more || accepting()) return;
+    const bool replies = replies_timer_.started();
+    if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
     report_handover(0);
     leave(ExitCode::ok);
 }
