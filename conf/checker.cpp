@@ -2,6 +2,7 @@
 
 #include "conf/counters.h"
 #include "conf/findings.h"
+#include "conf/observer.h"
 #include "conf/option_checker.h"
 #include "conf/pool_checker.h"
 #include "conf/settings.h"
@@ -69,6 +70,7 @@ class Check {
     const DocumentValue* section(const char* name);
     void check_root_keys();
     ImageValue check_master();
+    void check_observer();
     ImageValue check_pools();
     ImageValue check_modules();
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
@@ -98,7 +100,7 @@ const DocumentValue* Check::section(const char* name) {
 }
 
 void Check::check_root_keys() {
-    static const std::vector<std::string> known{"master", "pool", "module"};
+    static const std::vector<std::string> known{"master", "pool", "module", ObserverSettings::name};
     for (const DocumentValue& value : document_.root.children)
         if (std::ranges::find(known, value.name) == known.end())
             findings_.add_unknown(value.key_place, "", "key", value.name, known);
@@ -131,6 +133,18 @@ ImageValue Check::check_pools() {
     for (const DocumentValue& pool : table->children)
         pools.children.push_back(pools_.check(pool));
     return pools;
+}
+
+// It is in the image as the pool that it stands for.
+void Check::check_observer() {
+    const DocumentValue* const table = section(ObserverSettings::name);
+    if (table == nullptr) return;
+    static_cast<void>(check_table(ObserverSettings::options(), *table, ObserverSettings::name, findings_));
+    const DocumentValue* const pools = document_.root.find("pool");
+    const DocumentValue* const pool = pools == nullptr ? nullptr : pools->find(ObserverSettings::name);
+    if (pool != nullptr && !is_observer_pool(document_, *pool))
+        findings_.add(pool->key_place, std::string("pool.") + ObserverSettings::name,
+                      "[observer] is a pool of this name; call this one otherwise");
 }
 
 void Check::run_module_check(const ModuleDeclaration& module, const DocumentValue& table,
@@ -250,6 +264,7 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(text_value("source", document_.path));
     root.children.push_back(text_value("directory", document_.directory));
     root.children.push_back(check_master());
+    check_observer();
     root.children.push_back(check_pools());
     root.children.push_back(check_modules());
     root.children.push_back(list_libraries());

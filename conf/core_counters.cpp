@@ -64,6 +64,29 @@ void add_master_counters(std::vector<CounterDeclaration>& counters) {
              "cause", {"exit", "signal", "hang", "memory_limit", "killed"});
 }
 
+void add_datagram_counters(std::vector<CounterDeclaration>& counters,
+                           const std::vector<CounterLabel>& labels) {
+    const auto total = [&](const char* name, const char* unit, const char* help) {
+        counters.push_back({.name = name, .unit = unit, .help = help, .labels = labels});
+    };
+    total("drover_datagrams_received_total", "datagrams", "Datagrams given to the module.");
+    total("drover_datagrams_received_bytes_total", "bytes", "Bytes of the datagrams given to the module.");
+    total("drover_datagrams_sent_total", "datagrams", "Replies sent.");
+    total("drover_datagrams_sent_bytes_total", "bytes", "Bytes of the replies sent.");
+    total("drover_datagrams_truncated_total", "datagrams", "Datagrams dropped: longer than max_datagram.");
+    total("drover_datagrams_failed_total", "datagrams", "Datagrams whose module threw an exception.");
+    total("drover_datagram_replies_dropped_total", "datagrams",
+          "Replies dropped: the socket took no more and enough waited already, the kernel refused them, or "
+          "the listener was gone.");
+    total("drover_listener_datagram_drops_total", "datagrams",
+          "Datagrams that the kernel dropped, mostly because the receive buffer was full.");
+    counters.push_back({.name = "drover_listener_queue_bytes",
+                        .kind = CounterKind::gauge,
+                        .unit = "bytes",
+                        .help = "Memory of datagrams that wait on a udp listener's socket.",
+                        .labels = labels});
+}
+
 }  // namespace
 
 std::vector<CounterLabel> listener_labels(const ListenerName& listener) {
@@ -75,13 +98,17 @@ std::vector<CounterDeclaration> core_counters(const std::vector<ListenerName>& l
     std::vector<CounterDeclaration> counters = worker_counters();
     add_master_counters(counters);
     for (const ListenerName& listener : listeners) {
-        if (listener.address.starts_with("unix:")) continue;  // the kernel does not tell
         const std::vector<CounterLabel> labels = listener_labels(listener);
+        if (listener.address.starts_with("udp:")) {
+            add_datagram_counters(counters, labels);
+            continue;
+        }
         counters.push_back({.name = "drover_listener_queue_connections",
                             .kind = CounterKind::gauge,
                             .unit = "connections",
                             .help = "Connections that wait to be accepted.",
                             .labels = labels});
+        if (listener.address.starts_with("unix:")) continue;  // the kernel does not count what it drops there
         counters.push_back({.name = "drover_listener_drops_total",
                             .unit = "connections",
                             .help = "Connections and handshakes that the kernel dropped, mostly because the "

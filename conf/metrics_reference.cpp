@@ -79,7 +79,9 @@ void append_section(std::string& page, std::string_view title, std::vector<Count
 
 std::string metrics_reference(std::span<const ModuleDeclaration> modules) {
     std::string page = "## Metrics\n";
-    append_section(page, "Core", core_counters({{"the pool's name", "the address as configured"}}));
+    append_section(page, "Core",
+                   core_counters({{"the pool's name", "the address as configured"},
+                                  {"the pool's name", "udp:ADDRESS as configured"}}));
     for (const ModuleDeclaration& module : modules)
         append_section(page, "Module " + module.name, module.counters);
     return page;

@@ -5,6 +5,7 @@
 #include "conf/value_text.h"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 namespace drover {
@@ -136,6 +137,45 @@ void PoolChecker::check_address(const DocumentValue& address, const std::string&
     }
 }
 
+// Connections and datagrams: keys that say nothing to one of them, modules that take only one.
+void PoolChecker::check_transport(const DocumentValue& listener, const std::string& path) {
+    constexpr std::array stream_keys{"backlog",         "nodelay",        "defer_accept",
+                                     "keepalive",       "keepalive_idle", "keepalive_interval",
+                                     "keepalive_count", "unix_mode"};
+    constexpr std::array datagram_keys{"receive_buffer", "max_datagram"};
+    const DocumentValue* const address = listener.find("address");
+    if (address == nullptr || address->kind != DocumentKind::text || address->text.empty()) return;
+    const bool udp = address->text.starts_with("udp:");
+    const auto refuse = [&](const char* key, const char* why) {
+        if (const DocumentValue* const value = listener.find(key); value != nullptr)
+            findings_.add(value->key_place, path + "." + key, why);
+    };
+    if (udp) {
+        for (const char* const key : stream_keys)
+            refuse(key, "means nothing to a udp listener; leave it out");
+        const DocumentValue* const balance = listener.find("balance");
+        if (balance != nullptr && balance->text == "reuseport")
+            findings_.add(balance->place, path + ".balance",
+                          "a udp listener has one socket for all workers, so that no datagram waits for a "
+                          "worker that is gone; write \"shared\", or leave it out");
+    } else {
+        for (const char* const key : datagram_keys)
+            refuse(key, "is for udp listeners alone, such as \"udp:127.0.0.1:5353\"");
+    }
+    const DocumentValue* const module = listener.find("module");
+    if (module != nullptr && module->kind == DocumentKind::text)
+        check_module_takes(*module, udp, path + ".module");
+}
+
+void PoolChecker::check_module_takes(const DocumentValue& module, bool datagrams, const std::string& path) {
+    const auto known = std::ranges::find(modules_, module.text, &ModuleDeclaration::name);
+    if (known == modules_.end() || (datagrams ? known->takes_datagrams : known->takes_connections)) return;
+    findings_.add(module.place, path,
+                  "the module " + toml_string(cut_text(module.text, 60)) +
+                      (datagrams ? " takes no datagrams, which are what a udp listener has"
+                                 : " takes datagrams alone; its address begins with \"udp:\""));
+}
+
 void PoolChecker::check_listener(const DocumentValue& listener, const ImageValue& checked,
                                  const std::vector<std::string>& modules, const std::string& path) {
     const auto text_of = [&](std::string_view name) -> const DocumentValue* {
@@ -151,6 +191,8 @@ void PoolChecker::check_listener(const DocumentValue& listener, const ImageValue
                 module->place, path + ".module",
                 "the pool does not have the module " + toml_string(cut_text(module->text, 60)) +
                     (modules.empty() ? "; its list of modules is empty" : suggestion(module->text, modules)));
+
+    check_transport(listener, path);
 
     if (const DocumentValue* mode = text_of("unix_mode"); mode != nullptr && !parse_unix_mode(mode->text))
         findings_.add(

@@ -31,6 +31,8 @@ class PoolChecker {
     void check_listener(const DocumentValue& listener, const ImageValue& checked,
                         const std::vector<std::string>& modules, const std::string& path);
     void check_address(const DocumentValue& address, const std::string& path);
+    void check_transport(const DocumentValue& listener, const std::string& path);
+    void check_module_takes(const DocumentValue& module, bool datagrams, const std::string& path);
 
     // What a pool calls a module: its library's path, or its name.
     std::string name_of(const std::string& module) const;

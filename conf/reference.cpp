@@ -1,5 +1,6 @@
 #include "conf/reference.h"
 
+#include "conf/observer.h"
 #include "conf/option_checker.h"
 #include "conf/settings.h"
 #include "conf/value_text.h"
@@ -144,6 +145,7 @@ void write_table(ReferenceWriter& writer, const OptionTable& options, const std:
 void write_tables(ReferenceWriter& writer, std::span<const ModuleDeclaration> modules) {
     write_table(writer, MasterSettings::options(), "master", false, "");
     write_table(writer, PoolSettings::options(), "pool.NAME", false, "");
+    write_table(writer, ObserverSettings::options(), ObserverSettings::name, false, "");
     for (const ModuleDeclaration& module : modules)
         if (module.options != nullptr)
             write_table(writer, *module.options, "module." + module.name, false, "");

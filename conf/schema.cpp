@@ -1,4 +1,5 @@
 // The JSON schema (draft-07) of the configuration file.
+#include "conf/observer.h"
 #include "conf/option_checker.h"
 #include "conf/reference.h"
 #include "conf/settings.h"
@@ -182,6 +183,8 @@ std::string configuration_schema(std::span<const ModuleDeclaration> modules) {
     write_table(json, MasterSettings::options(), MasterSettings::options().title());
     json.key("pool");
     write_pools(json);
+    json.key(ObserverSettings::name);
+    write_table(json, ObserverSettings::options(), ObserverSettings::options().title());
     json.key("module");
     write_modules(json, modules);
     json.end_object();

@@ -36,7 +36,8 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
     } catch (const std::invalid_argument& error) {
         refuse(error.what());
     }
-    listen.listener = {.balance = listen.address.is_unix() ? Balance::shared : listen.balance,
+    const bool shared = listen.address.is_unix() || listen.address.is_udp();
+    listen.listener = {.balance = shared ? Balance::shared : listen.balance,
                        .backlog = listen.backlog,
                        .nodelay = listen.nodelay,
                        .defer_accept_s = whole_seconds(listen.defer_accept_ms),
@@ -45,7 +46,8 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .keepalive_interval_s = whole_seconds(listen.keepalive_interval_ms),
                        .keepalive_count = listen.keepalive_count,
                        .ipv6_only = listen.ipv6_only,
-                       .unix_mode = *mode};
+                       .unix_mode = *mode,
+                       .receive_buffer = static_cast<int>(listen.receive_buffer)};
 }
 
 std::vector<LibrarySettings> load_libraries(const ImageNode& list) {

@@ -59,7 +59,9 @@ struct ListenSettings {
     std::int64_t keepalive_interval_ms = 0;  // word "system" = 0
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
-    std::string_view unix_mode;  // "0666", octal text
+    std::string_view unix_mode;        // "0666", octal text
+    std::uint64_t receive_buffer = 0;  // bytes; word "system" = 0; udp alone
+    std::size_t max_datagram = 0;      // bytes, 64K, 512 to 64K; udp alone
 
     static const Options<ListenSettings>& options();
 };
@@ -102,6 +104,7 @@ struct PoolSettings {
     std::uint64_t core_limit = 0;           // RLIMIT_CORE, bytes; 0: as the master has it
     std::string_view cpu_affinity;          // "off", "auto", "0-3,8"; parse_cpu_affinity
     int nice = 0;                           // -20 to 19; 0: as the master has it
+    bool observes = false;                  // workers may ask the master (worker/master_view.h)
     RecycleSettings recycle;
     RespawnSettings respawn;
     std::vector<ListenSettings> listen;  // addresses and listener options already put together
@@ -127,6 +130,8 @@ struct Settings {
     static Settings load(const Image& image);
 
     const PoolSettings* find_pool(std::string_view name) const noexcept;
+    // master.log_file with an absolute path.
+    std::string log_target() const { return absolute_log_target(master.log_file, std::string(directory)); }
     std::string absolute_path(std::string_view path) const;  // "stderr" stays
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };

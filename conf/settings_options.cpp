@@ -13,6 +13,8 @@ constexpr std::int64_t day = 24 * 60 * minute;
 constexpr std::int64_t longest_keepalive = 32767 * second;
 constexpr std::int64_t most_keepalive_probes = 127;
 
+constexpr std::int64_t longest_datagram = 64 * 1024;
+
 IntegerRule keepalive_rule(std::int64_t min, std::int64_t max) {
     return {.min = min, .max = max, .word = "system", .fallback_is_word = true};
 }
@@ -40,8 +42,9 @@ Options<MasterSettings> master_options() {
               "starts at "
               "the directory of this file. The command line finds the master by it.")
         .text("log_file", &MasterSettings::log_file, {.fallback = "stderr", .allow_empty = false}, Apply::hot,
-              "Where all processes write their log: \"stderr\", or a file. SIGUSR1 and `drover reopen` open "
-              "it anew.")
+              "Where all processes write their log: \"stderr\"; a file; \"journal\", systemd's, with fields "
+              "(\"journal:PATH\": at another socket); \"fifo:PATH\", a FIFO, made when it is missing, that a "
+              "collector reads. SIGUSR1 and `drover reopen` open it anew.")
         .choice("log_level", &MasterSettings::log_level,
                 {{"debug", LogLevel::debug},
                  {"info", LogLevel::info},
@@ -85,15 +88,16 @@ Options<ListenSettings> listen_options() {
         .text("address", &ListenSettings::address_text,
               {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
               "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
-              "\"unix:@name\". "
-              "Port 0 lets the kernel choose.")
+              "\"unix:@name\", "
+              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\" for datagrams. Port 0 lets the kernel choose.")
         .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},
-              Apply::hot, "The module that is given the connections; one of the pool's modules.")
+              Apply::hot,
+              "The module that is given the connections, or the datagrams; one of the pool's modules.")
         .choice(
             "balance", &ListenSettings::balance,
             {{"reuseport", Balance::reuseport}, {"shared", Balance::shared}}, Balance::reuseport, Apply::hot,
             "With \"reuseport\" each worker has a socket of its own and the kernel spreads connections; with "
-            "\"shared\" all accept from one. Unix sockets are always shared.")
+            "\"shared\" all accept from one. Unix and udp sockets are always shared.")
         .integer("backlog", &ListenSettings::backlog, {.fallback = 4096, .min = 1, .max = 65535}, Apply::hot,
                  "Connections that may wait to be accepted; the system's net.core.somaxconn caps it.")
         .boolean("nodelay", &ListenSettings::nodelay, true, Apply::hot,
@@ -117,7 +121,15 @@ Options<ListenSettings> listen_options() {
                  "An IPv6 address takes no IPv4 connections (IPV6_V6ONLY).")
         .text("unix_mode", &ListenSettings::unix_mode,
               {.fallback = "0666", .max_size = 4, .allow_empty = false}, Apply::hot,
-              "Permissions of a unix socket's path, in octal.");
+              "Permissions of a unix socket's path, in octal.")
+        .size("receive_buffer", &ListenSettings::receive_buffer,
+              {.min = 4096, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::hot,
+              "Memory for datagrams that wait on a udp socket (SO_RCVBUF); the system's net.core.rmem_max "
+              "caps it for "
+              "a master that is not root.")
+        .size("max_datagram", &ListenSettings::max_datagram,
+              {.fallback = longest_datagram, .min = 512, .max = longest_datagram}, Apply::hot,
+              "The longest datagram that is taken; longer ones are counted and dropped.");
     return options;
 }
 
@@ -203,6 +215,9 @@ Options<PoolSettings> pool_options() {
             "like \"0-3,8\" to one of these.")
         .integer("nice", &PoolSettings::nice, {.min = -20, .max = 19}, Apply::fresh,
                  "Scheduling priority of workers, from -20, the most favoured, to 19; below 0 needs root.")
+        .boolean("observes", &PoolSettings::observes, false, Apply::fresh,
+                 "The pool's workers may ask the master for its status and are told its events, so that "
+                 "their modules can show them.")
         .table("recycle", &PoolSettings::recycle, RecycleSettings::options(), Apply::hot,
                "When healthy workers are replaced.")
         .table("respawn", &PoolSettings::respawn, RespawnSettings::options(), Apply::hot,

@@ -1,6 +1,7 @@
 #include "conf/toml_reader.h"
 
 #include "conf/config_text.h"
+#include "conf/observer.h"
 #include "conf/settings.h"
 
 #include <algorithm>
@@ -93,6 +94,7 @@ Document parse_toml(std::string_view text, const std::string& path) {
         throw ConfigError{
             {document.place_text(place_of(error.source())) + ": " + describe(error.description())}};
     }
+    add_observer_pool(document);
     return document;
 }
 

@@ -10,6 +10,7 @@ namespace drover {
 
 // Throws ConfigError: the file is missing, unreadable, not a regular file (a FIFO is not waited for), larger
 // than max_config_bytes, not UTF-8, nested too deeply, or not TOML.
+// [observer] has become a pool (conf/observer.h).
 Document read_toml(const std::string& path);
 Document parse_toml(std::string_view text, const std::string& path);
 

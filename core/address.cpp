@@ -126,6 +126,26 @@ std::string ipv6_text(const sockaddr_in6& address) {
     return fmt::format("[{}{}]:{}", host, zone, ntohs(address.sin6_port));
 }
 
+// `place` is the address in `text`: ADDRESS:PORT.
+Address parse_ip(std::string_view text, std::string_view place) {
+    const std::size_t colon = place.rfind(':');
+    const bool bracketed = place.starts_with('[');
+    if (colon == place.npos || (bracketed && place.ends_with(']'))) {
+        refuse(text, "the port is missing, write \"ADDRESS:PORT\", \"udp:ADDRESS:PORT\" or \"unix:PATH\"");
+    }
+    const std::string_view host = place.substr(0, colon);
+    if (bracketed != host.ends_with(']') || (!bracketed && host.find(':') != host.npos)) {
+        refuse(text, "an IPv6 address stands in brackets, as in \"[::1]:8080\"");
+    }
+    const std::uint16_t port = parse_port(text, place.substr(colon + 1));
+    if (bracketed) {
+        const sockaddr_in6 result = parse_ipv6(text, host.substr(1, host.size() - 2), port);
+        return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
+    }
+    const sockaddr_in result = parse_ipv4(text, host, port);
+    return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
+}
+
 template <class Call>
 Address ask_kernel(Call call, const char* name, int fd) {
     sockaddr_storage storage{};
@@ -139,6 +159,7 @@ Address ask_kernel(Call call, const char* name, int fd) {
 
 Address Address::parse(std::string_view text, std::string_view base_directory) {
     constexpr std::string_view unix_prefix = "unix:";
+    constexpr std::string_view udp_prefix = "udp:";
     const std::size_t zero = text.find('\0');
     if (zero != text.npos) refuse(text.substr(0, zero), "a zero byte follows, which no address has");
     if (text.starts_with(unix_prefix)) {
@@ -146,22 +167,10 @@ Address Address::parse(std::string_view text, std::string_view base_directory) {
         const socklen_t size = parse_unix(text, text.substr(unix_prefix.size()), base_directory, result);
         return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), size);
     }
-    const std::size_t colon = text.rfind(':');
-    const bool bracketed = text.starts_with('[');
-    if (colon == text.npos || (bracketed && text.ends_with(']'))) {
-        refuse(text, "the port is missing, write \"ADDRESS:PORT\", or \"unix:PATH\"");
-    }
-    const std::string_view host = text.substr(0, colon);
-    if (bracketed != host.ends_with(']') || (!bracketed && host.find(':') != host.npos)) {
-        refuse(text, "an IPv6 address stands in brackets, as in \"[::1]:8080\"");
-    }
-    const std::uint16_t port = parse_port(text, text.substr(colon + 1));
-    if (bracketed) {
-        const sockaddr_in6 result = parse_ipv6(text, host.substr(1, host.size() - 2), port);
-        return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
-    }
-    const sockaddr_in result = parse_ipv4(text, host, port);
-    return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), sizeof result);
+    if (!text.starts_with(udp_prefix)) return parse_ip(text, text);
+    const std::string_view place = text.substr(udp_prefix.size());
+    if (place.starts_with(unix_prefix)) refuse(text, "unix sockets are for connections alone");
+    return parse_ip(text, place).as_udp();
 }
 
 Address Address::from_sockaddr(const sockaddr* address, socklen_t size) noexcept {
@@ -183,6 +192,17 @@ Address Address::peer_of(int fd) {
     return ask_kernel(::getpeername, "getpeername", fd);
 }
 
+Address Address::as_udp() const noexcept {
+    Address result = *this;
+    result.udp_ = true;
+    return result;
+}
+
+bool Address::is_wildcard() const noexcept {
+    if (family() == AF_INET) return as_ipv4(*this).sin_addr.s_addr == htonl(INADDR_ANY);
+    return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&as_ipv6(*this).sin6_addr);
+}
+
 bool Address::is_unix_path() const noexcept {
     const std::string_view name = unix_name(*this);
     return !name.empty() && name.front() != '\0';
@@ -200,15 +220,17 @@ std::uint16_t Address::port() const noexcept {
 
 std::string Address::text() const {
     if (is_unix()) return unix_text(*this);
-    if (family() == AF_INET6) return ipv6_text(as_ipv6(*this));
+    const char* const prefix = udp_ ? "udp:" : "";
+    if (family() == AF_INET6) return prefix + ipv6_text(as_ipv6(*this));
     if (family() != AF_INET) return {};
     char host[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &as_ipv4(*this).sin_addr, host, sizeof host);
-    return fmt::format("{}:{}", host, port());
+    return fmt::format("{}{}:{}", prefix, host, port());
 }
 
 bool operator==(const Address& left, const Address& right) noexcept {
-    if (left.family() != right.family() || left.port() != right.port()) return false;
+    if (left.family() != right.family() || left.port() != right.port() || left.udp_ != right.udp_)
+        return false;
     if (left.is_unix()) return unix_name(left) == unix_name(right);
     if (left.family() == AF_INET) return as_ipv4(left).sin_addr.s_addr == as_ipv4(right).sin_addr.s_addr;
     if (left.family() != AF_INET6) return true;

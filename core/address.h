@@ -1,5 +1,5 @@
 // Address is where a listener listens or a client connects: IPv4, IPv6, or a unix socket by path or abstract
-// name. A value. Runs in: every process.
+// name; with it, whether connections or datagrams are meant. A value. Runs in: every process.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,27 @@ class Address {
     Address() noexcept = default;
 
     // "127.0.0.1:8080", "[::1]:8080", "[fe80::1%eth0]:80", "*:8080" (every IPv4 address), "unix:/run/a.sock",
-    // "unix:a.sock" (relative to `base_directory`), "unix:@name" (abstract). Host names are refused: a name
-    // service may hang. Throws std::invalid_argument that says what would be right. Port 0 asks the kernel
-    // for a free one.
+    // "unix:a.sock" (relative to `base_directory`), "unix:@name" (abstract); "udp:" before one of the first
+    // four for datagrams. Host names are refused: a name service may hang. Throws std::invalid_argument that
+    // says what would be right. Port 0 asks the kernel for a free one.
     static Address parse(std::string_view text, std::string_view base_directory = {});
 
     // From a socket's name or peer (getsockname(2), accept4(2)).
     static Address from_sockaddr(const sockaddr* address, socklen_t size) noexcept;
     static Address local_of(int fd);
     static Address peer_of(int fd);
+    // The same place for datagrams. Not for unix sockets.
+    Address as_udp() const noexcept;
 
     const sockaddr* data() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
     socklen_t size() const noexcept { return size_; }
     int family() const noexcept { return storage_.ss_family; }
     bool is_unix() const noexcept { return family() == AF_UNIX; }
+    bool is_udp() const noexcept { return udp_; }
     bool is_unix_path() const noexcept;
     std::string unix_path() const;  // empty unless is_unix_path()
     std::uint16_t port() const noexcept;
+    bool is_wildcard() const noexcept;  // every address of the machine: "*", "[::]"
 
     // What parse() takes; "unix:" for an unnamed socket.
     std::string text() const;
@@ -42,6 +46,7 @@ class Address {
   private:
     sockaddr_storage storage_{};
     socklen_t size_ = 0;
+    bool udp_ = false;
 };
 
 }  // namespace drover

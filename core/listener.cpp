@@ -29,6 +29,31 @@ void set_keepalive_value(int fd, int fresh_socket, int option, int value, const 
     set_option(fd, IPPROTO_TCP, option, value, name);
 }
 
+int receive_buffer_of(int fd) {
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    check_call(::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size), "getsockopt", "SO_RCVBUF");
+    return bytes;
+}
+
+// The kernel doubles what is set and tells that (socket(7)). Beyond net.core.rmem_max only the privileged
+// get.
+void set_receive_buffer(int fd, int fresh_socket, int bytes) {
+    if (bytes == 0) {
+        bytes = receive_buffer_of(fresh_socket) / 2;
+        if (receive_buffer_of(fd) / 2 == bytes) return;
+    }
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0) return;
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, bytes, "SO_RCVBUF");
+}
+
+// A socket on every address tells which one a datagram came to, so that the answer can leave from there.
+void ask_for_destinations(int fd, const Address& address) {
+    if (!address.is_wildcard()) return;
+    if (address.family() == AF_INET) set_option(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
+    if (address.family() == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO");
+}
+
 // Gives the first socket, bound without SO_REUSEPORT, a reuseport group of its own: a program attached and
 // detached again leaves one behind. Two things hang on it. A socket that has a group when it begins to listen
 // is refused while another listens on the address; without, two groups of one user that were both bound
@@ -107,16 +132,19 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
         return result;
     }
     result.sockets_.push_back(result.bind_one(true));
-    result.address_ = Address::local_of(result.sockets_.front().get());
+    const Address bound = Address::local_of(result.sockets_.front().get());
+    result.address_ = address.is_udp() ? bound.as_udp() : bound;
     result.resize(slots);
     return result;
 }
 
 UniqueFd Listener::new_socket() const {
-    const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const int type = (address_.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     UniqueFd fd(check_call(::socket(address_.family(), type, 0), "socket", address_.text()));
     if (address_.is_unix()) return fd;
-    set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+    // With it two programs could bind one udp address, and one of them would hear nothing.
+    if (!address_.is_udp()) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+    if (address_.is_udp()) ask_for_destinations(fd.get(), address_);
     if (address_.family() == AF_INET6) {
         set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, options_.ipv6_only ? 1 : 0, "IPV6_V6ONLY");
     }
@@ -186,6 +214,12 @@ void Listener::resize(unsigned slots) {
 
 void Listener::apply_options(int fd, const ListenerOptions& options) const {
     if (address_.is_unix()) return;
+    if (!address_.is_udp()) return apply_stream_options(fd, options);
+    const UniqueFd fresh(check_call(::socket(address_.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+    set_receive_buffer(fd, fresh.get(), options.receive_buffer);
+}
+
+void Listener::apply_stream_options(int fd, const ListenerOptions& options) const {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, options.nodelay ? 1 : 0, "TCP_NODELAY");
     set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.defer_accept_s, "TCP_DEFER_ACCEPT");
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keepalive ? 1 : 0, "SO_KEEPALIVE");
@@ -199,9 +233,12 @@ void Listener::apply_live_options(const ListenerOptions& options) const {
     for (unsigned i = 0; i < sockets(); ++i) {
         apply_options(sockets_[i].get(), options);
         // On a socket that listens already listen(2) changes the backlog alone.
-        if (i < listening_)
-            check_call(::listen(sockets_[i].get(), options.backlog), "listen", address_.text());
+        if (i < listening_) begin_listening(sockets_[i].get(), options);
     }
+}
+
+void Listener::begin_listening(int fd, const ListenerOptions& options) const {
+    if (!address_.is_udp()) check_call(::listen(fd, options.backlog), "listen", address_.text());
 }
 
 void Listener::set_options(const ListenerOptions& options) {
@@ -220,7 +257,7 @@ void Listener::set_options(const ListenerOptions& options) {
 
 void Listener::listen(unsigned slots) {
     for (; listening_ < std::min(slots, sockets()); ++listening_) {
-        check_call(::listen(sockets_[listening_].get(), options_.backlog), "listen", address_.text());
+        begin_listening(sockets_[listening_].get(), options_);
     }
 }
 

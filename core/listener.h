@@ -1,8 +1,9 @@
 // Listener is one listening address and its sockets: a reuseport group with a socket a slot, or one socket
-// that all slots share. The master owns it for as long as any generation names it; workers get duplicates.
+// that all slots share. Datagrams come to a shared one always: in the queue of a slot that goes nobody could
+// answer them. The master owns it for as long as any generation names it; workers get duplicates.
 // Sockets are bound by bind_listener and listen only when listen() says so, because the kernel gives a socket
-// connections from then on. Runs in: the master. Source of the traps: socket(7), tcp(7), and
-// docs/process-model.md.
+// connections from then on (a datagram socket gets datagrams as soon as it is bound, and they wait). Runs in:
+// the master. Source of the traps: socket(7), tcp(7), udp(7), and docs/process-model.md.
 #pragma once
 
 #include "core/address.h"
@@ -19,7 +20,7 @@ namespace drover {
 enum class Balance { reuseport, shared };
 
 struct ListenerOptions {
-    Balance balance = Balance::reuseport;  // unix sockets are always shared (EOPNOTSUPP)
+    Balance balance = Balance::reuseport;  // unix sockets (EOPNOTSUPP) and udp ones are always shared
     int backlog = 4096;                    // capped by net.core.somaxconn
     bool nodelay = true;                   // TCP_NODELAY, inherited by accepted sockets
     int defer_accept_s = 0;                // TCP_DEFER_ACCEPT, seconds; 0: off
@@ -29,6 +30,7 @@ struct ListenerOptions {
     int keepalive_count = 0;               // TCP_KEEPCNT; 0: the system's
     bool ipv6_only = true;                 // IPV6_V6ONLY
     unsigned unix_mode = 0666;             // permissions of a unix path
+    int receive_buffer = 0;                // SO_RCVBUF of a udp socket, bytes as asked for; 0: the system's
 
     friend bool operator==(const ListenerOptions&, const ListenerOptions&) = default;
 };
@@ -49,9 +51,12 @@ class Listener {
 
     // The address as bound: with the kernel's port when 0 was asked for.
     const Address& address() const noexcept { return address_; }
-    // As given; a unix socket is shared whatever they say.
+    // As given; unix and udp sockets are shared whatever they say.
     const ListenerOptions& options() const noexcept { return options_; }
-    bool shared() const noexcept { return options_.balance == Balance::shared || address_.is_unix(); }
+    bool shared() const noexcept { return shares_socket(address_, options_); }
+    static bool shares_socket(const Address& address, const ListenerOptions& options) noexcept {
+        return options.balance == Balance::shared || address.is_unix() || address.is_udp();
+    }
 
     // Sockets that listen: the first ones.
     unsigned listening() const noexcept { return listening_; }
@@ -64,8 +69,8 @@ class Listener {
     // is as before.
     void resize(unsigned slots);
 
-    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive); the rest is
-    // ignored. Throws std::system_error with the old ones in force.
+    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive, receive buffer);
+    // the rest is ignored. Throws std::system_error with the old ones in force.
     void set_options(const ListenerOptions& options);
 
     // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty
@@ -75,14 +80,14 @@ class Listener {
     void steer(std::span<const unsigned> slots);
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
-    // closed without a reset. Not for unix sockets.
+    // closed without a reset. Nothing to do for unix and udp sockets.
     void refuse_new();
     // Closes the sockets that do not listen, above the first `slots`.
     void drop_idle_sockets(unsigned slots);
 
     // listen(2) on every socket that does not yet, lowest slot first. Throws std::system_error: EADDRINUSE
     // when another one that was bound at the same time was faster; this one then takes none of its
-    // connections.
+    // connections. A udp socket receives already.
     // Only the first `slots` sockets: others may belong to workers that are not ready yet.
     void listen(unsigned slots = std::numeric_limits<unsigned>::max());
 
@@ -99,6 +104,8 @@ class Listener {
     UniqueFd bind_one(bool first) const;
     void bind_path(int fd);
     void apply_options(int fd, const ListenerOptions& options) const;
+    void apply_stream_options(int fd, const ListenerOptions& options) const;
+    void begin_listening(int fd, const ListenerOptions& options) const;
     void apply_live_options(const ListenerOptions& options) const;
     void remove_path() noexcept;
 

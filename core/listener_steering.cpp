@@ -68,7 +68,7 @@ void Listener::steer(std::span<const unsigned> slots) {
 }
 
 void Listener::refuse_new() {
-    if (address_.is_unix()) return;
+    if (address_.is_unix() || address_.is_udp()) return;
     for (const UniqueFd& socket : sockets_)
         attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
 }

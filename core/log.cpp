@@ -1,23 +1,20 @@
 #include "core/log.h"
 
+#include "core/journal_entry.h"
+#include "core/log_file.h"
 #include "core/log_line.h"
-#include "core/system_error.h"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
-#include <climits>
 #include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <syslog.h>
+#include <unistd.h>
 
 namespace drover {
 
@@ -35,6 +32,12 @@ spdlog::level::level_enum to_spdlog(LogLevel level) noexcept {
 
 std::string_view name_of(spdlog::level::level_enum level) noexcept {
     return level_names[std::min(static_cast<std::size_t>(level) - 1, level_names.size() - 1)];
+}
+
+// syslog(3)'s.
+int priority_of(spdlog::level::level_enum level) noexcept {
+    constexpr std::array priorities{LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_CRIT};
+    return priorities[std::min(static_cast<std::size_t>(level) - 1, priorities.size() - 1)];
 }
 
 // Formats into a LogLine without allocating; for short parts.
@@ -67,73 +70,21 @@ std::string identity_json(const LogIdentity& identity) {
                        slot);
 }
 
-// The open file, and what has to be known of it to write a line without blocking or tearing.
-class LogFile {
-  public:
-    void replace(UniqueFd fd) noexcept;
-    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
-    std::size_t line_limit() const noexcept { return may_block_ ? PIPE_BUF - 1 : LogLine::max_size; }
-    // True when the whole line was taken, in one call.
-    bool write(const LogLine& line) noexcept;
-
-  private:
-    ssize_t write_once(std::string_view bytes) noexcept;
-
-    UniqueFd fd_;
-    dev_t device_ = 0;
-    ino_t inode_ = 0;
-    bool is_socket_ = false;
-    bool may_block_ = false;
-    bool torn_ = false;  // the last line has no end
-};
-
-void LogFile::replace(UniqueFd fd) noexcept {
-    struct stat status {};
-    ::fstat(fd.get(), &status);
-    const bool same_file = status.st_dev == device_ && status.st_ino == inode_;
-    torn_ = torn_ && same_file;
-    device_ = status.st_dev;
-    inode_ = status.st_ino;
-    is_socket_ = S_ISSOCK(status.st_mode);
-    const int flags = ::fcntl(fd.get(), F_GETFL);
-    may_block_ = !is_socket_ && !S_ISREG(status.st_mode) && (flags & O_NONBLOCK) == 0;
-    fd_ = std::move(fd);
-}
-
-ssize_t LogFile::write_once(std::string_view bytes) noexcept {
-    if (may_block_) {
-        pollfd room{fd_.get(), POLLOUT, 0};
-        if (::poll(&room, 1, 0) != 1) return -1;
-    }
-    ssize_t result = 0;
-    do {
-        result = is_socket_ ? ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                            : ::write(fd_.get(), bytes.data(), bytes.size());
-    } while (result < 0 && errno == EINTR);
-    return result;
-}
-
-bool LogFile::write(const LogLine& line) noexcept {
-    const std::string_view bytes = torn_ ? line.line_on_a_fresh_line() : line.line();
-    const ssize_t written = write_once(bytes);
-    if (written == static_cast<ssize_t>(bytes.size())) {
-        torn_ = false;
-        return true;
-    }
-    torn_ = torn_ || written > 0;
-    return false;
-}
-
 class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
     explicit LineSink(const LogIdentity& identity)
-        : text_identity_(identity_text(identity)), json_identity_(identity_json(identity)) {}
+        : identity_(identity),
+          text_identity_(identity_text(identity)),
+          json_identity_(identity_json(identity)) {}
 
     void set_file(UniqueFd file) noexcept { file_.replace(std::move(file)); }
     void set_format(LogFormat format) noexcept {
         format_ = format;
         calendar_second_ = -1;
     }
+    void set_generation(std::uint64_t generation) noexcept { generation_ = generation; }
+    // Of the next line; null: it is about nothing but who speaks.
+    void set_subject(const LogSubject* subject) noexcept { subject_ = subject; }
     std::uint64_t lost() const noexcept { return lost_; }
 
   protected:
@@ -142,9 +93,11 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
 
   private:
     bool write_line(SystemTime time, spdlog::level::level_enum level, std::string_view message);
+    bool send_entry(spdlog::level::level_enum level, std::string_view message);
     void append_head(SystemTime time, std::string_view level);
     const std::tm& calendar(std::time_t second);
 
+    const LogIdentity identity_;
     const std::string text_identity_;
     const std::string json_identity_;
     LogFile file_;
@@ -154,6 +107,9 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
     std::tm calendar_{};
     std::time_t calendar_second_ = -1;
     LogLine line_;
+    JournalEntry entry_;
+    const LogSubject* subject_ = nullptr;
+    std::uint64_t generation_ = 0;
 };
 
 void LineSink::sink_it_(const spdlog::details::log_msg& message) {
@@ -164,7 +120,9 @@ void LineSink::sink_it_(const spdlog::details::log_msg& message) {
                                           lost_unsaid_ == 1 ? "line was" : "lines were")
                              .out;
         const std::string_view said(text, static_cast<std::size_t>(end - text));
+        const LogSubject* const subject = std::exchange(subject_, nullptr);
         if (write_line(message.time, spdlog::level::warn, said)) lost_unsaid_ = 0;
+        subject_ = subject;
     }
     // While the loss cannot be told, the line behind it would be out of order.
     const std::string_view payload(message.payload.data(), message.payload.size());
@@ -174,12 +132,34 @@ void LineSink::sink_it_(const spdlog::details::log_msg& message) {
 }
 
 bool LineSink::write_line(SystemTime time, spdlog::level::level_enum level, std::string_view message) {
+    if (file_.is_journal()) return send_entry(level, message);
     const bool json = format_ == LogFormat::json;
     line_.begin(file_.line_limit());
     append_head(time, name_of(level));
     line_.append_escaped(message, json ? LogEscape::json : LogEscape::text);
     line_.finish(json ? "\"}\n" : "\n");
     return file_.write(line_);
+}
+
+// The journal itself adds time, pid, user and unit.
+bool LineSink::send_entry(spdlog::level::level_enum level, std::string_view message) {
+    const LogSubject nothing;
+    const LogSubject& subject = subject_ != nullptr ? *subject_ : nothing;
+    const bool about_other = !subject.pool.empty();
+    const std::string_view pool = about_other ? subject.pool : std::string_view(identity_.pool);
+    const int slot = about_other ? subject.slot : identity_.slot;
+    const std::uint64_t generation = subject.generation != 0 ? subject.generation : generation_;
+    entry_.begin();
+    entry_.append("MESSAGE", message);
+    entry_.append("PRIORITY", static_cast<std::uint64_t>(priority_of(level)));
+    entry_.append("SYSLOG_IDENTIFIER", "drover");
+    entry_.append("DROVER_ROLE", std::string_view(identity_.role).substr(0, max_identity_part));
+    if (!pool.empty()) entry_.append("DROVER_POOL", pool.substr(0, max_identity_part));
+    if (slot >= 0) entry_.append("DROVER_SLOT", static_cast<std::uint64_t>(slot));
+    if (generation != 0) entry_.append("DROVER_GENERATION", generation);
+    if (subject.pid != 0) entry_.append("DROVER_WORKER_PID", static_cast<std::uint64_t>(subject.pid));
+    if (!subject.event.empty()) entry_.append("DROVER_EVENT", subject.event);
+    return file_.send_entry(entry_.bytes());
 }
 
 // The pid is asked for each time: a child may still hold its parent's Log.
@@ -207,45 +187,6 @@ const std::tm& LineSink::calendar(std::time_t second) {
     format_ == LogFormat::json ? ::gmtime_r(&second, &calendar_) : ::localtime_r(&second, &calendar_);
     calendar_second_ = second;
     return calendar_;
-}
-
-[[noreturn]] void refuse_log_file(const std::string& target, std::string_view reason) {
-    throw_error(EINVAL, "open", fmt::format("{} as a log file ({})", target, reason));
-}
-
-// What has another end may have nobody reading there, and a device may do anything.
-void check_log_file_type(const std::string& target, const struct stat& status) {
-    if (S_ISFIFO(status.st_mode)) refuse_log_file(target, "it is a FIFO");
-    if (S_ISSOCK(status.st_mode)) refuse_log_file(target, "it is a socket");
-    if (S_ISDIR(status.st_mode)) refuse_log_file(target, "it is a directory");
-    if (S_ISBLK(status.st_mode)) refuse_log_file(target, "it is a block device");
-}
-
-UniqueFd open_log_path(const std::string& target) {
-    struct stat status {};
-    // Before open(2), which would wait on or wake up some of what is refused here, and again after it for
-    // what took the name in between.
-    if (::stat(target.c_str(), &status) == 0) check_log_file_type(target, status);
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    UniqueFd fd(check_call(::open(target.c_str(), flags, 0640), "open", target));
-    check_call(::fstat(fd.get(), &status), "fstat", target);
-    check_log_file_type(target, status);
-    const bool is_null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-    if (S_ISCHR(status.st_mode) && !is_null && ::isatty(fd.get()) != 1) {
-        refuse_log_file(target, "it is a device other than a terminal or /dev/null");
-    }
-    return fd;
-}
-
-UniqueFd open_standard_error() {
-    struct stat status {};
-    check_call(::fstat(STDERR_FILENO, &status), "fstat", "standard error");
-    if (!S_ISSOCK(status.st_mode) && !S_ISREG(status.st_mode)) {
-        const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-        UniqueFd own(::open("/proc/self/fd/2", flags));
-        if (own) return own;
-    }
-    return UniqueFd(check_call(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), "fcntl", "standard error"));
 }
 
 }  // namespace
@@ -276,17 +217,23 @@ std::uint64_t Log::lost() const noexcept {
     return sink_->lines->lost();
 }
 
+void Log::set_generation(std::uint64_t generation) noexcept {
+    sink_->lines->set_generation(generation);
+}
+
 void Log::write(LogLevel level, std::string_view message) noexcept {
     if (!enabled(level) || level >= LogLevel::off) return;
     sink_->logger.log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
 }
 
-const char* to_text(LogLevel level) noexcept {
-    return level_names[std::min(static_cast<std::size_t>(level), level_names.size() - 1)];
+void Log::write(LogLevel level, std::string_view message, const LogSubject& subject) noexcept {
+    sink_->lines->set_subject(&subject);
+    write(level, message);
+    sink_->lines->set_subject(nullptr);
 }
 
-UniqueFd open_log_file(const std::string& target) {
-    return target == "stderr" ? open_standard_error() : open_log_path(target);
+const char* to_text(LogLevel level) noexcept {
+    return level_names[std::min(static_cast<std::size_t>(level), level_names.size() - 1)];
 }
 
 }  // namespace drover

@@ -1,9 +1,9 @@
 // Log is where a process writes its lines: one write(2) a line on an O_APPEND descriptor, text or JSON, with
-// role, pool and slot in each. It never blocks and never fails its caller: a line that cannot be written
-// (full disk, reader gone) is counted, and the first line that can be written again is preceded by one that
-// says how many were lost. The one who decides logs, once; mechanisms do not log. spdlog is behind it, in
-// log.cpp alone: single-threaded sinks, no registry, made anew in each process. Runs in: every process, on
-// its one thread.
+// role, pool and slot in each, or one entry with fields for systemd's journal. It never blocks and never
+// fails its caller: a line that cannot be written (full disk, reader gone) is counted, and the first line
+// that can be written again is preceded by one that says how many were lost. The one who decides logs, once;
+// mechanisms do not log. spdlog is behind it, in log.cpp alone: single-threaded sinks, no registry, made anew
+// in each process. Runs in: every process, on its one thread.
 #pragma once
 
 #include "core/unique_fd.h"
@@ -12,6 +12,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include <sys/types.h>
 
 namespace drover {
 
@@ -24,6 +26,15 @@ struct LogIdentity {
     std::string role;
     std::string pool;  // empty: none
     int slot = -1;     // -1: none
+};
+
+// What a line is about when that is not who speaks: fields of the journal.
+struct LogSubject {
+    std::string_view event = {};  // what kind of event it is; empty: none
+    std::string_view pool = {};   // empty: pool and slot are the speaker's
+    int slot = -1;
+    pid_t pid = 0;                 // of a worker; 0: none
+    std::uint64_t generation = 0;  // 0: the speaker's
 };
 
 class Log {
@@ -41,6 +52,9 @@ class Log {
     void set_level(LogLevel level) noexcept { level_ = level; }
     void set_format(LogFormat format) noexcept;
 
+    // That the speaker belongs to: a field of the journal.
+    void set_generation(std::uint64_t generation) noexcept;
+
     LogLevel level() const noexcept { return level_; }
     bool enabled(LogLevel level) const noexcept { return level >= level_; }
     // Lines that could not be written, ever.
@@ -49,6 +63,7 @@ class Log {
     // Control characters in `message` are escaped, so that a line is one line; it is cut at 8 KiB. Level
     // `off` is no level of a line: nothing is written.
     void write(LogLevel level, std::string_view message) noexcept;
+    void write(LogLevel level, std::string_view message, const LogSubject& subject) noexcept;
     void debug(std::string_view message) noexcept { write(LogLevel::debug, message); }
     void info(std::string_view message) noexcept { write(LogLevel::info, message); }
     void warning(std::string_view message) noexcept { write(LogLevel::warning, message); }
@@ -61,11 +76,24 @@ class Log {
     std::unique_ptr<Sink> sink_;
 };
 
-// Opens what a configuration calls log_file: "stderr", or a path (append, created 0640; FIFOs, directories
-// and devices other than terminals and /dev/null are refused). Standard error is reopened through
-// /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a description that others share;
-// a socket is used with MSG_DONTWAIT, and a regular file as it is: it never blocks, and a second description
-// with an offset of its own would overwrite what others print to the first. Throws std::system_error.
+// Opens what a configuration calls log_file (core/log_target.cpp):
+//
+//   stderr        Standard error is reopened through /proc/self/fd where that can be done, so that O_NONBLOCK
+//   is
+//                 not forced on a description that others share; a socket is used with MSG_DONTWAIT, and a
+//                 regular file as it is: it never blocks, and a second description with an offset of its own
+//                 would overwrite what others print to the first.
+//   journal       systemd's, by its own protocol: the Log sends entries with fields, and no time, text or
+//   JSON. journal:PATH  The same at another socket: a namespace of the journal. fifo:PATH     A FIFO, made
+//   with mode 0640 when it is missing. While nobody reads, lines wait in it as long as
+//                 it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
+//   PATH          Append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
+//                 refused.
+//
+// Throws std::system_error.
 UniqueFd open_log_file(const std::string& target);
+
+// The same target with its path, if it has one, made absolute: relative ones start at `directory`.
+std::string absolute_log_target(std::string_view target, const std::string& directory);
 
 }  // namespace drover

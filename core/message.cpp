@@ -19,6 +19,9 @@ constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2)
 constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
+constexpr MessageRule question_rule = fixed(sizeof(QuestionMessage), 0);
+constexpr MessageRule events_rule = {
+    .min_size = sizeof(EventsMessage), .max_size = max_message_payload, .min_fds = 0, .max_fds = 0};
 constexpr MessageRule handover_peer_rule = fixed(sizeof(HandoverPeer), 1);
 constexpr MessageRule handover_result_rule = fixed(sizeof(HandoverResult), 0);
 constexpr MessageRule handover_ack_rule = fixed(sizeof(HandoverAck), 0);
@@ -61,6 +64,12 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::committed:
         case MessageType::stopped_accepting:
             return &generation_rule;
+        case MessageType::status_published:
+        case MessageType::status_wanted:
+        case MessageType::events_wanted:
+            return &question_rule;
+        case MessageType::events:
+            return &events_rule;
         case MessageType::handover_give:
         case MessageType::handover_take:
             return &handover_peer_rule;

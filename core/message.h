@@ -39,6 +39,10 @@ enum class MessageType : std::uint16_t {
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
     handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives
 
+    // to a worker of a pool that observes, answers to what it asked
+    status_published,  // QuestionMessage: the status page is as the master knows it
+    events,            // EventsMessage and lines of JSON: what has happened after the event it asked from
+
     // worker to master
     ready,              // GenerationMessage: modules have started
     failed,             // text: why it cannot start; the process then exits
@@ -47,6 +51,8 @@ enum class MessageType : std::uint16_t {
     committed,          // GenerationMessage: serves it
     leave_wanted,       // empty: somebody told it to leave; it serves until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
+    status_wanted,      // QuestionMessage; of a pool that observes alone, as the next one
+    events_wanted,      // QuestionMessage, the last event known: answered once there is a later one
     handed_over,        // HandoverResult: how it came out, before the worker leaves
 
     // config reader to master
@@ -93,6 +99,15 @@ struct GenerationMessage {
 struct ListenerMessage {
     std::uint32_t index = 0;  // position in the pool's list of listeners, or in the image's of libraries
     std::uint32_t reserved = 0;
+};
+
+struct QuestionMessage {
+    std::uint64_t number = 0;
+};
+
+// In front of the lines of one `events`, the oldest first.
+struct EventsMessage {
+    std::uint64_t last = 0;  // the number of the last line's event: what to ask from next
 };
 
 struct LeaveMessage {

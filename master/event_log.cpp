@@ -111,7 +111,12 @@ std::string event_text(const Event& event) {
 }
 
 void EventLog::record(EventKind kind, LogLevel level, const EventSubject& subject, std::string_view text) {
-    log_.write(level, text);
+    log_.write(level, text,
+               {.event = to_text(kind),
+                .pool = subject.pool,
+                .slot = subject.slot,
+                .pid = subject.pid,
+                .generation = subject.generation});
     const std::size_t place = last_number_ % capacity;
     if (place == ring_.size()) ring_.emplace_back();
     const auto now = std::chrono::system_clock::now().time_since_epoch();

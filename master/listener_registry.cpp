@@ -8,7 +8,7 @@ namespace drover {
 std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, const Address& address,
                                                     const ListenerOptions& options, unsigned slots) {
     std::erase_if(entries_, [](const Entry& entry) { return entry.listener.expired(); });
-    const bool shared = options.balance == Balance::shared || address.is_unix();
+    const bool shared = Listener::shares_socket(address, options);
     const unsigned wanted = shared ? 1 : slots;
     for (const Entry& entry : entries_) {
         if (entry.key != key) continue;

@@ -25,6 +25,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       modules_(modules),
       log_({"master", "", -1}),
       events_(log_),
+      observation_(loop_, events_, ObservationDesk::Publish::to<&Master::publish_status>(this)),
       stop_timer_(loop_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
       quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
       prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
@@ -211,7 +212,7 @@ MasterState Master::public_state() const noexcept {
 }
 
 void Master::open_log(const Settings& settings) {
-    const std::string target = settings.absolute_path(settings.master.log_file);
+    const std::string target = settings.log_target();
     pools_->log_file = open_log_file(target);
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);

@@ -16,6 +16,7 @@
 #include "master/lifecycle.h"
 #include "master/listener_registry.h"
 #include "master/master_counters.h"
+#include "master/observation_desk.h"
 #include "master/order_desk.h"
 #include "master/pid_file.h"
 #include "master/pool.h"
@@ -144,6 +145,7 @@ class Master : private PoolObserver {
     std::unique_ptr<CounterTable> counters_;
     std::unique_ptr<CounterReader> counter_reader_;
     std::unique_ptr<MasterCounters> own_counters_;
+    ObservationDesk observation_;
     UniqueFd lifeline_reader_;  // what workers watch
     UniqueFd lifeline_writer_;  // closed by the kernel when the master is gone
     std::unique_ptr<PoolContext> pools_;

@@ -186,8 +186,8 @@ void Master::open_service(const Settings& settings) {
     constexpr std::uint64_t own_instance = 1;
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
     pools_ = std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_,
-                                                       lifeline_reader_.get(), modules_, own_instance + 1,
-                                                       UniqueFd()});
+                                                       observation_, lifeline_reader_.get(), modules_,
+                                                       own_instance + 1, UniqueFd()});
     open_log(settings);
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }
@@ -231,7 +231,7 @@ void Master::announce() {
 
 void Master::follow_log_settings(const std::string& log_before) {
     const Settings& settings = current_->settings();
-    if (settings.absolute_path(settings.master.log_file) != log_before) reopen_log();
+    if (settings.log_target() != log_before) reopen_log();
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
 }
@@ -248,7 +248,7 @@ void Master::switch_over() {
     }
     if (!open_gates()) return handle(LifeEvent::generation_failed);
     if (rollback_reason_.empty()) begin_probation(std::move(*fallback));
-    follow_log_settings(before->settings().absolute_path(before->settings().master.log_file));
+    follow_log_settings(before->settings().log_target());
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
     for (const auto& old : old_)

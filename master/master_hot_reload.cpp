@@ -36,7 +36,7 @@ void Master::on_prepare_deadline() {
 void Master::commit_hot() {
     prepare_timer_.stop();
     const Settings& before = current_->settings();
-    const std::string log_before = before.absolute_path(before.master.log_file);
+    const std::string log_before = before.log_target();
     try {
         Fallback fallback = fall_back_to(*current_, true);
         current_->commit();

@@ -13,6 +13,7 @@
 #include "core/status_page.h"
 #include "master/event_log.h"
 #include "master/master_counters.h"
+#include "master/observation_desk.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
 
@@ -33,6 +34,7 @@ struct PoolContext {
     EventLog& events;
     CounterTable& counters;
     MasterCounters& own_counters;
+    ObservationDesk& desk;  // where workers of pools that observe may ask
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance;

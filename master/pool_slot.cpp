@@ -21,6 +21,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.log_fd = pool.context_.log_file.get();
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
+    if (pool.settings_->observes) recipe.desk = &pool.context_.desk;
     for (const auto& listener : pool.listeners_)
         recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;

@@ -58,6 +58,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
     : counters_(counters),
       loop_(loop),
       observer_(observer),
+      desk_(recipe.desk),
       identity_(recipe.identity),
       generation_(recipe.generation),
       row_(take_row(counters, recipe)),
@@ -95,6 +96,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
 }
 
 WorkerProcess::~WorkerProcess() {
+    drop_channel();
     counters_.fold(row_);
 }
 
@@ -230,7 +232,7 @@ void WorkerProcess::send_log_file(int fd) {
 
 void WorkerProcess::on_exit() {
     if (channel_ != nullptr) channel_->receive_pending();
-    channel_.reset();
+    drop_channel();
     reports_.reset();
     kill_timer_.stop();
     silence_timer_.stop();
@@ -263,8 +265,27 @@ void WorkerProcess::on_message(Message& message) {
         case MessageType::handed_over:
             return observer_.on_handed_over(*this, message.as<HandoverResult>());
         default:
-            observer_.on_broken(*this, "it sent a message that is not a worker's");
+            if (!answer(message)) observer_.on_broken(*this, "it sent a message that is not a worker's");
     }
+}
+
+// What workers of pools that observe may ask; false: it is none of that, or this one may not.
+bool WorkerProcess::answer(const Message& message) {
+    if (desk_ == nullptr) return false;
+    if (message.type == MessageType::status_wanted) {
+        desk_->answer_status(*channel_, message.as<QuestionMessage>());
+        return true;
+    }
+    if (message.type == MessageType::events_wanted) {
+        desk_->answer_events(*channel_, message.as<QuestionMessage>());
+        return true;
+    }
+    return false;
+}
+
+void WorkerProcess::drop_channel() {
+    if (desk_ != nullptr && channel_ != nullptr) desk_->forget(*channel_);
+    channel_.reset();
 }
 
 // A late answer to a reload that was refused meanwhile is none to the one that is under way.
@@ -276,7 +297,7 @@ void WorkerProcess::on_not_prepared(std::string_view text) {
 
 void WorkerProcess::on_channel_closed(std::string_view reason) {
     const std::string kept(reason);
-    channel_.reset();
+    drop_channel();
     if (kept != "end of file") return observer_.on_broken(*this, kept);
     // This is how a worker that exits looks from here: SIGCHLD follows, or else it lives on and drains, out
     // of reach.

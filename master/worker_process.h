@@ -11,6 +11,7 @@
 #include "core/status_page.h"
 #include "master/event_log.h"
 #include "master/master_counters.h"
+#include "master/observation_desk.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -54,6 +55,7 @@ struct WorkerRecipe {
     std::vector<int> library_fds;
     std::vector<int> listener_fds;
     std::span<const ModuleFactory> modules;
+    ObservationDesk* desk = nullptr;  // where it may ask; null: it may not
 };
 
 class WorkerProcess {
@@ -122,6 +124,8 @@ class WorkerProcess {
 
   private:
     void send_configuration(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    bool answer(const Message& message);
+    void drop_channel();
     void on_not_prepared(std::string_view text);
     void on_kill_timer();
     void on_silence();
@@ -133,6 +137,7 @@ class WorkerProcess {
     CounterTable& counters_;
     EventLoop& loop_;
     WorkerObserver& observer_;
+    ObservationDesk* desk_;
     WorkerIdentity identity_;
     std::uint64_t generation_;
     std::uint32_t row_;

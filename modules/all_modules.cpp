@@ -2,11 +2,13 @@
 
 #include "modules/echo/echo.h"
 #include "modules/http/http_module.h"
+#include "modules/observer/observer_module.h"
 
 namespace drover {
 
 std::span<const ModuleFactory> all_modules() noexcept {
-    static constexpr ModuleFactory modules[] = {make_module<http::HttpModule>, make_module<EchoModule>};
+    static constexpr ModuleFactory modules[] = {make_module<http::HttpModule>, make_module<EchoModule>,
+                                                make_module<ObserverModule>};
     return modules;
 }
 

@@ -1,5 +1,5 @@
 // Module is the whole contract between a worker and the code that serves: derive from it, list it, and the
-// listeners whose configuration names it give it their connections.
+// listeners whose configuration names it give it their connections, or their datagrams.
 //
 // One object of each module lives in each process that needs it. The hooks, in the order of their calls:
 //
@@ -11,6 +11,7 @@
 //   start       worker, before Ready  Services, options, modules    yes: the worker exits, a reload is
 //                                     listed before this one        refused
 //   connection  worker, serving       all that start made           yes: that connection is closed, counted
+//   datagram    worker, serving       all that start made           yes: counted
 //   adopt       worker                the same                      yes: it stays with its giver
 //   prepare     worker, serving       the same, and the next           yes: the reload is refused
 //                                     configuration
@@ -29,6 +30,7 @@
 #include "conf/options.h"
 #include "core/counter.h"
 #include "core/unique_fd.h"
+#include "worker/datagram.h"
 #include "worker/services.h"
 
 #include <memory>
@@ -39,6 +41,12 @@
 namespace drover {
 
 struct CarriedConnection;
+
+// What a module's listeners may be. One of the other kind that names it is an error of the configuration.
+struct Takes {
+    bool connections = true;
+    bool datagrams = false;  // of udp listeners
+};
 
 // A connection that the worker has accepted: non-blocking, close-on-exec.
 struct Accepted {
@@ -54,6 +62,7 @@ class Module {
     // [a-z0-9_]+; the key of [module.NAME], and what listeners and pools call it.
     virtual std::string_view name() const noexcept = 0;
     virtual const OptionTable& options() const = 0;
+    virtual Takes takes() const noexcept { return {}; }
     // With counters_of, which takes their place: one of each, with placeholders for labels, for documents.
     virtual std::vector<CounterDeclaration> counters() const { return {}; }
     // The same for modules whose counters depend on their checked options: those of each route, say. A hot
@@ -64,8 +73,10 @@ class Module {
     virtual void check(const ImageNode& options, Complaints& complaints) const;
 
     virtual void start(Services& services, const ImageNode& options) = 0;
-    virtual void connection(Accepted accepted) = 0;
-    // Finish what is under way. The connections are told by Connection::on_drain.
+    // Of a module that takes connections; the default throws.
+    virtual void connection(Accepted accepted);
+    // Of a module that takes datagrams; the default throws.
+    virtual void datagram(const Datagram& datagram);
     // A connection that another worker gave, with the state that its on_hand_over wrote (the same module's,
     // perhaps an older build's). Make it with open_connection as ever. Default: throws, and the connection
     // stays where it was.
@@ -76,6 +87,7 @@ class Module {
     virtual void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options);
     virtual void commit() noexcept {}
     virtual void abandon() noexcept {}
+    // Finish what is under way. The connections are told by Connection::on_drain; datagrams come no more.
     virtual void drain() {}
     virtual void stop() noexcept {}
 };
@@ -84,6 +96,12 @@ inline std::vector<CounterDeclaration> Module::counters_of(const ImageNode&) con
     return counters();
 }
 inline void Module::check(const ImageNode&, Complaints&) const {}
+inline void Module::connection(Accepted) {
+    throw std::logic_error("the module takes no connections");
+}
+inline void Module::datagram(const Datagram&) {
+    throw std::logic_error("the module takes no datagrams");
+}
 inline void Module::adopt(Accepted, std::string_view) {
     throw std::logic_error("the module does not take connections over");
 }

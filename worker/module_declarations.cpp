@@ -18,6 +18,8 @@ ModuleDeclaration declare_module(ModuleFactory factory) {
     ModuleDeclaration declaration;
     declaration.name = module->name();
     declaration.options = &module->options();
+    declaration.takes_connections = module->takes().connections;
+    declaration.takes_datagrams = module->takes().datagrams;
     declaration.counters = module->counters();
     declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
     declaration.check = [module](const ImageNode& options, Complaints& complaints) {

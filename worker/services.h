@@ -17,6 +17,7 @@
 namespace drover {
 
 class ConnectionList;
+class MasterView;
 
 struct Services {
     EventLoop& loop;
@@ -29,6 +30,7 @@ struct Services {
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;
     unsigned slot = 0;
+    MasterView* master = nullptr;  // worker/master_view.h; null where the pool does not observe
 };
 
 }  // namespace drover

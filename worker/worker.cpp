@@ -64,6 +64,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
+      replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
@@ -85,6 +86,8 @@ ExitCode Worker::run() {
     }
     for (const auto& acceptor : acceptors_)
         acceptor->close();
+    for (const auto& socket : datagram_sockets_)
+        socket->close();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
     if (channel_ != nullptr) channel_->flush(goodbye_time);
@@ -121,12 +124,22 @@ void Worker::on_message(Message& message) {
             return take_successor(message);
         case MessageType::handover_take:
             return take_predecessor(message);
+        case MessageType::status_published:
+            return master_view().take_status(message);
+        case MessageType::events:
+            return master_view().take_events(message);
         default:
             throw std::runtime_error("the master sent a message that is not for workers");
     }
 }
 
+MasterView& Worker::master_view() const {
+    if (master_view_ == nullptr) throw std::runtime_error("the master answers what was not asked");
+    return *master_view_;
+}
+
 void Worker::on_channel_closed(std::string_view reason) {
+    if (master_view_ != nullptr) master_view_->disconnect();
     channel_.reset();
     if (state_ == WorkerState::draining) return;
     log_.warning("channel to the master closed: " + std::string(reason));
@@ -167,6 +180,7 @@ void Worker::on_dismissed(bool limited) {
 void Worker::apply_settings() {
     log_.set_level(settings().master.log_level);
     log_.set_format(settings().master.log_format);
+    log_.set_generation(assignment_.configuration->generation());
     connection_limit_ = connection_limit(pool());
 }
 
@@ -196,18 +210,17 @@ void Worker::start_modules() {
                                    counters_->counter("drover_sent_bytes_total"));
     blocking_ = std::make_unique<BlockingPool>(
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
-    services_ =
-        std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_, *blocking_,
-                                            *counters_, assignment_.configuration, identity_.slot});
+    if (pool().observes) master_view_ = std::make_unique<MasterView>(loop_, *channel_);
+    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
+                                                    *blocking_, *counters_, assignment_.configuration,
+                                                    identity_.slot, master_view_.get()});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
     for (unsigned i = 0; i < listen.size(); ++i) {
-        Module* const module = modules_->find(listen[i].module);
-        if (module == nullptr)
-            throw std::runtime_error("a listener names a module that the pool does not have");
-        listener_modules_.push_back(module);
-        acceptors_.push_back(make_acceptor(std::move(assignment_.listeners[i]), i));
+        listener_modules_.push_back(modules_->find(listen[i].module));
+        check_takes(listener_modules_.back(), listen[i]);
+        add_listener(std::move(assignment_.listeners[i]), i, listen[i]);
     }
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_);
@@ -219,8 +232,7 @@ void Worker::serve() {
     if (state_ != WorkerState::starting) return;
     state_ = WorkerState::serving;
     started_timer_.start_once(start_time);
-    for (const auto& acceptor : acceptors_)
-        acceptor->start();
+    start_listeners();
     send_report();
 }
 
@@ -247,6 +259,7 @@ void Worker::drain(bool limited) {
     if (!first) return connections_.drain();  // asked again: hand over no more
     drain_began_ms_ = loop_.now_ms();
     abandon();
+    finish_datagrams();
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
     for (const auto& acceptor : acceptors_) {
@@ -294,7 +307,8 @@ void Worker::leave_when_done() {
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
-    if (connections_.size() != 0 || works || awaits_more || accepting()) return;
+    const bool replies = replies_timer_.started();
+    if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
     report_handover(0);
     leave(ExitCode::ok);
 }

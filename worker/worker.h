@@ -18,10 +18,12 @@
 #include "worker/acceptor.h"
 #include "worker/configuration.h"
 #include "worker/connection.h"
+#include "worker/datagram_socket.h"
 #include "worker/handover_giver.h"
 #include "worker/handover_receiver.h"
 #include "worker/load_counters.h"
 #include "worker/load_meter.h"
+#include "worker/master_view.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
 #include "worker/services.h"
@@ -76,12 +78,15 @@ class Worker {
     void on_signal(int signal);
     void on_accept(Accepted accepted);
     void on_shortage(int error);
+    bool on_datagram(const Datagram& datagram);
+    void on_replies_time();
     void on_connection_closed();
     void on_drain_timeout();
     void on_blocking_idle();
     void on_started();
     void send_report();
 
+    MasterView& master_view() const;
     void take_counters(Message& message);
     void take_image(Message& message);
     void take_library(Message& message);
@@ -89,6 +94,13 @@ class Worker {
     std::vector<ModuleFactory> all_factories();
     void watch_listener(Message& message);
     std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
+    static void check_takes(const Module* module, const ListenSettings& listen);
+    void add_listener(UniqueFd socket, unsigned listener, const ListenSettings& listen);
+    void add_datagram_socket(UniqueFd socket, unsigned listener, const ListenSettings& listen);
+    void start_listeners();
+    DatagramCounters datagram_counters(const ListenSettings& listen) const;
+    void finish_datagrams();
+    bool close_answered_sockets() noexcept;
     void take_successor(Message& message);
     void take_predecessor(Message& message);
     HandoverReceiver::Target find_target(std::string_view listener_name) const;
@@ -100,6 +112,7 @@ class Worker {
     void check_generations() const;
     void note_generations(Report& report) const noexcept;
     void take_over_listeners();
+    void drop_listeners(const std::vector<unsigned>& new_index);
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
                                               const std::vector<ListenSettings>& after);
     // The number of a connection whose listener is gone.
@@ -135,23 +148,28 @@ class Worker {
     std::optional<Assignment> next_;  // while a hot reload is prepared
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
+    std::unique_ptr<MasterView> master_view_;  // where the pool observes
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
-    std::vector<std::unique_ptr<Acceptor>> acceptors_;
-    std::vector<std::unique_ptr<Acceptor>> watched_;  // sockets of other slots
-    std::vector<Module*> listener_modules_;
-    std::unique_ptr<HandoverGiver> giver_;                         // when this worker has successors
-    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
+    std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections
+    std::vector<std::unique_ptr<Acceptor>> watched_;    // sockets of other slots
+    std::vector<Module*> listener_modules_;             // by index in the pool
+    DatagramBuffer datagram_buffer_;
+    std::vector<std::shared_ptr<DatagramSocket>> datagram_sockets_;  // of the udp listeners
+    std::unique_ptr<HandoverGiver> giver_;                           // when this worker has successors
+    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;    // who give, or gave, to this worker
     std::unique_ptr<LoadMeter> load_;
     std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
     Timer report_timer_;
     Timer drain_timer_;
     Timer started_timer_;
+    Timer replies_timer_;  // while drained udp sockets owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Counter accepted_;
     Counter refused_;
     Counter handed_over_;
+    std::int64_t datagram_failure_said_ms_ = 0;
     WorkerState state_ = WorkerState::starting;
     ExitCode exit_code_ = ExitCode::ok;
     std::uint64_t connection_limit_ = 0;

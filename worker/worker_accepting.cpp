@@ -33,6 +33,19 @@ std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listen
                                       Acceptor::ClosedHandler::to<&Worker::on_acceptor_closed>(this));
 }
 
+void Worker::add_listener(UniqueFd socket, unsigned listener, const ListenSettings& listen) {
+    if (listen.address.is_udp()) return add_datagram_socket(std::move(socket), listener, listen);
+    acceptors_.push_back(make_acceptor(std::move(socket), listener));
+}
+
+void Worker::start_listeners() {
+    for (const auto& socket : datagram_sockets_)
+        socket->start();
+    if (at_limit_) return;
+    for (const auto& acceptor : acceptors_)
+        acceptor->start();
+}
+
 void Worker::on_accept(Accepted accepted) {
     accepted_.add();
     try {

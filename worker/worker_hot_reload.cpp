@@ -17,9 +17,7 @@ void Worker::prepare() {
             throw std::runtime_error("a listener is missing");
         }
         for (const ListenSettings& listen : next_->configuration->pool().listen) {
-            if (modules_->find(listen.module) == nullptr) {
-                throw std::runtime_error("a listener names a module that the worker does not have");
-            }
+            check_takes(modules_->find(listen.module), listen);
         }
         check_generations();
         modules_->prepare(*assignment_.configuration, next_->configuration);
@@ -87,39 +85,48 @@ std::optional<unsigned> Worker::find_again(const std::vector<ListenSettings>& be
     return std::nullopt;
 }
 
+// What goes takes its queue along. The others get their new numbers.
+void Worker::drop_listeners(const std::vector<unsigned>& new_index) {
+    const auto gone = [&](const auto& each) { return new_index[each->listener()] == no_listener; };
+    for (const auto& acceptor : acceptors_) {
+        if (gone(acceptor)) acceptor->finish();
+    }
+    for (const auto& socket : datagram_sockets_) {
+        if (!gone(socket)) continue;
+        socket->finish();
+        socket->close();  // replies that are owed would keep the address in use
+    }
+    std::erase_if(acceptors_, gone);
+    std::erase_if(datagram_sockets_, gone);
+    for (const auto& acceptor : acceptors_)
+        acceptor->set_listener(new_index[acceptor->listener()]);
+}
+
 // A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
 void Worker::take_over_listeners() {
     const std::vector<ListenSettings>& before = pool().listen;
     const std::vector<ListenSettings>& after = next_->configuration->pool().listen;
-    std::vector<std::optional<unsigned>> again;
-    for (unsigned i = 0; i < before.size(); ++i)
-        again.push_back(find_again(before, i, after));
-
-    // What goes takes its queue along first, while everything else is still as it was.
+    std::vector<unsigned> new_index;
+    std::vector<bool> kept(after.size());
     for (unsigned i = 0; i < before.size(); ++i) {
-        if (!again[i]) acceptors_[i]->finish();
+        const std::optional<unsigned> again = find_again(before, i, after);
+        new_index.push_back(again.value_or(no_listener));
+        if (again) kept[*again] = true;
     }
+    drop_listeners(new_index);  // while everything else is still as it was
     for (const auto& acceptor : watched_)
         acceptor->finish();
-
-    std::vector<std::unique_ptr<Acceptor>> acceptors(after.size());
-    std::vector<unsigned> new_index(before.size(), no_listener);
-    for (unsigned i = 0; i < before.size(); ++i) {
-        if (!again[i]) continue;
-        new_index[i] = *again[i];
-        acceptors[*again[i]] = std::move(acceptors_[i]);
-        acceptors[*again[i]]->set_listener(*again[i]);
+    for (const auto& socket : datagram_sockets_) {
+        const unsigned index = new_index[socket->listener()];
+        socket->configure(index, after[index].max_datagram, datagram_counters(after[index]));
     }
     listener_modules_.clear();
     for (unsigned i = 0; i < after.size(); ++i) {
         listener_modules_.push_back(modules_->find(after[i].module));
-        if (acceptors[i] == nullptr) acceptors[i] = make_acceptor(std::move(next_->listeners[i]), i);
+        if (!kept[i]) add_listener(std::move(next_->listeners[i]), i, after[i]);
     }
-    acceptors_ = std::move(acceptors);
     connections_.renumber_listeners(new_index);
-    if (at_limit_) return;
-    for (const auto& acceptor : acceptors_)
-        acceptor->start();
+    start_listeners();
 }
 
 }  // namespace drover

@@ -53,6 +53,10 @@ void EchoModule::connection(Accepted accepted) {
                                     std::chrono::milliseconds(options_.idle_timeout_ms));
 }
 
+void EchoModule::datagram(const Datagram& datagram) {
+    if (datagram.reply(datagram.payload())) bytes_.add(datagram.payload().size());
+}
+
 void EchoModule::prepare(const std::shared_ptr<const Configuration>&, const ImageNode& options) {
     next_options_ = EchoOptions::options().load(options);
 }

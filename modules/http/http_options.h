@@ -78,6 +78,8 @@ struct HttpOptions {
     std::int64_t open_files_check_ms = 0;
     std::vector<ErrorPageOptions> error_pages = {};
     std::vector<RouteOptions> routes = {};
+    // No key: false where the requests are none of the service's own.
+    bool counted = true;
 
     static const Options<HttpOptions>& options();
 };

@@ -57,7 +57,7 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
       parser(RequestLimits{.head_size = options.max_head,
                            .target_size = options.max_target,
                            .header_count = options.max_headers}),
-      counters(services.counters),
+      counters(options.counted ? HttpCounters(services.counters) : HttpCounters()),
       files(services.loop, options),
       spare_(std::make_shared<Exchange>()) {
     bind_handlers(handlers);

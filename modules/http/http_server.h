@@ -22,6 +22,7 @@ namespace drover::http {
 class HttpConnection;
 
 struct HttpCounters {
+    HttpCounters() = default;  // counts nothing
     explicit HttpCounters(const CounterRow& row);
     static std::vector<CounterDeclaration> declarations();
     void count_reply(unsigned status) noexcept;

@@ -80,6 +80,24 @@ std::string load_error(const std::function<void(ImageValue&)>& change) {
 
 }  // namespace
 
+TEST_CASE("settings: udp listeners share one socket, with its own options") {
+    const CheckedConfiguration checked = toy::check(
+        "[pool.a]\nmodules = ['echo']\n"
+        "[[pool.a.listen]]\naddress = 'udp:*:53'\nmodule = 'echo'\nreceive_buffer = '1M'\nmax_datagram = "
+        "4096\n"
+        "[[pool.a.listen]]\naddress = 'udp:*:54'\nmodule = 'echo'\n");
+    REQUIRE(checked.findings.empty());
+    const Image image = Image::view(checked.image);
+    const Settings settings = Settings::load(image);
+    const std::vector<ListenSettings>& listen = settings.pools[0].listen;
+    CHECK(listen[0].address.is_udp());
+    CHECK(listen[0].listener.balance == Balance::shared);
+    CHECK(listen[0].listener.receive_buffer == 1024 * 1024);
+    CHECK(listen[0].max_datagram == 4096);
+    CHECK(listen[1].listener.receive_buffer == 0);
+    CHECK(listen[1].max_datagram == 65536);
+}
+
 TEST_CASE("settings are what the file says") {
     const CheckedConfiguration checked = toy::check(full);
     REQUIRE(checked.findings.empty());
@@ -186,8 +204,10 @@ TEST_CASE("a hostile image is not loaded") {
     for (const OptionKey& key : PoolSettings::options().keys()) {
         CHECK(pool_error([&](ImageValue& pool) { child(pool, key.name).name = "x"; }) ==
               prefix + key.name + ": missing");
+        const bool boolean = key.type == ValueType::boolean;
         CHECK(!pool_error([&](ImageValue& pool) {
-                   child(pool, key.name) = {.name = key.name, .type = ValueType::boolean};
+                   child(pool, key.name) = {.name = key.name,
+                                            .type = boolean ? ValueType::integer : ValueType::boolean};
                }).empty());
     }
     CHECK(pool_error([](ImageValue& pool) { child(pool, "workers").integer = 1 << 30; }) ==

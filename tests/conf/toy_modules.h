@@ -105,9 +105,12 @@ inline std::vector<drover::ModuleDeclaration> modules() {
     drover::ModuleDeclaration http{.name = "http", .options = &Http::options(), .check = check_http};
     http.counters = {{"http_requests_total", CounterKind::counter, "requests", "Requests."},
                      {"toy_shared", CounterKind::gauge, "things", "Declared twice alike."}};
-    drover::ModuleDeclaration echo{.name = "echo", .options = &Echo::options()};
+    drover::ModuleDeclaration echo{.name = "echo", .options = &Echo::options(), .takes_datagrams = true};
     echo.counters = {{"toy_shared", CounterKind::gauge, "things", "Declared twice alike."}};
-    return {http, echo, drover::ModuleDeclaration{.name = "bare"}};
+    const drover::ModuleDeclaration beacon{
+        .name = "beacon", .takes_connections = false, .takes_datagrams = true};
+    return {http, echo, drover::ModuleDeclaration{.name = "bare"}, beacon,
+            drover::ModuleDeclaration{.name = "observer"}};
 }
 
 inline drover::CheckedConfiguration check(std::string_view text, const drover::Image* running = nullptr) {

@@ -180,3 +180,28 @@ TEST_CASE("a socket's own and its peer's address") {
     const UniqueFd right(pair[1]);
     CHECK(Address::peer_of(left.get()).text() == "unix:");
 }
+
+TEST_CASE("a udp address is another one than the same for connections") {
+    const Address address = Address::parse("udp:127.0.0.1:5353");
+    CHECK(address.is_udp());
+    CHECK(address.family() == AF_INET);
+    CHECK(address.port() == 5353);
+    CHECK(address.text() == "udp:127.0.0.1:5353");
+    CHECK(Address::parse("udp:*:53").text() == "udp:0.0.0.0:53");
+    CHECK(Address::parse("udp:[::1]:53").text() == "udp:[::1]:53");
+    CHECK_FALSE(address == Address::parse("127.0.0.1:5353"));
+    CHECK(address == Address::parse("127.0.0.1:5353").as_udp());
+    CHECK_FALSE(Address::parse("127.0.0.1:5353").is_udp());
+    CHECK(Address::parse("udp:*:0").is_wildcard());
+    CHECK(Address::parse("[::]:1").is_wildcard());
+    CHECK_FALSE(Address::parse("udp:[::1]:1").is_wildcard());
+    CHECK_FALSE(address.is_wildcard());
+    CHECK_FALSE(Address::parse("unix:/a").is_wildcard());
+
+    CHECK(error_contains("udp:127.0.0.1", "port is missing"));
+    CHECK(error_contains("udp:", "port is missing"));
+    CHECK(error_contains("udp:localhost:53", "host names are not looked up"));
+    CHECK(error_contains("udp:unix:/a", "unix sockets are for connections alone"));
+    CHECK(error_contains("udp:::1:53", "stands in brackets"));
+    CHECK(error_contains("udp:1.2.3.4:65536", "port must be 0 to 65535"));
+}

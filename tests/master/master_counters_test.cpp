@@ -4,6 +4,7 @@
 #include "core/address.h"
 #include "core/system_error.h"
 #include "tests/support/run_until.h"
+#include "tests/support/udp_client.h"
 
 #include <memory>
 #include <string>
@@ -19,9 +20,11 @@ using namespace drover::test;
 namespace {
 
 const ListenerName name{"main", "127.0.0.1:0"};
+const ListenerName udp_name{"main", "udp:127.0.0.1:0"};
+const ListenerName unix_name{"main", "unix:@drover-test-queue"};
 
 struct Counting {
-    Counting() { table.declare(1, core_counters({name})); }
+    Counting() { table.declare(1, core_counters({name, udp_name, unix_name})); }
 
     std::uint64_t value(const std::string& text) const {
         for (const CounterReader::Sum& sum : reader.sums())
@@ -95,4 +98,41 @@ TEST_CASE("master_counters: a listener's queue is as long as the kernel says") {
     counting.counters.follow(1, {});
     CHECK(counting.value("drover_listener_queue_connections" + labels) == 0);
     CHECK(counting.value("drover_listener_drops_total" + labels) > 0);
+}
+
+TEST_CASE("master_counters: a unix listener's queue, too") {
+    Counting counting;
+    const auto listener =
+        std::make_shared<Listener>(Listener::bind(Address::parse(unix_name.address, "/"), {.backlog = 8}, 1));
+    listener->listen();
+    counting.counters.follow(1, {{unix_name.pool, unix_name.address, listener}});
+    const Address& address = listener->address();
+    const UniqueFd client(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    check_call(::connect(client.get(), address.data(), address.size()), "connect");
+    const std::string labels = "{pool=\"main\",listener=\"" + unix_name.address + "\"}";
+    CHECK(run_until(counting.loop,
+                    [&] { return counting.value("drover_listener_queue_connections" + labels) == 1; }));
+}
+
+TEST_CASE("master_counters: the memory of datagrams that wait, and those that found no room") {
+    Counting counting;
+    const auto listener = std::make_shared<Listener>(
+        Listener::bind(Address::parse("udp:127.0.0.1:0"), {.receive_buffer = 8192}, 1));
+    listener->listen();
+    counting.counters.follow(1, {{udp_name.pool, udp_name.address, listener}});
+    const std::string labels = "{pool=\"main\",listener=\"udp:127.0.0.1:0\"}";
+    const UdpClient client(listener->address());
+    constexpr std::uint64_t sent = 100;
+    for (std::uint64_t i = 0; i < sent; ++i)
+        REQUIRE(client.send(std::string(500, 'x')));
+    REQUIRE(run_until(counting.loop,
+                      [&] { return counting.value("drover_listener_datagram_drops_total" + labels) > 0; }));
+    CHECK(counting.value("drover_listener_queue_bytes" + labels) >= 500);
+    std::uint64_t received = 0;
+    char byte = 0;
+    while (::recv(listener->socket_for(0), &byte, 1, 0) >= 0)
+        ++received;
+    CHECK(counting.value("drover_listener_datagram_drops_total" + labels) == sent - received);
+    CHECK(run_until(counting.loop,
+                    [&] { return counting.value("drover_listener_queue_bytes" + labels) == 0; }));
 }

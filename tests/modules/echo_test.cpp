@@ -60,5 +60,5 @@ TEST_CASE("the list of modules names each once") {
     std::string names;
     for (const drover::ModuleFactory factory : drover::all_modules())
         names.append(factory()->name()).append(" ");
-    CHECK(names == "http echo ");
+    CHECK(names == "http echo observer ");
 }

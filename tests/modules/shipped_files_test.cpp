@@ -53,7 +53,7 @@ std::string with_defaults_set(const std::string& text) {
     std::istringstream lines(text);
     bool in_example = false;
     for (std::string line; std::getline(lines, line);) {
-        in_example = line.starts_with("# [[") || (in_example && !line.empty());
+        in_example = line.starts_with("# [") || (in_example && !line.empty());
         const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", 2);
         const bool is_default = !in_example && line.starts_with("# ") && end != std::string::npos &&
                                 line.substr(end).starts_with(" = ");

@@ -173,6 +173,7 @@ class TroubleModule final : public Module {
   public:
     std::string_view name() const noexcept override { return "trouble"; }
     const OptionTable& options() const override { return TroubleOptions::options(); }
+    Takes takes() const noexcept override { return {.connections = true, .datagrams = true}; }
     void check(const ImageNode& options, Complaints&) const override {
         act(TroubleOptions::options().load(options).in_check);
     }
@@ -181,6 +182,7 @@ class TroubleModule final : public Module {
         later_ = std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_later>(this));
         prepared_ =
             std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_prepared>(this));
+        answer_ = std::make_unique<Timer>(services.loop, Timer::Handler::to<&TroubleModule::on_answer>(this));
         options_ = TroubleOptions::options().load(options);
         act(options_.in_start);
         set_later();
@@ -196,6 +198,14 @@ class TroubleModule final : public Module {
     void connection(Accepted accepted) override {
         open_connection<TroubleConnection>(*services_, std::move(accepted));
     }
+    // "keep" is answered when the worker leaves, a moment later; anything else is acted upon.
+    void datagram(const Datagram& datagram) override {
+        if (datagram.payload() == "keep") return kept_.push_back(datagram.return_address());
+        act(datagram.payload());
+        datagram.reply("ok");
+    }
+    void drain() override { answer_->start_once(std::chrono::milliseconds(100)); }
+    void stop() noexcept override { answer_->stop(); }
 
   private:
     void set_later() {
@@ -204,12 +214,19 @@ class TroubleModule final : public Module {
     }
     void on_later() { act(options_.later); }
     void on_prepared() { act(next_.in_prepare); }
+    void on_answer() {
+        for (const ReturnAddress& to : kept_)
+            to.reply("kept until now");
+        kept_.clear();
+    }
 
     Services* services_ = nullptr;
     TroubleOptions options_;
     TroubleOptions next_;
     std::unique_ptr<Timer> later_;
     std::unique_ptr<Timer> prepared_;
+    std::unique_ptr<Timer> answer_;
+    std::vector<ReturnAddress> kept_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Clients that people use, against the real program: curl, wrk, ab, slowhttptest. Where one is not installed
 // the test says so and passes.
 #include "tests/support/child.h"
+#include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
 
 #include <filesystem>
@@ -12,13 +13,6 @@
 namespace drover::test {
 
 namespace {
-
-bool installed(const std::string& program) {
-    for (const char* folder : {"/usr/bin/", "/usr/local/bin/", "/bin/", "/usr/sbin/"})
-        if (std::filesystem::exists(folder + program)) return true;
-    MESSAGE(program << " is not installed: not tested with it");
-    return false;
-}
 
 bool running(const Child& child) {
     pollfd end{child.pidfd(), POLLIN, 0};

@@ -1,0 +1,50 @@
+// LogFile is where a Log's lines go: an open file, terminal, pipe, socket or the journal, and what has to be
+// known of it to write a line without blocking and without tearing it. Owned by a Log. Runs in: every
+// process.
+#pragma once
+
+#include "core/log_line.h"
+#include "core/unique_fd.h"
+
+#include <cstddef>
+#include <string_view>
+
+#include <sys/types.h>
+#include <sys/un.h>
+
+namespace drover {
+
+class LogFile {
+  public:
+    void replace(UniqueFd fd) noexcept;
+    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+    // It takes entries (core/journal_entry.h), not lines.
+    bool is_journal() const noexcept { return kind_ == Kind::journal; }
+    std::size_t line_limit() const noexcept;
+    // True when the whole line or entry was taken, in one call.
+    bool write(const LogLine& line) noexcept;
+    bool send_entry(std::string_view entry) noexcept;
+
+  private:
+    enum class Kind {
+        plain,
+        may_block,  // asked first whether it has room
+        whole,      // a FIFO of our own (fifo:PATH): a line goes as a whole or not at all
+        socket,
+        journal,  // a datagram socket that is connected to a name
+    };
+
+    Kind kind_of(mode_t mode) noexcept;
+    ssize_t write_once(std::string_view bytes) noexcept;
+
+    UniqueFd fd_;
+    Kind kind_ = Kind::plain;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
+    sockaddr_un journal_{};
+    socklen_t journal_size_ = 0;
+    bool torn_ = false;  // the last line has no end
+};
+
+}  // namespace drover

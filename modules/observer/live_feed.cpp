@@ -1,0 +1,106 @@
+#include "modules/observer/live_feed.h"
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+
+namespace drover::observer {
+
+namespace {
+
+std::int64_t unix_ms() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+LiveFeed::LiveFeed(Services& services, std::size_t max_clients)
+    : services_(services),
+      max_clients_(max_clients),
+      message_(services.counters.reader(), services.configuration->pool().name),
+      timer_(services.loop, Timer::Handler::to<&LiveFeed::on_tick>(this)) {
+    services.master->on_event([this](const MasterView::Event& event) { on_event(event); });
+}
+
+void LiveFeed::add(http::Response response, std::uint64_t last_event) {
+    add_headers(response).type("text/event-stream").begin();
+    response.write("retry: 1000\n\n");
+    // One that counts further than this master did knew another one.
+    const std::uint64_t newest = events_.empty() ? 0 : events_.back().number;
+    clients_.push_back({std::move(response), last_event > newest ? 0 : last_event});
+    if (ended_) return end();
+    send_events(clients_.back());
+    if (!timer_.started()) {
+        timer_.start_every(interval);
+        on_tick();
+    } else if (!last_message_.empty()) {
+        clients_.back().response.write(last_message_);
+    }
+}
+
+void LiveFeed::end() {
+    ended_ = true;
+    timer_.stop();
+    for (Client& client : clients_)
+        client.response.end();
+    clients_.clear();
+}
+
+void LiveFeed::on_tick() {
+    drop_gone();
+    if (clients_.empty()) return timer_.stop();
+    services_.master->ask_status([this](bool answered) { publish(answered); });
+}
+
+// A table that would not stand still has nothing to say this time.
+void LiveFeed::publish(bool answers) {
+    try {
+        last_message_ = "data: " + message_.make(services_.loop.now_ms(), unix_ms(), answers) + "\n\n";
+    } catch (const std::exception&) {
+        return;
+    }
+    for (Client& client : clients_) {
+        send_events(client);
+        if (client.response.writable()) client.response.write(last_message_);
+    }
+}
+
+void LiveFeed::on_event(const MasterView::Event& event) {
+    const std::string number = std::to_string(event.number);
+    events_.push_back(
+        {event.number, "event: event\nid: " + number + "\ndata: " + std::string(event.json) + "\n\n"});
+    if (events_.size() > most_events) events_.pop_front();
+    for (Client& client : clients_)
+        send_events(client);
+}
+
+void LiveFeed::send_events(Client& client) const {
+    auto next = std::ranges::upper_bound(events_, client.last_event, {}, &KeptEvent::number);
+    for (; next != events_.end() && client.response.writable(); ++next) {
+        client.response.write(next->text);
+        client.last_event = next->number;
+    }
+}
+
+void LiveFeed::drop_gone() {
+    std::erase_if(clients_, [](Client& client) {
+        if (client.response.client_gone()) client.response.end();
+        return client.response.client_gone();
+    });
+}
+
+void LivePage::answer(const http::Request& request, http::Response response) {
+    if (request.is_head()) return send(response, 200, "text/event-stream", {});
+    if (feed_.full()) {
+        response.header("Retry-After", "5");
+        return send(response, 503, "text/plain", "as many dashboards are open as max_live allows\n");
+    }
+    std::uint64_t last_event = 0;
+    const std::string_view id = request.header("last-event-id");
+    std::from_chars(id.data(), id.data() + id.size(), last_event);
+    feed_.add(std::move(response), last_event);
+}
+
+}  // namespace drover::observer

@@ -1,0 +1,56 @@
+// What the dashboard is told once a second: one line of JSON, of a bounded size. Runs in: worker.
+#pragma once
+
+#include "core/counter_reader.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace drover::observer {
+
+// How long requests took between two looks at the table.
+class LatencyMeter {
+  public:
+    struct Quantiles {
+        double p50 = 0;  // milliseconds
+        double p99 = 0;
+    };
+    // Of the histograms of drover_http_request_seconds, all routes together: what they have counted since the
+    // last call. False when there is none, or nothing was.
+    bool take(const std::vector<CounterReader::Sum>& sums, Quantiles& quantiles);
+
+  private:
+    std::vector<std::uint64_t> before_;  // buckets
+};
+
+class LiveMessage {
+  public:
+    // Lines of workers in one message.
+    static constexpr std::size_t most_workers = 256;
+
+    LiveMessage(const CounterReader& reader, std::string_view own_pool)
+        : reader_(reader), own_pool_(own_pool) {}
+
+    // `now_ms` is CLOCK_MONOTONIC, `unix_ms` the time of day; `answers`: the master does. Rates are made by
+    // who reads two of them. Throws as CounterReader does.
+    //
+    //   time_ms, now_ms, answers
+    //   master   version, pid, state, generation, uptime_s, last_reload (null, or result, generation, error)
+    //   totals   accepted, received_bytes, sent_bytes, queue, drops, cpu_s; requests and errors, null where
+    //            nothing of the kind is counted; without the observer's own: connections, resident_bytes
+    //   latency  null, or p50_ms and p99_ms of the time since the last message
+    //   workers  pool, slot, pid, generation, state, connections, accepted, restarts, deaths, age_s (null: no
+    //            process), next_attempt_s (null: none), busy (0 to 1), lag_us, cpu_us, resident_bytes
+    //   more_workers  that are left out
+    std::string make(std::int64_t now_ms, std::int64_t unix_ms, bool answers);
+
+  private:
+    const CounterReader& reader_;
+    std::string own_pool_;
+    LatencyMeter latency_;
+};
+
+}  // namespace drover::observer

@@ -1,0 +1,52 @@
+// What programs ask the observer: figures, status, health. None of them waits for a worker: the figures are
+// read from the counter table, and the master is asked for a sign of life only. Runs in: worker.
+#pragma once
+
+#include "conf/settings.h"
+#include "core/status_page.h"
+#include "modules/observer/page.h"
+
+#include <string>
+
+namespace drover::observer {
+
+// /metrics
+class MetricsPage final : public Page {
+  public:
+    using Page::Page;
+
+  private:
+    void answer(const http::Request& request, http::Response response) override;
+};
+
+// /status.json: what `drover status --json` prints.
+class StatusPage final : public Page {
+  public:
+    using Page::Page;
+
+  private:
+    void answer(const http::Request& request, http::Response response) override;
+};
+
+// /health: 200 while the master answers, else 503.
+class HealthPage final : public Page {
+  public:
+    using Page::Page;
+
+  private:
+    void answer(const http::Request& request, http::Response response) override;
+};
+
+// /ready: 200 while every pool has as many workers that serve as it needs, else 503 and why not.
+class ReadyPage final : public Page {
+  public:
+    using Page::Page;
+
+  private:
+    void answer(const http::Request& request, http::Response response) override;
+};
+
+// Why the service is not ready, in a line; empty: it is.
+std::string why_not_ready(const StatusSnapshot& status, const Settings& settings);
+
+}  // namespace drover::observer

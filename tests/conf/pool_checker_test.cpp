@@ -1,0 +1,68 @@
+#include "conf/pool_checker.h"
+
+#include "tests/conf/toy_modules.h"
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+namespace {
+
+// The findings of one listener; its keys stand from line 4 on.
+std::string listener(const std::string& address, const std::string& module, const std::string& keys = "") {
+    return toy::findings("[pool.a]\nmodules = ['http', 'echo', 'beacon']\n[[pool.a.listen]]\naddress = '" +
+                         address + "'\nmodule = '" + module + "'\n" + keys);
+}
+
+}  // namespace
+
+TEST_CASE("udp listeners: modules that take datagrams, and those alone") {
+    CHECK(listener("udp:*:53", "echo").empty());
+    CHECK(listener("udp:[::1]:53", "beacon").empty());
+    CHECK(listener("*:53", "echo").empty());
+    CHECK(listener("udp:*:53", "http") ==
+          "F:5:10: pool.a.listen[0].module: the module \"http\" takes no datagrams, which are what a udp "
+          "listener has\n");
+    CHECK(listener("*:53", "beacon") ==
+          "F:5:10: pool.a.listen[0].module: the module \"beacon\" takes datagrams alone; its address begins "
+          "with \"udp:\"\n");
+    CHECK(listener("unix:a", "beacon").starts_with("F:5:10: pool.a.listen[0].module: "));
+    CHECK(listener("udp:localhost:53", "echo").starts_with("F:4:11: pool.a.listen[0].address: "));
+}
+
+TEST_CASE("udp listeners: keys of connections mean nothing to them, and the other way round") {
+    CHECK(
+        listener("udp:*:53", "echo", "receive_buffer = '1M'\nmax_datagram = 4096\nipv6_only = true").empty());
+    CHECK(listener("udp:*:53", "echo", "receive_buffer = 'system'\nbalance = 'shared'").empty());
+    for (const char* const line :
+         {"backlog = 5", "nodelay = true", "defer_accept = '1s'", "keepalive = true", "keepalive_idle = '1s'",
+          "keepalive_interval = '1s'", "keepalive_count = 3", "unix_mode = '0600'"}) {
+        const std::string key = std::string(line).substr(0, std::string(line).find(' '));
+        CHECK(listener("udp:*:53", "echo", line) ==
+              "F:6:1: pool.a.listen[0]." + key + ": means nothing to a udp listener; leave it out\n");
+    }
+    CHECK(listener("udp:*:53", "echo", "balance = 'reuseport'") ==
+          "F:6:11: pool.a.listen[0].balance: a udp listener has one socket for all workers, so that no "
+          "datagram waits for a worker that is gone; write \"shared\", or leave it out\n");
+    for (const char* const line : {"receive_buffer = '1M'", "max_datagram = 4096"}) {
+        const std::string key = std::string(line).substr(0, std::string(line).find(' '));
+        CHECK(listener("*:53", "echo", line) ==
+              "F:6:1: pool.a.listen[0]." + key +
+                  ": is for udp listeners alone, such as \"udp:127.0.0.1:5353\"\n");
+    }
+    CHECK(listener("udp:*:53", "echo", "max_datagram = 100").find("allowed: 512 to 64K") !=
+          std::string::npos);
+    CHECK(listener("udp:*:53", "echo", "max_datagram = '1M'").find("allowed: 512 to 64K") !=
+          std::string::npos);
+}
+
+TEST_CASE("udp listeners: one port for connections and datagrams, not twice for either") {
+    const auto two = [](const char* first, const char* second) {
+        return toy::findings(std::string("[pool.a]\nmodules = ['echo']\nlisten = [{ address = '") + first +
+                             "', module = 'echo' }, { address = '" + second + "', module = 'echo' }]\n");
+    };
+    CHECK(two("*:53", "udp:*:53").empty());
+    CHECK(two("udp:*:0", "udp:*:0").empty());
+    CHECK(two("udp:*:53", "udp:0.0.0.0:53").find("a listener on udp:0.0.0.0:53 stands already at F:3:") !=
+          std::string::npos);
+}

@@ -1,0 +1,76 @@
+#include "core/listener.h"
+#include "tests/core/test_client.h"
+#include "tests/support/udp_client.h"
+
+#include <array>
+#include <cerrno>
+
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+const Address any_port = Address::parse("udp:127.0.0.1:0");
+
+int option_of(int fd, int level, int option) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    REQUIRE(::getsockopt(fd, level, option, &value, &size) == 0);
+    return value;
+}
+
+}  // namespace
+
+TEST_CASE("a udp listener is one socket for all slots, whatever the balance, and receives at once") {
+    Listener listener = Listener::bind(any_port, {.balance = Balance::reuseport}, 4);
+    CHECK(listener.shared());
+    CHECK(listener.sockets() == 1);
+    CHECK(listener.address().is_udp());
+    CHECK(listener.address().port() != 0);
+    const int fd = listener.socket_for(3);
+    CHECK(fd == listener.socket_for(0));
+    CHECK(option_of(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM);
+    const UdpClient client(listener.address());
+    REQUIRE(client.send("early"));
+    listener.resize(9);
+    listener.listen();
+    CHECK(listener.listening() == 1);
+    listener.steer(std::array{1U, 2U});
+    listener.refuse_new();  // would drop what looks like a SYN: a datagram of zeros and a 2
+    REQUIRE(client.send(std::string(13, '\0') + '\2' + std::string(10, '\0')));
+    std::array<char, 100> buffer{};
+    CHECK(::recv(fd, buffer.data(), buffer.size(), 0) == 5);
+    CHECK(::recv(fd, buffer.data(), buffer.size(), 0) == 24);
+}
+
+TEST_CASE("a udp address that somebody has is refused, a tcp listener on it is not in the way") {
+    const Listener listener = Listener::bind(any_port, {}, 1);
+    CHECK(fails_with(EADDRINUSE, "bind udp:127.0.0.1:", [&] { Listener::bind(listener.address(), {}, 1); }));
+    const std::string port = std::to_string(listener.address().port());
+    Listener::bind(Address::parse("127.0.0.1:" + port), {}, 1).listen();
+}
+
+TEST_CASE("a udp socket on every address learns where datagrams went, another need not") {
+    const Listener ipv4 = Listener::bind(Address::parse("udp:*:0"), {}, 1);
+    CHECK(option_of(ipv4.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 1);
+    const Listener ipv6 = Listener::bind(Address::parse("udp:[::]:0"), {}, 1);
+    CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
+    CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_V6ONLY) == 1);
+    const Listener one = Listener::bind(any_port, {}, 1);
+    CHECK(option_of(one.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 0);
+}
+
+TEST_CASE("the receive buffer is as configured, changes live, and goes back to the system's") {
+    const int system = option_of(Listener::bind(any_port, {}, 1).socket_for(0), SOL_SOCKET, SO_RCVBUF);
+    Listener listener = Listener::bind(any_port, {.receive_buffer = 20'000}, 1);
+    listener.listen();
+    const int fd = listener.socket_for(0);
+    CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == 40'000);  // socket(7): the kernel doubles it
+    listener.set_options({.receive_buffer = 30'000});
+    CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == 60'000);
+    listener.set_options({.receive_buffer = 0});
+    CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == system);
+}

@@ -1,0 +1,142 @@
+#include "master/observation_desk.h"
+
+#include "core/log.h"
+#include "tests/support/deadline.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+
+namespace {
+
+// The master's desk, and a worker's end of one channel.
+struct Desk {
+    Desk() {
+        auto [ours, theirs] = Channel::make_pair();
+        channel = std::make_unique<Channel>(loop, std::move(ours),
+                                            Channel::MessageHandler::to<&Desk::on_question>(this),
+                                            Channel::ClosedHandler());
+        worker = std::make_unique<Channel>(loop, std::move(theirs),
+                                           Channel::MessageHandler::to<&Desk::on_answer>(this),
+                                           Channel::ClosedHandler());
+        log.set_level(LogLevel::critical);
+    }
+    void publish() { ++published; }
+    void on_question(Message& message) {
+        const auto question = message.as<QuestionMessage>();
+        message.type == MessageType::status_wanted ? desk.answer_status(*channel, question)
+                                                   : desk.answer_events(*channel, question);
+    }
+    void on_answer(Message& message) {
+        if (message.type == MessageType::status_published)
+            return answers.push_back(message.as<QuestionMessage>().number);
+        lines.emplace_back(message.text().substr(sizeof(EventsMessage)));
+        last = message.as<EventsMessage>().last;
+    }
+    void ask_events(std::uint64_t known) { worker->send(MessageType::events_wanted, QuestionMessage{known}); }
+    void record(const std::string& text) { events.info(EventKind::trouble, {}, text); }
+    template <class Predicate>
+    bool run_until(Predicate done) {
+        const test::Deadline deadline;
+        while (!done()) {
+            if (deadline.passed()) return false;
+            loop.run_once(std::chrono::milliseconds(5));
+        }
+        return true;
+    }
+    void settle() {
+        for (int i = 0; i < 5; ++i)
+            loop.run_once(std::chrono::milliseconds(1));
+    }
+    std::size_t line_count() const {
+        return static_cast<std::size_t>(std::ranges::count(lines.back(), '\n'));
+    }
+
+    EventLoop loop;
+    Log log{{"master", "", -1}};
+    EventLog events{log};
+    int published = 0;
+    ObservationDesk desk{loop, events, ObservationDesk::Publish::to<&Desk::publish>(this)};
+    std::unique_ptr<Channel> channel;
+    std::unique_ptr<Channel> worker;
+    std::vector<std::uint64_t> answers;
+    std::vector<std::string> lines;
+    std::uint64_t last = 0;
+};
+
+}  // namespace
+
+TEST_CASE("the status page is written before a question is answered") {
+    Desk desk;
+    desk.worker->send(MessageType::status_wanted, QuestionMessage{17});
+    REQUIRE(desk.run_until([&] { return !desk.answers.empty(); }));
+    CHECK(desk.answers == std::vector<std::uint64_t>{17});
+    CHECK(desk.published == 1);
+}
+
+TEST_CASE("what is kept is told at once, what happens in a turn of the loop together, each once") {
+    Desk desk;
+    desk.record("one");
+    desk.record("two");
+    desk.ask_events(0);
+    REQUIRE(desk.run_until([&] { return desk.lines.size() == 1; }));
+    CHECK(desk.line_count() == 2);
+    CHECK(desk.last == 2);
+    CHECK(desk.lines[0].find("\"text\":\"two\"") != std::string::npos);
+    desk.ask_events(2);
+    desk.settle();
+    CHECK(desk.lines.size() == 1);
+    desk.record("three");
+    desk.record("four");
+    REQUIRE(desk.run_until([&] { return desk.lines.size() == 2; }));
+    CHECK(desk.line_count() == 2);
+    CHECK(desk.last == 4);
+}
+
+TEST_CASE("who does not ask again is told nothing, however much happens") {
+    Desk desk;
+    desk.ask_events(0);
+    desk.settle();
+    desk.record("first");
+    REQUIRE(desk.run_until([&] { return desk.lines.size() == 1; }));
+    for (int i = 0; i < 3000; ++i)
+        desk.record("more");
+    desk.settle();
+    CHECK(desk.lines.size() == 1);
+    desk.ask_events(desk.last);
+    REQUIRE(desk.run_until([&] { return desk.lines.size() == 2; }));
+    CHECK(desk.last <= 3001);
+    CHECK(desk.last - desk.line_count() == 3001 - EventLog::capacity);  // the oldest that is kept, less one
+}
+
+TEST_CASE("long events fill messages, and none is lost between them") {
+    Desk desk;
+    for (int i = 0; i < 100; ++i)
+        desk.record(std::string(EventLog::max_text, static_cast<char>('a' + i % 26)));
+    std::size_t told = 0;
+    while (desk.last < 100) {
+        desk.ask_events(desk.last);
+        const std::size_t before = desk.lines.size();
+        REQUIRE(desk.run_until([&] { return desk.lines.size() > before; }));
+        told += desk.line_count();
+        CHECK(desk.lines.back().size() + sizeof(EventsMessage) <= max_message_payload);
+    }
+    CHECK(told == 100);
+    CHECK(desk.lines.size() > 5);
+}
+
+TEST_CASE("a channel that has ended is not told") {
+    Desk desk;
+    desk.ask_events(0);
+    desk.settle();
+    desk.desk.forget(*desk.channel);
+    desk.channel.reset();
+    desk.record("nobody hears");
+    desk.settle();
+    CHECK(desk.lines.empty());
+}

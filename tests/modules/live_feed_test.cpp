@@ -1,0 +1,118 @@
+#include "modules/observer/live_feed.h"
+
+#include "core/channel.h"
+#include "modules/http/http_module.h"
+#include "tests/support/worker_fixture.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+using namespace drover::test;
+using observer::LiveFeed;
+
+namespace {
+
+// Where requests for /live go; set by the fixture.
+LiveFeed* feed_under_test = nullptr;
+
+struct LiveHandler final : http::RequestHandler {
+    void handle(const http::Request&, http::Response response) override {
+        feed_under_test->add(std::move(response), 0);
+    }
+};
+struct LiveHttp final : http::HttpModule {
+    void add_handlers(http::HandlerTable& handlers) const override { handlers.add<LiveHandler>("live"); }
+};
+
+// A feed in a worker, and the master's end of its channel, which says nothing by itself.
+struct FeedFixture {
+    FeedFixture() {
+        auto [ours, theirs] = Channel::make_pair();
+        channel = std::make_unique<Channel>(worker.services().loop, std::move(ours),
+                                            Channel::MessageHandler(), Channel::ClosedHandler());
+        master = std::move(theirs);
+        view = std::make_unique<MasterView>(worker.services().loop, *channel);
+        worker.services().master = view.get();
+        feed = std::make_unique<LiveFeed>(worker.services(), 2);
+        feed_under_test = feed.get();
+    }
+    void tell(std::uint64_t number, const std::string& json) {
+        const EventsMessage head{number};
+        std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
+        bytes += json + "\n";
+        Message message;
+        message.type = MessageType::events;
+        message.payload = std::as_bytes(std::span(bytes));
+        view->take_events(message);
+    }
+
+    static constexpr ModuleFactory modules[] = {make_module<LiveHttp>};
+    WorkerFixture worker{modules, "http", "[[module.http.route]]\npath = \"/live\"\nhandler = \"live\"\n"};
+    std::unique_ptr<Channel> channel;
+    UniqueFd master;
+    std::unique_ptr<MasterView> view;
+    std::unique_ptr<LiveFeed> feed;
+};
+
+const std::string request = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("a dashboard is told what is kept, then what happens, then the end") {
+    FeedFixture fixture;
+    fixture.tell(7, "{old}");
+    FixtureClient client(fixture.worker);
+    CHECK(client.send(request));
+    CHECK(client.read_until(
+        [&] { return client.received().find("id: 7\ndata: {old}\n\n") != std::string::npos; }));
+    fixture.tell(8, "{new}");
+    CHECK(client.read_until(
+        [&] { return client.received().find("id: 8\ndata: {new}\n\n") != std::string::npos; }));
+    // The master does not answer, and is waited for so long and no longer.
+    CHECK(
+        client.read_until([&] { return client.received().find("\"answers\":false") != std::string::npos; }));
+    CHECK(client.received().find("\r\nContent-Type: text/event-stream\r\n") != std::string::npos);
+    fixture.feed->end();
+    CHECK(client.read_until([&] { return client.received().ends_with("0\r\n\r\n"); }));
+    CHECK_FALSE(fixture.feed->full());
+}
+
+TEST_CASE("one that does not read costs a bounded amount, and has the newest events when it reads") {
+    FeedFixture fixture;
+    FixtureClient client(fixture.worker);
+    CHECK(client.send(request));
+    CHECK(client.read_until([&] { return client.received().find("retry: ") != std::string::npos; }));
+    constexpr std::uint64_t count = 5000;
+    const std::string text(8000, 'x');
+    for (std::uint64_t number = 1; number <= count; ++number) {
+        fixture.tell(number, "{" + text + "}");
+        if (number % 100 == 0) fixture.worker.settle();
+    }
+    const std::string last = "id: " + std::to_string(count) + "\n";
+    // What waits is sent when there is something new to send.
+    std::uint64_t more = count;
+    CHECK(client.read_until([&] {
+        if (client.received().find(last) == std::string::npos) fixture.tell(++more, "{}");
+        return client.received().find(last) != std::string::npos;
+    }));
+    CHECK(client.received().size() < count * text.size() / 2);
+}
+
+TEST_CASE("so many and no more") {
+    FeedFixture fixture;
+    FixtureClient first(fixture.worker);
+    FixtureClient second(fixture.worker);
+    CHECK(first.send(request));
+    CHECK(first.read_until([&] { return !first.received().empty(); }));
+    CHECK_FALSE(fixture.feed->full());
+    CHECK(second.send(request));
+    CHECK(second.read_until([&] { return !second.received().empty(); }));
+    CHECK(fixture.feed->full());
+    // Who has left makes room, at the latest with the next message.
+    second.close();
+    CHECK(fixture.worker.run_until([&] { return !fixture.feed->full(); }));
+}

@@ -1,0 +1,117 @@
+// The dashboard in a real browser. Where Chromium is not installed that passes unseen.
+#include "tests/support/browser.h"
+#include "tests/support/busy_clients.h"
+#include "tests/support/installed.h"
+#include "tests/support/master_under_test.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+namespace drover::test {
+
+namespace {
+
+std::string says(const std::string& element, const std::string& text) {
+    return "return document.querySelector('" + element + "').textContent.includes('" + text + "');";
+}
+
+// For docs/: DROVER_SCREENSHOTS names the folder.
+void keep(const std::string& name, const std::string& png) {
+    CHECK(png.starts_with("\x89PNG"));
+    CHECK(png.size() > 10'000);
+    CHECK(png.size() < 150 * 1024);
+    const char* const folder = std::getenv("DROVER_SCREENSHOTS");
+    if (folder != nullptr) std::ofstream(std::string(folder) + "/" + name, std::ios::binary) << png;
+}
+
+// Nothing is wider than the view.
+const std::string fits =
+    "return document.documentElement.scrollWidth <= document.documentElement.clientWidth;";
+
+void check_console(Browser& browser) {
+    for (const std::string& line : browser.take_console())
+        FAIL_CHECK(line);
+}
+
+}  // namespace
+
+TEST_CASE("the dashboard shows workers, a death and a reload, on a desk and on a phone") {
+    if (!installed("chromedriver")) return;
+    const ReservedPort port;
+    TestConfig config{.workers = 3, .rest = "[observer]\nlisten = \"" + port.address() + "\"\n"};
+    MasterUnderTest master(config);
+    {
+        Browser browser;
+        browser.resize(1280, 960);
+        browser.open("http://" + port.address() + "/");
+        REQUIRE(browser.wait_for("return document.querySelectorAll('#workers tr').length === 4;"));
+        CHECK(browser.wait_for(says("#state", "running")));
+        CHECK(browser.wait_for(says("#generation", "1")));
+        CHECK(browser.wait_for(says("#events", "is ready")));
+        BusyClients clients(master.http_port(), 8);
+        CHECK(browser.wait_for("return /[1-9]/.test(document.querySelector('#rate .value').textContent);"));
+        check_console(browser);
+
+        const pid_t victim = master.worker_pids().front();
+        ::kill(victim, SIGKILL);
+        CHECK(browser.wait_for(says("#events", "pid " + std::to_string(victim))));
+        CHECK(browser.wait_for(says("#events", "killed by signal 9")));
+        CHECK(browser.wait_for("return !document.querySelector('#workers').textContent.includes('pid " +
+                               std::to_string(victim) + "');"));
+        CHECK(browser.wait_for("return document.querySelectorAll('#workers tr').length === 4;"));
+
+        config.master = "reload = \"fresh\"\n";
+        config.body = "second";
+        master.write_config(config);
+        REQUIRE(master.control("reload").ok);
+        CHECK(browser.wait_for(says("#generation", "2")));
+        CHECK(
+            browser.wait_for("return [...document.querySelectorAll('#workers tr')].every("
+                             "(row) => row.children[2].textContent === '2');"));
+        CHECK(browser.wait_for(says("#reload", "ok")));
+        CHECK(browser.wait_for(says("#events", "reload verdict")));
+        // The observer was replaced, too: what the browser says of the end of that stream is its way.
+        browser.take_console();
+
+        CHECK(browser.run(fits) == nlohmann::json(true));
+        keep("dashboard-light.png", browser.screenshot());
+        browser.set_dark(true);
+        CHECK(browser.run("return getComputedStyle(document.body).backgroundColor;") == "rgb(18, 21, 23)");
+        keep("dashboard-dark.png", browser.screenshot());
+        for (const int width : {375, 320, 940, 941}) {
+            browser.resize(width, 812, width < 500);
+            CHECK_MESSAGE(browser.run(fits) == nlohmann::json(true), width);
+        }
+        browser.resize(375, 812, true);
+        keep("dashboard-phone.png", browser.screenshot());
+        check_console(browser);
+        clients.stop();
+    }
+    master.finish();
+}
+
+TEST_CASE("the dashboard of a service that counts no requests shows what there is") {
+    if (!installed("chromedriver")) return;
+    const ReservedPort port;
+    MasterUnderTest master({.workers = 1, .rest = "[observer]\nlisten = \"" + port.address() + "\"\n"});
+    master.write_config_text("[master]\nruntime_dir = \"run\"\n[observer]\nlisten = \"" + port.address() +
+                             "\"\n[pool.main]\nworkers = 1\nmodules = [\"echo\"]\n[[pool.main.listen]]\n"
+                             "address = \"127.0.0.1:" +
+                             std::to_string(master.echo_port()) + "\"\nmodule = \"echo\"\n");
+    REQUIRE(master.control("reload").ok);
+    {
+        Browser browser;
+        browser.open("http://" + port.address() + "/");
+        REQUIRE(browser.wait_for("return document.querySelectorAll('#workers tr').length === 2;"));
+        CHECK(browser.wait_for(says("#rate", "New connections")));
+        CHECK(browser.wait_for(says("#time", "Sent and received")));
+        CHECK(browser.wait_for("return document.querySelector('#time .value').textContent.includes('B');"));
+        check_console(browser);
+    }
+    master.finish();
+}
+
+}  // namespace drover::test

@@ -1,0 +1,15 @@
+// While a FullSocket lives, sendmmsg(2) of this program takes `room` messages and no more: over loopback a
+// udp socket is never full. Runs in: tests.
+#pragma once
+
+namespace drover::test {
+
+class FullSocket {
+  public:
+    explicit FullSocket(unsigned room = 0);
+    ~FullSocket();
+    FullSocket(const FullSocket&) = delete;
+    FullSocket& operator=(const FullSocket&) = delete;
+};
+
+}  // namespace drover::test

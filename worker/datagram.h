@@ -1,0 +1,69 @@
+// Datagram is one that came to a udp listener: it lives as long as the call of the hook that is given it.
+// ReturnAddress is what is kept of one to answer it later: small, freely copied. Both send from the address
+// that the datagram was sent to. Runs in: worker, on its event-loop thread; a ReturnAddress may be copied and
+// destroyed on others.
+#pragma once
+
+#include "core/address.h"
+
+#include <memory>
+#include <string_view>
+
+#include <netinet/in.h>
+
+namespace drover {
+
+class DatagramSocket;
+
+// Who sent a datagram, and the address of this machine that it was sent to.
+struct DatagramPath {
+    sockaddr_in6 peer{};  // or a sockaddr_in
+    in6_addr local{};     // or an in_addr, then zeros; all zero: that of the socket
+};
+
+class ReturnAddress {
+  public:
+    // Special state: empty, which drops every reply.
+    ReturnAddress() noexcept = default;
+
+    // Sends a datagram there; any number of times. Never waits. False: it is dropped, and counted, because
+    // the socket takes no more and enough waits already, or because the listener is gone. True: it is sent,
+    // or will be; what the network does with it nobody knows.
+    bool reply(std::string_view bytes) const;
+    Address peer_address() const noexcept;
+
+  private:
+    friend class Datagram;
+    ReturnAddress(std::shared_ptr<DatagramSocket> socket, const DatagramPath& path) noexcept
+        : socket_(std::move(socket)), path_(path) {}
+
+    std::shared_ptr<DatagramSocket> socket_;
+    DatagramPath path_;
+};
+
+class Datagram {
+  public:
+    Datagram(DatagramSocket& socket, const DatagramPath& path, std::string_view payload) noexcept
+        : socket_(socket), path_(path), payload_(payload) {}
+    Datagram(const Datagram&) = delete;
+    Datagram& operator=(const Datagram&) = delete;
+
+    // May be empty; valid during the call.
+    std::string_view payload() const noexcept { return payload_; }
+    unsigned listener() const noexcept;  // index into the pool's list of listeners
+    Address peer_address() const noexcept;
+    Address local_address() const noexcept;
+
+    // As ReturnAddress::reply. What is replied during the hooks of a turn leaves together.
+    bool reply(std::string_view bytes) const;
+
+    // A worker that drains waits, within drain_timeout, until nobody keeps one.
+    ReturnAddress return_address() const;
+
+  private:
+    DatagramSocket& socket_;
+    const DatagramPath& path_;
+    std::string_view payload_;
+};
+
+}  // namespace drover

@@ -1,0 +1,83 @@
+// A worker's udp listeners. All workers of the pool read the same sockets: one that leaves stops reading, and
+// what waits is read by another.
+#include "conf/counters.h"
+#include "worker/worker.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace drover {
+
+namespace {
+
+// How often a worker that drains looks whether the last reply has been given.
+constexpr std::chrono::milliseconds replies_interval{20};
+constexpr std::int64_t failure_interval_ms = 1000;
+
+}  // namespace
+
+// The configuration was checked; an image is not trusted.
+void Worker::check_takes(const Module* module, const ListenSettings& listen) {
+    if (module == nullptr)
+        throw std::runtime_error("a listener names a module that the worker does not have");
+    const Takes takes = module->takes();
+    if (!(listen.address.is_udp() ? takes.datagrams : takes.connections))
+        throw std::runtime_error("a listener names a module that does not take what comes there");
+}
+
+DatagramCounters Worker::datagram_counters(const ListenSettings& listen) const {
+    const std::vector<CounterLabel> labels =
+        listener_labels({identity_.pool, std::string(listen.address_text)});
+    const auto counter = [&](const char* name) { return counters_->counter(name, labels); };
+    return {.received = counter("drover_datagrams_received_total"),
+            .received_bytes = counter("drover_datagrams_received_bytes_total"),
+            .sent = counter("drover_datagrams_sent_total"),
+            .sent_bytes = counter("drover_datagrams_sent_bytes_total"),
+            .truncated = counter("drover_datagrams_truncated_total"),
+            .failed = counter("drover_datagrams_failed_total"),
+            .replies_dropped = counter("drover_datagram_replies_dropped_total")};
+}
+
+void Worker::add_datagram_socket(UniqueFd socket, unsigned listener, const ListenSettings& listen) {
+    datagram_sockets_.push_back(std::make_shared<DatagramSocket>(
+        loop_, std::move(socket), datagram_buffer_, DatagramSocket::Handler::to<&Worker::on_datagram>(this)));
+    datagram_sockets_.back()->configure(listener, listen.max_datagram, datagram_counters(listen));
+}
+
+// Whoever sends what a module cannot take must not fill the log with it.
+bool Worker::on_datagram(const Datagram& datagram) {
+    try {
+        listener_modules_[datagram.listener()]->datagram(datagram);
+        return true;
+    } catch (const std::exception& failure) {
+        const std::int64_t now = loop_.now_ms();
+        if (now - datagram_failure_said_ms_ < failure_interval_ms) return false;
+        datagram_failure_said_ms_ = now;
+        log_.error(std::string("datagram: ") + failure.what() + " (said once a second)");
+        return false;
+    }
+}
+
+void Worker::finish_datagrams() {
+    for (const auto& socket : datagram_sockets_)
+        socket->finish();
+    if (!close_answered_sockets()) replies_timer_.start_every(replies_interval);
+}
+
+// A socket that is open keeps its address in use. True when none is.
+bool Worker::close_answered_sockets() noexcept {
+    for (const auto& socket : datagram_sockets_) {
+        if (!socket->owes_replies()) socket->close();
+    }
+    return std::ranges::all_of(datagram_sockets_, [](const auto& socket) { return socket->closed(); });
+}
+
+void Worker::on_replies_time() {
+    if (!close_answered_sockets()) return;
+    replies_timer_.stop();
+    leave_when_done();
+}
+
+}  // namespace drover
