@@ -2,6 +2,7 @@
 
 #include "conf/counters.h"
 #include "conf/findings.h"
+#include "conf/master_files.h"
 #include "conf/observer.h"
 #include "conf/option_checker.h"
 #include "conf/pool_checker.h"
@@ -76,6 +77,7 @@ class Check {
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
     void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
     ImageValue list_libraries() const;
+    ImageValue list_files();
     ImageValue collect_counters(const ImageValue& root);
     void add_counters(const ModuleDeclaration& module, const ImageValue& options, CounterList& list);
     void compare_with(const Image& running, CheckedConfiguration& result);
@@ -222,6 +224,21 @@ ImageValue Check::list_libraries() const {
     return list;
 }
 
+// What the master is to open for the modules that run.
+ImageValue Check::list_files() {
+    ImageValue list{.name = "files", .type = ValueType::list};
+    const DocumentValue* const tables = document_.root.find("module");
+    for (const ModuleDeclaration& module : modules_) {
+        const DocumentValue* const table = tables != nullptr ? tables->find(module.name) : nullptr;
+        const bool used = pools_.used_modules().contains(module.name);
+        if (used && table != nullptr && module.options != nullptr)
+            collect_master_files(*module.options, *table, document_, module.name, list);
+    }
+    if (list.children.size() > max_files)
+        findings_.add({}, "module", "more than " + std::to_string(max_files) + " files are to be opened");
+    return list;
+}
+
 // Of checked options alone: there must be no finding before.
 ImageValue Check::collect_counters(const ImageValue& root) {
     const auto child = [](const ImageValue& table, std::string_view name) {
@@ -268,6 +285,7 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(check_pools());
     root.children.push_back(check_modules());
     root.children.push_back(list_libraries());
+    root.children.push_back(list_files());
     if (findings_.count() == 0) root.children.push_back(collect_counters(root));
     if (findings_.count() == 0) {
         try {

@@ -58,9 +58,9 @@ class Comparison {
     }
 
   private:
-    // Where the file lies is no setting of it; counters are compared on their own.
+    // Where the file lies is no setting of it; counters are compared on their own; files follow from options.
     static bool is_apart(std::string_view name) noexcept {
-        return name == "source" || name == "directory" || name == "counters";
+        return name == "source" || name == "directory" || name == "counters" || name == "files";
     }
 
     static std::string join(const std::string& path, const ImageNode& node) {

@@ -55,6 +55,9 @@ struct TextRule {
     std::size_t max_size = 4096;
     bool required = false;
     bool allow_empty = true;
+    // A file that the master opens for the module to append to (worker/module_files.h); empty: none. There
+    // must be no other fallback.
+    bool master_file = false;
 };
 
 class OptionTable;

@@ -1,5 +1,6 @@
 #include "conf/privileged_values.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace drover {
@@ -25,6 +26,18 @@ void append_text(std::string& text, const DocumentValue* table, std::string_view
     append(text, name, value != nullptr ? std::string_view(value->text) : fallback);
 }
 
+// One line: no entry can be forged within another.
+bool may_be_file(std::string_view text) noexcept {
+    constexpr std::size_t longest = 4096;
+    return !text.empty() && text.size() <= longest && text.find('\n') == std::string_view::npos;
+}
+
+void append_texts(std::string& text, const DocumentValue& value) {
+    if (value.kind == DocumentKind::text && may_be_file(value.text)) append(text, "text", value.text);
+    for (const DocumentValue& child : value.children)
+        append_texts(text, child);
+}
+
 }  // namespace
 
 std::string privileged_values(const Document& document) {
@@ -44,6 +57,23 @@ std::string privileged_values(const Document& document) {
             append_text(text, &listener, "address", "");
     }
     return text + end;
+}
+
+std::string module_texts(const Document& document) {
+    std::string text;
+    if (const DocumentValue* const modules = document.root.find("module")) append_texts(text, *modules);
+    return text;
+}
+
+bool allows(std::string_view rights, const Settings& settings) {
+    const std::string expected = privileged_values(settings);
+    if (!rights.starts_with(expected)) return false;
+    const std::string_view texts = rights.substr(expected.size() - 1);  // with a line's end in front
+    return std::ranges::all_of(settings.files, [texts](const FileSettings& file) {
+        std::string entry = "\n";
+        append(entry, "text", file.text);
+        return may_be_file(file.text) && texts.find(entry) != std::string_view::npos;
+    });
 }
 
 std::string privileged_values(const Settings& settings) {

@@ -8,11 +8,18 @@
 #include "conf/settings.h"
 
 #include <string>
+#include <string_view>
 
 namespace drover {
 
 // Of a document that is wrong in other ways it is some text.
 std::string privileged_values(const Document& document);
 std::string privileged_values(const Settings& settings);
+
+// The texts that stand in modules' tables, which alone modules may name as files for the master to open:
+// which of them are files is known only when module code has run.
+std::string module_texts(const Document& document);
+// True when `rights`, the two texts of a document one after the other, allow all that the settings ask for.
+bool allows(std::string_view rights, const Settings& settings);
 
 }  // namespace drover

@@ -60,6 +60,18 @@ std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
     return libraries;
 }
 
+std::vector<FileSettings> load_files(const ImageNode& list, const Settings& settings) {
+    if (list.size() > max_files) refuse("it has too many files");
+    std::vector<FileSettings> files;
+    for (std::uint32_t index = 0; index < list.size(); ++index) {
+        const ImageNode entry = list.child(index);
+        const std::string_view text = require(entry, "path", ValueType::text).text();
+        files.push_back({settings.file_path(text), text, require(entry, "module", ValueType::text).text(),
+                         require(entry, "place", ValueType::text).text()});
+    }
+    return files;
+}
+
 PoolSettings load_pool(const ImageNode& node, const std::string& directory,
                        const std::vector<LibrarySettings>& libraries) {
     if (!valid_pool_name(node.name())) refuse("a pool's name is not one");
@@ -92,6 +104,7 @@ Settings Settings::load(const Image& image) {
     settings.master = MasterSettings::options().load(master);
 
     settings.libraries = load_libraries(require(root, "libraries", ValueType::list));
+    settings.files = load_files(require(root, "files", ValueType::list), settings);
     const ImageNode pools = require(root, "pool", ValueType::table);
     if (pools.size() == 0 || pools.size() > max_pools) refuse("it has no pool, or too many");
     for (std::uint32_t index = 0; index < pools.size(); ++index)
@@ -107,7 +120,10 @@ const PoolSettings* Settings::find_pool(std::string_view name) const noexcept {
 }
 
 std::string Settings::absolute_path(std::string_view path) const {
-    if (path == "stderr") return std::string(path);
+    return path == "stderr" ? std::string(path) : file_path(path);
+}
+
+std::string Settings::file_path(std::string_view path) const {
     return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
 

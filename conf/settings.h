@@ -39,7 +39,7 @@ struct MasterSettings {
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
     unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
-    unsigned counters = 0;                // cells of the counter table, 16384; Apply::restart
+    unsigned counters = 0;                // cells of the counter table, 65536; Apply::restart
     ProbationSettings probation;
 
     static const Options<MasterSettings>& options();
@@ -118,12 +118,22 @@ struct LibrarySettings {
     std::string_view module;
 };
 
+// A file that a module appends to and the master opens.
+struct FileSettings {
+    std::string path;       // absolute
+    std::string_view text;  // as the file has it
+    std::string_view module;
+    std::string_view place;  // "FILE:LINE:COLUMN: module.http.access_log"
+};
+constexpr std::size_t max_files = 64;
+
 struct Settings {
     std::string config_path;  // absolute
     std::string directory;    // of the file; relative paths start here
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
     std::vector<LibrarySettings> libraries;
+    std::vector<FileSettings> files;
 
     // From a verified image. Throws std::runtime_error when the image is not one of ours (a key is missing or
     // of another type).
@@ -133,6 +143,8 @@ struct Settings {
     // master.log_file with an absolute path.
     std::string log_target() const { return absolute_log_target(master.log_file, std::string(directory)); }
     std::string absolute_path(std::string_view path) const;  // "stderr" stays
+    // The same where "stderr" is a file's name like any other.
+    std::string file_path(std::string_view path) const;
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 

@@ -73,7 +73,7 @@ Options<MasterSettings> master_options() {
                  Apply::hot,
                  "Generations that may be alive at a time, the draining ones included; a reload that would "
                  "make more is refused.")
-        .integer("counters", &MasterSettings::counters, {.fallback = 16384, .min = 512, .max = 65536},
+        .integer("counters", &MasterSettings::counters, {.fallback = 65536, .min = 512, .max = 262144},
                  Apply::restart,
                  "Room for counters: one or gauge takes one cell, a histogram some two hundred, for each of "
                  "its labels' values. What is not used costs no memory.")

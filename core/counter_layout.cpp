@@ -12,7 +12,7 @@ namespace drover {
 
 namespace {
 
-constexpr std::uint32_t most_cells = 65536;
+constexpr std::uint32_t most_cells = 262144;
 constexpr std::uint32_t most_rows = 65536;
 constexpr std::uint64_t cell_size = sizeof(std::uint64_t);
 

@@ -58,7 +58,10 @@ bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
 }  // namespace
 
 CounterReader::CounterReader(int read_only_fd)
-    : mapping_(map_table(read_only_fd)), view_(mapping_.data(), checked_layout(mapping_.bytes())) {}
+    : mapping_(map_table(read_only_fd)), view_(mapping_.data(), checked_layout(mapping_.bytes())) {
+    // The table is large, though mostly empty, and a child's address space may be limited.
+    mapping_.keep_from_children();
+}
 
 void CounterReader::give_up() {
     throw std::runtime_error(

@@ -21,13 +21,13 @@
 namespace drover {
 
 struct CounterCapacity {
-    std::uint32_t cells = 16384;  // a row: a counter or gauge takes one, a histogram its buckets and one
+    std::uint32_t cells = 65536;  // a row: a counter or gauge takes one, a histogram its buckets and one
     std::uint32_t rows = 512;     // processes at one time, old and new ones of a reload together
 };
 
 class CounterTable {
   public:
-    // Throws std::system_error; std::length_error for a capacity of 0 or above 65536.
+    // Throws std::system_error; std::length_error for a capacity of 0 or above 262144 cells.
     explicit CounterTable(CounterCapacity capacity = {});
 
     // Gives each declaration of a generation a column: the one it has already (column_key), or free cells, or

@@ -107,10 +107,10 @@ void EventLoop::abandon_in_child() noexcept {
     base_ = nullptr;
 }
 
-std::int64_t EventLoop::now_ms() const noexcept {
+std::int64_t EventLoop::now_us() const noexcept {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+    return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
 void EventLoop::keep_exception() noexcept {

@@ -40,7 +40,8 @@ class EventLoop {
     void abandon_in_child() noexcept;
 
     // CLOCK_MONOTONIC, read at each call.
-    std::int64_t now_ms() const noexcept;
+    std::int64_t now_ms() const noexcept { return now_us() / 1000; }
+    std::int64_t now_us() const noexcept;
 
   private:
     friend class FdWatch;

@@ -75,10 +75,11 @@ class Histogram {
     // `cells` is the first of scale.cells().
     Histogram(std::uint64_t* cells, HistogramScale scale) noexcept : cells_(cells), scale_(scale) {}
 
-    void observe(std::uint64_t value) noexcept {
+    // Several of one value cost as much as one.
+    void observe(std::uint64_t value, std::uint32_t times = 1) noexcept {
         value = std::min(value, HistogramScale::largest);
-        Counter(cells_ + 1 + scale_.bucket_of(value)).add();
-        Counter(cells_).add(value);
+        Counter(cells_ + 1 + scale_.bucket_of(value)).add(times);
+        Counter(cells_).add(value * times);
     }
     // This worker's own.
     std::uint64_t count() const noexcept;

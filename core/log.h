@@ -92,6 +92,8 @@ class Log {
 //
 // Throws std::system_error.
 UniqueFd open_log_file(const std::string& target);
+// The same for a path, whatever its name.
+UniqueFd open_log_path(const std::string& path);
 
 // The same target with its path, if it has one, made absolute: relative ones start at `directory`.
 std::string absolute_log_target(std::string_view target, const std::string& directory);

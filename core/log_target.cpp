@@ -37,22 +37,6 @@ void check_log_file_type(const std::string& target, const struct stat& status) {
     if (S_ISBLK(status.st_mode)) refuse_log_file(target, "it is a block device");
 }
 
-UniqueFd open_log_path(const std::string& target) {
-    struct stat status {};
-    // Before open(2), which would wait on or wake up some of what is refused here, and again after it for
-    // what took the name in between.
-    if (::stat(target.c_str(), &status) == 0) check_log_file_type(target, status);
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    UniqueFd fd(check_call(::open(target.c_str(), flags, 0640), "open", target));
-    check_call(::fstat(fd.get(), &status), "fstat", target);
-    check_log_file_type(target, status);
-    const bool is_null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-    if (S_ISCHR(status.st_mode) && !is_null && ::isatty(fd.get()) != 1) {
-        refuse_log_file(target, "it is a device other than a terminal or /dev/null");
-    }
-    return fd;
-}
-
 UniqueFd open_standard_error() {
     struct stat status {};
     check_call(::fstat(STDERR_FILENO, &status), "fstat", "standard error");
@@ -103,6 +87,22 @@ std::string absolute_log_target(std::string_view target, const std::string& dire
     const std::string_view prefix = target.substr(0, target.size() - path.size());
     if (path.empty()) return std::string(target);
     return std::string(prefix) + (std::filesystem::path(directory) / path).lexically_normal().string();
+}
+
+UniqueFd open_log_path(const std::string& target) {
+    struct stat status {};
+    // Before open(2), which would wait on or wake up some of what is refused here, and again after it for
+    // what took the name in between.
+    if (::stat(target.c_str(), &status) == 0) check_log_file_type(target, status);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    UniqueFd fd(check_call(::open(target.c_str(), flags, 0640), "open", target));
+    check_call(::fstat(fd.get(), &status), "fstat", target);
+    check_log_file_type(target, status);
+    const bool is_null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+    if (S_ISCHR(status.st_mode) && !is_null && ::isatty(fd.get()) != 1) {
+        refuse_log_file(target, "it is a device other than a terminal or /dev/null");
+    }
+    return fd;
 }
 
 UniqueFd open_log_file(const std::string& target) {

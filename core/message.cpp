@@ -30,7 +30,7 @@ constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBa
                                                    .min_fds = 1,
                                                    .max_fds = max_message_fds};
 constexpr MessageRule text_rule = text(0, 0);
-constexpr MessageRule library_rule = text(1, 1);
+constexpr MessageRule text_and_file_rule = text(1, 1);
 constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
 
 }  // namespace
@@ -89,7 +89,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::config_change:
             return &text_rule;
         case MessageType::config_library:
-            return &library_rule;
+        case MessageType::module_file:
+            return &text_and_file_rule;
         case MessageType::config_image:
             return &config_image_rule;
     }

@@ -23,10 +23,11 @@ enum class MessageType : std::uint16_t {
     image,          // GenerationMessage, [sealed memfd]
     library,        // ListenerMessage, [sealed copy]: a shared library of the image's list
     listener,       // ListenerMessage, [listening socket]
+    module_file,    // text: absolute path, [file]; for modules to append to; again after USR1
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
 
-    // a hot reload: image and listeners as at the start, then
+    // a hot reload: image, listeners and files as at the start, then
     prepare,  // GenerationMessage: build what the generation needs beside what runs
     commit,   // GenerationMessage: put it in place
     abandon,  // GenerationMessage: let it go

@@ -82,6 +82,12 @@ class StatusPage {
                const std::vector<WorkerStatus>& workers) noexcept;  // whole, cut at capacity
     void write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept;
 
+    // How many reloads have succeeded, those included that changed nothing: whoever remembers what lies
+    // outside of the configuration (an open file) forgets it when this has changed. It has before anybody is
+    // told.
+    void count_reload() noexcept { reloads_.fetch_add(1, std::memory_order_release); }
+    std::uint64_t reloads() const noexcept { return reloads_.load(std::memory_order_acquire); }
+
     // Throws std::runtime_error when the page stayed torn for the bounded number of tries. `size` bounds
     // every access.
     StatusSnapshot read(std::size_t size) const;
@@ -92,6 +98,7 @@ class StatusPage {
     std::uint32_t worker_stride_ = 0;
     std::uint32_t workers_offset_ = 0;
     std::uint32_t master_size_ = 0;
+    std::atomic<std::uint64_t> reloads_{0};
     // MasterStatus, then WorkerStatus[capacity_]
 };
 

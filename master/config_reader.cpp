@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t max_libraries = 256;
 // More than the largest file can name.
-constexpr std::size_t max_rights = std::size_t{2} * max_config_bytes;
+constexpr std::size_t max_rights = std::size_t{8} * max_config_bytes;
 
 }  // namespace
 
@@ -90,7 +90,7 @@ void ConfigReader::on_deadline() {
 void ConfigReader::take_image() {
     verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
     const Settings settings = Settings::load(*verdict_.image);
-    if (privileged_values(settings) != rights_)
+    if (!allows(rights_, settings))
         throw std::runtime_error("its user, files or addresses are not those of the file");
     const bool sealed =
         std::ranges::all_of(verdict_.libraries, [](const UniqueFd& fd) { return is_sealed(fd.get()); });

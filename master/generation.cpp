@@ -21,17 +21,29 @@ std::string listener_key(const Address& address, const PoolSettings& pool, std::
 
 }  // namespace
 
-Generation::Contents::Contents(std::uint64_t generation, GenerationSource source)
+Generation::Contents::Contents(std::uint64_t generation, GenerationSource source, FileRegistry& registry)
     : number(generation),
       image_fd(std::move(source.image_fd)),
       image(std::move(source.image)),
       libraries(std::move(source.libraries)),
-      settings(Settings::load(image)) {}
+      settings(Settings::load(image)) {
+    for (const FileSettings& file : settings.files) {
+        try {
+            files.push_back(registry.acquire(file.path));
+        } catch (const std::system_error& failure) {
+            throw std::runtime_error(std::string(file.place) + ": " + failure.what());
+        }
+    }
+}
 
-Pool::Origin Generation::Contents::origin() const {
+Pool::Origin Generation::Contents::origin(const PoolSettings& pool) const {
     Pool::Origin origin{.generation = number, .image_fd = image_fd.get()};
     for (const UniqueFd& library : libraries)
         origin.library_fds.push_back(library.get());
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const bool ours = std::ranges::find(pool.modules, settings.files[i].module) != pool.modules.end();
+        if (ours) origin.files.push_back(files[i]);
+    }
     return origin;
 }
 
@@ -49,9 +61,11 @@ Generation::PoolListeners Generation::acquire(const Contents& contents, const Po
 
 Generation::Generation(std::uint64_t number, GenerationSource source, PoolContext& context,
                        ListenerRegistry& registry, PoolObserver& observer)
-    : contents_(std::make_unique<Contents>(number, std::move(source))), counters_(context.counters) {
+    : contents_(std::make_unique<Contents>(number, std::move(source), context.files)),
+      counters_(context.counters),
+      files_(context.files) {
     for (const PoolSettings& pool : contents_->settings.pools) {
-        pools_.push_back(std::make_unique<Pool>(context, pool, contents_->origin(),
+        pools_.push_back(std::make_unique<Pool>(context, pool, contents_->origin(pool),
                                                 acquire(*contents_, pool, registry), observer));
     }
     counters_.declare(number, declared_counters(contents_->image));
@@ -74,13 +88,13 @@ GenerationSource Generation::source() const {
 }
 
 void Generation::prepare(std::uint64_t number, GenerationSource source, ListenerRegistry& registry) {
-    auto next = std::make_unique<Contents>(number, std::move(source));
+    auto next = std::make_unique<Contents>(number, std::move(source), files_);
     std::vector<Pool::Next> parts;
     for (const auto& pool : pools_) {
         const PoolSettings* const settings = next->settings.find_pool(pool->name());
         if (settings == nullptr)
             throw std::runtime_error("pool " + pool->name() + " cannot vanish in a hot reload");
-        parts.push_back({settings, next->origin(), acquire(*next, *settings, registry)});
+        parts.push_back({settings, next->origin(*settings), acquire(*next, *settings, registry)});
         // Workers to come that the pool shrinks by still need a socket until then.
         for (const auto& listener : parts.back().listeners) {
             if (listener->sockets() < pool->size()) listener->resize(pool->size());
@@ -221,9 +235,9 @@ void Generation::on_standstill(const Standstill& change) {
         pool->on_standstill(change);
 }
 
-void Generation::send_log_file(int fd) {
+void Generation::send_log_files() {
     for (const auto& pool : pools_)
-        pool->send_log_file(fd);
+        pool->send_log_files();
 }
 
 void Generation::append_status(std::vector<WorkerStatus>& lines) const {

@@ -25,8 +25,8 @@ struct GenerationSource {
 
 class Generation {
   public:
-    // Declares the image's counters and acquires its listeners; starts nothing. Throws with nothing left
-    // behind: a column or an address that cannot be had.
+    // Declares the image's counters, acquires its listeners and files; starts nothing. Throws with nothing
+    // left behind: a column, an address or a file that cannot be had.
     Generation(std::uint64_t number, GenerationSource source, PoolContext& context,
                ListenerRegistry& registry, PoolObserver& observer);
     // Its workers must be gone.
@@ -83,7 +83,7 @@ class Generation {
 
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);
-    void send_log_file(int fd);
+    void send_log_files();
     // "generation 3: 2 workers with 17 connections", after a comma if there is text already; nothing when
     // none drains.
     void append_drain_progress(std::string& text) const;
@@ -94,14 +94,16 @@ class Generation {
   private:
     // One configuration with what it needs; the settings' texts lie in the image.
     struct Contents {
-        Contents(std::uint64_t number, GenerationSource source);
-        Pool::Origin origin() const;
+        // Throws std::runtime_error for a file that cannot be opened, with its place in the configuration.
+        Contents(std::uint64_t number, GenerationSource source, FileRegistry& registry);
+        Pool::Origin origin(const PoolSettings& pool) const;
 
         std::uint64_t number;
         UniqueFd image_fd;
         Image image;
         std::vector<UniqueFd> libraries;
         Settings settings;
+        std::vector<std::shared_ptr<const OpenedFile>> files;  // one for each of settings.files
     };
     using PoolListeners = std::vector<std::shared_ptr<Listener>>;
     static PoolListeners acquire(const Contents& contents, const PoolSettings& pool,
@@ -110,6 +112,7 @@ class Generation {
     std::unique_ptr<Contents> contents_;
     std::unique_ptr<Contents> next_;  // while a hot reload is prepared
     CounterTable& counters_;
+    FileRegistry& files_;
     std::vector<std::unique_ptr<Pool>> pools_;
 };
 

@@ -212,24 +212,30 @@ MasterState Master::public_state() const noexcept {
 }
 
 void Master::open_log(const Settings& settings) {
-    const std::string target = settings.log_target();
-    pools_->log_file = open_log_file(target);
+    use_log(settings, open_log_file(settings.log_target()));
+}
+
+void Master::use_log(const Settings& settings, UniqueFd file) {
+    pools_->log_file = std::move(file);
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
     log_.set_file(pools_->log_file.duplicate());
 }
 
-// Why the log files could not be reopened; empty: they were.
+// Why the log files could not be reopened, all of them; empty: they were.
 std::string Master::reopen_log() {
     if (current_ == nullptr) return "the master is starting";
     try {
-        open_log(current_->settings());
+        const Settings& settings = current_->settings();
+        UniqueFd log = open_log_file(settings.log_target());
+        pools_->files.reopen();
+        use_log(settings, std::move(log));
     } catch (const std::exception& failure) {
         events_.error(EventKind::log_files, {}, std::string("log files stay as they are: ") + failure.what());
         return failure.what();
     }
     for (Generation* const generation : generations())
-        generation->send_log_file(pools_->log_file.get());
+        generation->send_log_files();
     events_.info(EventKind::log_files, {}, "log files reopened");
     return "";
 }

@@ -67,6 +67,7 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     std::ranges::fill(status_.last_reload_error, '\0');
     error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
     own_counters_->count_reload(result);
+    if (result != ReloadResult::refused) counters_->status().count_reload();
     publish_status();
     say_verdict(result, text);
     const std::string last = ok ? "" : "last reload " + std::string(to_text(result)) + "; ";

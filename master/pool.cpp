@@ -239,10 +239,6 @@ Pool::Slot* Pool::find_slot(const WorkerProcess& worker) const noexcept {
     return found == slots_.end() ? nullptr : found->get();
 }
 
-void Pool::send_log_file(int fd) {
-    each_worker([fd](WorkerProcess& worker) { worker.send_log_file(fd); });
-}
-
 void Pool::append_status(std::vector<WorkerStatus>& lines) const {
     const auto line = [this](unsigned slot) {
         WorkerStatus status;

@@ -40,6 +40,7 @@ struct PoolContext {
     std::uint64_t next_instance;
     UniqueFd log_file;                                // what new workers get
     std::minstd_rand random{std::random_device{}()};  // for jitter
+    FileRegistry files = {};
 };
 
 class Pool;
@@ -70,6 +71,7 @@ class Pool : private WorkerObserver {
         std::uint64_t generation = 0;
         int image_fd = -1;
         std::vector<int> library_fds = {};
+        std::vector<std::shared_ptr<const OpenedFile>> files = {};  // for its modules
     };
 
     static constexpr std::chrono::milliseconds watch_interval{500};
@@ -161,7 +163,7 @@ class Pool : private WorkerObserver {
     // True when `pid` was one of this pool's workers.
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);
-    void send_log_file(int fd);
+    void send_log_files();  // the log and the modules' files, opened anew
     void append_status(std::vector<WorkerStatus>& lines) const;
 
   private:

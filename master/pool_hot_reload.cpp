@@ -1,5 +1,5 @@
-// A pool's part in a hot reload: all workers prepare, then the pool goes over to the next generation without
-// new ones.
+// What a pool gives to workers that run: the next generation, in a hot reload (all prepare, then the pool
+// goes over to it without new ones), and log files that were opened anew.
 #include "master/pool.h"
 
 #include <algorithm>
@@ -17,10 +17,13 @@ void Pool::prepare(Next next) {
 }
 
 void Pool::prepare(WorkerProcess& worker) {
-    std::vector<int> sockets;
+    WorkerRecipe recipe;
+    recipe.generation = next_.origin.generation;
+    recipe.image_fd = next_.origin.image_fd;
+    recipe.files = next_.origin.files;
     for (const auto& listener : next_.listeners)
-        sockets.push_back(listener->socket_for(worker.identity().slot));
-    worker.prepare(next_.origin.generation, next_.origin.image_fd, sockets);
+        recipe.listener_fds.push_back(listener->socket_for(worker.identity().slot));
+    worker.prepare(recipe);
 }
 
 bool Pool::all_prepared() const noexcept {
@@ -107,6 +110,15 @@ bool Pool::all_committed() const noexcept {
         const WorkerProcess* const worker = slot->worker.get();
         return worker != nullptr && worker->generation() == origin_.generation &&
                worker->state() == WorkerState::serving && worker->committed();
+    });
+}
+
+void Pool::send_log_files() {
+    each_worker([this](WorkerProcess& worker) {
+        worker.send_log_file(context_.log_file.get());
+        for (const Origin* const origin : {&origin_, &next_.origin})
+            for (const auto& file : origin->files)
+                worker.send_file(*file);
     });
 }
 

@@ -80,7 +80,7 @@ void load_libraries(const Document& document, std::vector<ModuleDeclaration>& mo
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
-    const std::string rights = privileged_values(document);
+    const std::string rights = privileged_values(document) + module_texts(document);
     for (std::size_t at = 0; at < rights.size(); at += max_message_payload)
         channel.send_text(MessageType::config_rights,
                           std::string_view(rights).substr(at, max_message_payload));

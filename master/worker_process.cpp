@@ -89,7 +89,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
     send_log_file(recipe.log_fd);
     channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
                    std::array{counters_.read_only_fd(), counters_.fd()});
-    send_configuration(generation_, recipe.image_fd, recipe.listener_fds);
+    send_configuration(recipe);
     for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i)
         channel_->send(MessageType::library, ListenerMessage{i, 0}, std::array{recipe.library_fds[i]});
     channel_->send(MessageType::start, generation);
@@ -118,11 +118,11 @@ void WorkerProcess::serve() {
     channel_->send(MessageType::serve, GenerationMessage{generation_});
 }
 
-void WorkerProcess::prepare(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds) {
-    next_generation_ = generation;
+void WorkerProcess::prepare(const WorkerRecipe& next) {
+    next_generation_ = next.generation;
     prepared_ = false;
-    send_configuration(generation, image_fd, listener_fds);
-    if (channel_ != nullptr) channel_->send(MessageType::prepare, GenerationMessage{generation});
+    send_configuration(next);
+    if (channel_ != nullptr) channel_->send(MessageType::prepare, GenerationMessage{next.generation});
     process_.signal(SIGHUP);
 }
 
@@ -143,13 +143,13 @@ void WorkerProcess::abandon() {
     }
 }
 
-void WorkerProcess::send_configuration(std::uint64_t generation, int image_fd,
-                                       const std::vector<int>& listener_fds) {
+void WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
     if (channel_ == nullptr) return;
-    channel_->send(MessageType::image, GenerationMessage{generation}, std::array{image_fd});
-    for (std::uint32_t i = 0; i < listener_fds.size(); ++i) {
-        channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{listener_fds[i]});
-    }
+    channel_->send(MessageType::image, GenerationMessage{recipe.generation}, std::array{recipe.image_fd});
+    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i)
+        channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{recipe.listener_fds[i]});
+    for (const auto& file : recipe.files)
+        send_file(*file);
 }
 
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
@@ -228,6 +228,11 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor) {
 
 void WorkerProcess::send_log_file(int fd) {
     if (channel_ != nullptr) channel_->send(MessageType::log_file, {}, std::array{fd});
+}
+
+void WorkerProcess::send_file(const OpenedFile& file) {
+    if (channel_ != nullptr)
+        channel_->send_text(MessageType::module_file, file.path, std::array{file.fd.get()});
 }
 
 void WorkerProcess::on_exit() {

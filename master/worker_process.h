@@ -10,6 +10,7 @@
 #include "core/report_pipe.h"
 #include "core/status_page.h"
 #include "master/event_log.h"
+#include "master/file_registry.h"
 #include "master/master_counters.h"
 #include "master/observation_desk.h"
 #include "worker/worker.h"
@@ -54,6 +55,7 @@ struct WorkerRecipe {
     int lifeline_fd = -1;
     std::vector<int> library_fds;
     std::vector<int> listener_fds;
+    std::vector<std::shared_ptr<const OpenedFile>> files;
     std::span<const ModuleFactory> modules;
     ObservationDesk* desk = nullptr;  // where it may ask; null: it may not
 };
@@ -85,7 +87,7 @@ class WorkerProcess {
 
     void serve();
     // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
-    void prepare(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void prepare(const WorkerRecipe& next);
     void commit();
     void abandon();
     bool prepared() const noexcept { return prepared_; }
@@ -117,13 +119,14 @@ class WorkerProcess {
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
     void send_log_file(int fd);
+    void send_file(const OpenedFile& file);
     // It has been reaped: hears what it said last.
     void on_exit();
 
     void describe(WorkerStatus& status) const noexcept;
 
   private:
-    void send_configuration(std::uint64_t generation, int image_fd, const std::vector<int>& listener_fds);
+    void send_configuration(const WorkerRecipe& recipe);
     bool answer(const Message& message);
     void drop_channel();
     void on_not_prepared(std::string_view text);

@@ -130,6 +130,7 @@ void Connection::fail_hook(const std::exception& failure) noexcept {
 void Connection::end_hook(Connection* outer) noexcept {
     ConnectionList& list = services_.connections;
     if (state_ != State::dead) flush_outbox();
+    on_flushed(output_ == nullptr || state_ == State::dead);
     list.outbox_.clear(ConnectionList::max_kept_outbox);
     list.in_hook_ = outer;
     settle();

@@ -115,6 +115,9 @@ class Connection : private DeadlineEntry {
     bool output_waits() const noexcept { return output_ != nullptr; }
     bool input_ended() const noexcept { return end_of_input_; }
     bool input_waits() const noexcept { return input_ != nullptr; }
+    // When the event came by which on_input is called: CLOCK_MONOTONIC, microseconds. Costs no look at the
+    // clock.
+    std::int64_t event_at_us() const noexcept { return services_.connections.events_at_us(); }
     // Runs `action` as a hook, for what happens outside of them (a timer, another connection's hook): all
     // that it writes leaves in one piece.
     template <class Action>
@@ -136,6 +139,9 @@ class Connection : private DeadlineEntry {
     // Some of the output that waits has left, also after close(): the place to move a time limit, and no
     // hook: nothing else may be done here.
     virtual void on_progress() noexcept {}
+    // At the end of each hook, and when what waited has left: whether all that was written so far is with the
+    // kernel now (or lost, when the connection broke). No hook either.
+    virtual void on_flushed(bool /*all*/) noexcept {}
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
     virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }

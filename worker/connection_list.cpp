@@ -8,7 +8,8 @@
 namespace drover {
 
 ConnectionList::ConnectionList(EventLoop& loop, ClosedHandler on_closed)
-    : on_closed_(on_closed),
+    : loop_(loop),
+      on_closed_(on_closed),
       delete_soon_(loop, Timer::Handler::to<&ConnectionList::delete_dead>(this)),
       begin_soon_(loop, Timer::Handler::to<&ConnectionList::begin_fresh>(this)),
       poller_(loop, ConnectionPoller::ReadyHandler::to<&ConnectionList::on_ready>(this),
@@ -19,8 +20,15 @@ ConnectionList::~ConnectionList() {
     abort_all();
 }
 
-void ConnectionList::on_ready(Connection& connection, Readiness readiness) {
+// One look at the clock for all that the poller gives at once.
+void ConnectionList::begin_events() noexcept {
+    if (in_event_) return;
     in_event_ = true;
+    events_at_us_ = loop_.now_us();
+}
+
+void ConnectionList::on_ready(Connection& connection, Readiness readiness) {
+    begin_events();
     connection.on_ready(readiness);
 }
 
@@ -41,7 +49,7 @@ void ConnectionList::add_fresh(Connection& connection) {
 
 // By index: a hook may open more.
 void ConnectionList::begin_fresh() {
-    in_event_ = true;
+    begin_events();
     std::size_t index = 0;
     while (index < fresh_.size()) {
         Connection* const connection = fresh_[index++];
@@ -103,6 +111,7 @@ void ConnectionList::add_adopted(Connection& connection) {
 
 std::size_t ConnectionList::begin_adopted() {
     const std::vector<Connection*> adopted = std::exchange(adopted_, {});
+    events_at_us_ = loop_.now_us();
     for (Connection* const connection : adopted) {
         connection->begin_adopted();
         if (draining_) connection->drain();

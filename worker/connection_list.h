@@ -53,6 +53,8 @@ class ConnectionList {
         received_ = received;
         sent_ = sent;
     }
+    // When the events came that are being dealt with, or the last ones: CLOCK_MONOTONIC, microseconds.
+    std::int64_t events_at_us() const noexcept { return events_at_us_; }
     // What one read can take.
     static constexpr std::size_t scratch_size = 64 * 1024;
 
@@ -61,6 +63,7 @@ class ConnectionList {
     // What the outbox gives back after a large reply, and what it keeps.
     static constexpr std::size_t max_kept_outbox = 256 * 1024;
 
+    void begin_events() noexcept;
     void on_ready(Connection& connection, Readiness readiness);
     void add(Connection& connection) noexcept;
     void add_fresh(Connection& connection);
@@ -70,6 +73,7 @@ class ConnectionList {
     void bury(Connection& connection) noexcept;
     void delete_dead() noexcept;
 
+    EventLoop& loop_;
     Connection* first_ = nullptr;
     Connection* dead_ = nullptr;        // closed, deleted from the loop
     Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
@@ -81,6 +85,7 @@ class ConnectionList {
     std::size_t size_ = 0;
     bool draining_ = false;
     bool in_event_ = false;  // delete_dead() comes at the event's end
+    std::int64_t events_at_us_ = 0;
     Gauge active_;
     Counter received_;  // bytes
     Counter sent_;

@@ -98,6 +98,7 @@ void Connection::send_waiting() {
     if (output_->size() < before) on_progress();
     if (sent == ConnectionOutput::Sent::some) return relieve();
     output_.reset();
+    on_flushed(true);
     relieve();
     if (state_ == State::open && output_ == nullptr) run_hook([this] { on_sent(); });
     resumed_ = false;

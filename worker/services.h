@@ -11,6 +11,7 @@
 #include "core/mailbox.h"
 #include "worker/blocking_pool.h"
 #include "worker/configuration.h"
+#include "worker/module_files.h"
 
 #include <memory>
 
@@ -26,11 +27,16 @@ struct Services {
     ConnectionList& connections;
     Mailbox& mailbox;            // mailbox.post(work), from any thread: work runs in the loop
     BlockingPool& blocking;      // blocking.run(work, done): work on a thread, then done in the loop
+    ModuleFiles& files;          // files.find(...): what the master has opened for modules
     const CounterRow& counters;  // counters.counter("mine_total"): a name that the module declared
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;
     unsigned slot = 0;
     MasterView* master = nullptr;  // worker/master_view.h; null where the pool does not observe
+
+    // Reloads that have succeeded, also those that changed nothing here or anywhere: what a module remembers
+    // of the world outside (open files, say) is to be forgotten when this is another number. One load.
+    std::uint64_t reloads() const noexcept { return counters.reader().status().reloads(); }
 };
 
 }  // namespace drover

@@ -106,6 +106,8 @@ void Worker::on_message(Message& message) {
             return take_library(message);
         case MessageType::listener:
             return take_listener(message);
+        case MessageType::module_file:
+            return files_.put(message.text(), std::move(message.fds[0]));
         case MessageType::start:
             return start();
         case MessageType::serve:
@@ -212,7 +214,7 @@ void Worker::start_modules() {
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
     if (pool().observes) master_view_ = std::make_unique<MasterView>(loop_, *channel_);
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
-                                                    *blocking_, *counters_, assignment_.configuration,
+                                                    *blocking_, files_, *counters_, assignment_.configuration,
                                                     identity_.slot, master_view_.get()});
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));

@@ -146,6 +146,7 @@ class Worker {
     std::optional<CounterRow> counters_;
     Assignment assignment_;
     std::optional<Assignment> next_;  // while a hot reload is prepared
+    ModuleFiles files_;
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
     std::unique_ptr<MasterView> master_view_;  // where the pool observes

@@ -24,6 +24,7 @@ void Worker::prepare() {
     } catch (const std::exception& failure) {
         const std::string generation = std::to_string(next_->configuration->generation());
         next_.reset();
+        files_.keep_only(*assignment_.configuration);
         channel_->send_text(MessageType::not_prepared, generation + " " + failure.what());
         return;
     }
@@ -55,6 +56,7 @@ void Worker::abandon() {
     if (!next_) return;
     modules_->abandon();
     next_.reset();
+    files_.keep_only(*assignment_.configuration);
 }
 
 void Worker::commit() {
@@ -65,6 +67,7 @@ void Worker::commit() {
     next_.reset();
     services_->configuration = assignment_.configuration;
     modules_->commit();
+    files_.keep_only(*assignment_.configuration);
     apply_settings();
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();

@@ -1,25 +1,18 @@
 #include "modules/http/access_log.h"
 
-#include "core/system_error.h"
 #include "modules/http/http_connection.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 namespace drover::http {
 
 namespace {
 
 constexpr std::chrono::milliseconds write_after{1000};
-constexpr mode_t file_mode = 0644;
-
-UniqueFd open_log(const std::string& path) noexcept {
-    // Not to wait for the other end of a FIFO, nor for a terminal.
-    return UniqueFd(
-        ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, file_mode));
-}
 
 // Where a connection comes from, without its port.
 std::string peer_of(const HttpConnection& connection) {
@@ -31,14 +24,13 @@ std::string peer_of(const HttpConnection& connection) {
 
 }  // namespace
 
-AccessLog::AccessLog(EventLoop& loop, std::string path, AccessLogFormat format, Counter lost)
-    : path_(std::move(path)),
+AccessLog::AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, AccessLogFormat format,
+                     Counter lost)
+    : file_(std::move(file)),
       format_(format),
       lost_(lost),
-      file_(open_log(path_)),
-      timer_(loop, Timer::Handler::to<&AccessLog::on_timer>(this)) {
-    if (!file_) throw_errno("open access_log", path_);
-}
+      timer_(loop, Timer::Handler::to<&AccessLog::on_timer>(this)),
+      replaced_(file_->replaced()) {}
 
 AccessLog::~AccessLog() {
     flush();
@@ -53,32 +45,31 @@ void AccessLog::add(const RequestHead& head, unsigned status, std::uint64_t body
 }
 
 void AccessLog::on_timer() {
-    follow_name();
     flush();
     if (!lines_.empty()) timer_.start_once(write_after);
 }
 
-void AccessLog::follow_name() noexcept {
-    struct stat named {};
-    struct stat open {};
-    const bool is_there = ::stat(path_.c_str(), &named) == 0;
-    if (::fstat(file_.get(), &open) != 0) return;
-    if (is_there && named.st_dev == open.st_dev && named.st_ino == open.st_ino) return;
-    // What was gathered for the file that was moved away belongs to it.
-    flush();
-    if (UniqueFd next = open_log(path_)) file_ = std::move(next);
+// The rest of a line is not for another file.
+void AccessLog::follow_file() noexcept {
+    if (std::exchange(replaced_, file_->replaced()) == file_->replaced() || !torn_) return;
+    lines_.erase(0, lines_.find('\n') + 1);
+    lost_.add();
+    torn_ = false;
 }
 
 void AccessLog::flush() noexcept {
+    follow_file();
     while (!lines_.empty()) {
         // Whole lines, so that those of several workers do not mix.
-        const ssize_t written = ::write(file_.get(), lines_.data(), lines_.size());
+        const ssize_t written = ::write(file_->fd(), lines_.data(), lines_.size());
         if (written < 0 && errno == EINTR) continue;
         if (written < 0 && errno != EAGAIN) {
             lost_.add(static_cast<std::uint64_t>(std::ranges::count(lines_, '\n')));
             lines_.clear();
+            torn_ = false;
         }
         if (written <= 0) return;
+        torn_ = lines_[static_cast<std::size_t>(written) - 1] != '\n';
         lines_.erase(0, static_cast<std::size_t>(written));
     }
 }

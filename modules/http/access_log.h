@@ -1,17 +1,18 @@
 // AccessLog writes a line for each reply to a file: gathered, and written a second later at the latest. It
-// never waits: what the file does not take at once is kept within bounds, then dropped and counted. When its
-// name means another file (logrotate has moved it away) that one is opened. Shared by the generations that
-// name the same file. Runs in: worker.
+// never waits: what the file does not take at once is kept within bounds, then dropped and counted. The
+// master opens the file, and opens it anew when logs are rotated. Shared by the generations that name the
+// same file. Runs in: worker.
 #pragma once
 
 #include "core/counter.h"
 #include "core/event_loop.h"
-#include "core/unique_fd.h"
 #include "modules/http/http_options.h"
 #include "modules/http/http_reply.h"
 #include "modules/http/request_parser.h"
+#include "worker/module_files.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -26,14 +27,13 @@ class AccessLog {
     // Lines are dropped when this much waits.
     static constexpr std::size_t max_waiting = 256 * 1024;
 
-    // Throws std::system_error when the file cannot be opened or made.
-    AccessLog(EventLoop& loop, std::string path, AccessLogFormat format, Counter lost);
+    AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, AccessLogFormat format, Counter lost);
     ~AccessLog();
     AccessLog(const AccessLog&) = delete;
     AccessLog& operator=(const AccessLog&) = delete;
 
-    bool is(std::string_view path, AccessLogFormat format) const noexcept {
-        return path == path_ && format == format_;
+    bool is(const std::shared_ptr<const ModuleFile>& file, AccessLogFormat format) const noexcept {
+        return file == file_ && format == format_;
     }
     void add(const RequestHead& head, unsigned status, std::uint64_t body_size,
              const HttpConnection& connection, const HttpDate& date);
@@ -42,13 +42,14 @@ class AccessLog {
 
   private:
     void on_timer();
-    void follow_name() noexcept;
+    void follow_file() noexcept;
 
-    std::string path_;
+    std::shared_ptr<const ModuleFile> file_;
     AccessLogFormat format_;
     Counter lost_;
-    UniqueFd file_;
     Timer timer_;
+    unsigned replaced_;  // of the file, when it was last written to
+    bool torn_ = false;  // lines_ begins in the middle of a line
     std::string lines_;
 };
 

@@ -6,6 +6,7 @@
 #include "modules/http/body_reader.h"
 #include "modules/http/request_handler.h"
 #include "modules/http/request_parser.h"
+#include "modules/http/route_metrics.h"
 
 #include <cstdint>
 #include <functional>
@@ -36,7 +37,8 @@ struct Exchange {
     HttpConnection* connection = nullptr;  // null: done, or the connection is gone
     std::shared_ptr<HttpServer> server;    // the generation that answers
     Route* route = nullptr;                // null: refused, with `status`
-    std::string_view allow;                // the methods there are, for 405 and OPTIONS
+    Tally tally;
+    std::string_view allow;  // the methods there are, for 405 and OPTIONS
     RequestHead head;
     std::string kept_head;
     std::string resolved_path;

@@ -23,10 +23,21 @@ std::string part_head(const ByteRange& range, std::uint64_t size, std::string_vi
 
 }  // namespace
 
-FileHandler::FileHandler(OpenFiles& files, const RouteOptions& route, const std::string& root)
-    : files_(files), route_(route), root_(root) {}
+FileHandler::FileHandler(const Services& services, OpenFiles& files, const RouteOptions& route,
+                         const std::string& root)
+    : services_(services), files_(files), route_(route), root_(root), reloads_(services.reloads()) {}
+
+// Who has put new files in place reloads to see them.
+void FileHandler::follow_reloads() noexcept {
+    const std::uint64_t reloads = services_.reloads();
+    if (reloads == reloads_) return;
+    reloads_ = reloads;
+    files_.clear();
+    root_.reopen();
+}
 
 void FileHandler::handle(const Request& request, Response response) {
+    follow_reloads();
     name_ = request.resolved_path().substr(route_.path.size());
     const bool names_directory = name_.empty() || name_.back() == '/';
     std::string directory;

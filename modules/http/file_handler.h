@@ -13,12 +13,14 @@ namespace drover::http {
 
 class FileHandler final : public RequestHandler {
   public:
-    // `files` and `route` must stay. Throws std::system_error when the root cannot be opened.
-    FileHandler(OpenFiles& files, const RouteOptions& route, const std::string& root);
+    // All but `root` must stay. Throws std::system_error when the root cannot be opened.
+    FileHandler(const Services& services, OpenFiles& files, const RouteOptions& route,
+                const std::string& root);
 
     void handle(const Request& request, Response response) override;
 
   private:
+    void follow_reloads() noexcept;
     OpenFiles::Found find_compressed(std::string_view name, const FileConditions& conditions);
     void send(const Request& request, Response& response, const OpenFile& file,
               const FileConditions& conditions) const;
@@ -27,10 +29,12 @@ class FileHandler final : public RequestHandler {
     void send_directory(const Request& request, Response& response, const std::string& name) const;
     static void send_failure(Response& response, int error);
 
+    const Services& services_;
     OpenFiles& files_;
     const RouteOptions& route_;
     FileRoot root_;
-    std::string name_;  // of the file being answered with; kept for its memory
+    std::uint64_t reloads_;  // when it was opened
+    std::string name_;       // of the file being answered with; kept for its memory
 };
 
 }  // namespace drover::http

@@ -34,25 +34,28 @@ void call(std::function<void()>& callback, Services& services) noexcept {
 }  // namespace
 
 HttpConnection::Choice HttpConnection::choose(const RequestHead& head) {
+    const Tally unmatched{&server(), &server().counters.unmatched, take_began()};
     const bool is_other = head.method == Method::other;
     const bool asks_options = is_other && head.method_name == "OPTIONS";
     const bool is_for_server = head.path.empty() || head.path == "*";  // CONNECT and OPTIONS *
-    if (is_for_server) return {nullptr, asks_options ? 204U : 405U, plain_methods};
+    if (is_for_server) return {nullptr, asks_options ? 204U : 405U, plain_methods, unmatched};
     const std::optional<std::string_view> path = resolve_path(head.path, server().path_scratch);
-    if (!path) return {nullptr, 400, {}};
+    if (!path) return {nullptr, 400, {}, {&server(), &server().counters.malformed, unmatched.began_us}};
     server().resolved_path = *path;
     Route* const route = server().routes.find(*path, head.host);
-    if (route == nullptr) return {nullptr, 404, {}};
-    if (route->handler == nullptr && !is_other) return {route, 0, {}};
+    if (route == nullptr) return {nullptr, 404, {}, unmatched};
+    const Tally tally{&server(), &route->metrics, unmatched.began_us};
+    if (route->handler == nullptr && !is_other) return {route, 0, {}, tally};
     const std::string_view methods = route->handler != nullptr ? route->handler->methods() : plain_methods;
-    if (has_method(methods, head.method_name)) return {route, 0, {}};
-    return {nullptr, asks_options ? 204U : 405U, methods};
+    if (has_method(methods, head.method_name)) return {route, 0, {}, tally};
+    return {nullptr, asks_options ? 204U : 405U, methods, tally};
 }
 
 // A worker that drains closes with the last reply for which a request is here: one that is here already gets
 // its own.
 void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
     const Choice choice = choose(head);
+    choice.tally.metrics->requests.add();
     if (head.framing != Framing::none) return begin_body(head, choice, more_follows);
     server().date.refresh();
     if (choice.route == nullptr || choice.route->handler == nullptr)
@@ -64,9 +67,10 @@ void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
 }
 
 void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, bool more_follows) {
-    if (head.content_length > server().options.max_body) return refuse(413, head);
+    if (head.content_length > server().options.max_body) return refuse(413, head, choice.tally);
     // Who waits to be asked for the body need not send it to be told no.
-    if (head.expects_continue && choice.route == nullptr) return refuse(choice.status, head, choice.allow);
+    if (head.expects_continue && choice.route == nullptr)
+        return refuse(choice.status, head, choice.tally, choice.allow);
     const std::shared_ptr<Exchange> exchange = make_exchange(head, choice, more_follows);
     exchange->stage = Exchange::Stage::body;
     exchange->reader.emplace(head, server().options.max_body);
@@ -90,6 +94,7 @@ std::shared_ptr<Exchange> HttpConnection::make_exchange(const RequestHead& head,
     exchange->server = *server_;
     exchange->head = head;
     exchange->route = choice.route;
+    exchange->tally = choice.tally;
     exchange->status = choice.route != nullptr ? 200 : choice.status;
     exchange->allow = choice.allow;
     exchange->resolved_path = server().resolved_path;
@@ -103,7 +108,7 @@ void HttpConnection::answer_exchange() {
     exchange->server->date.refresh();
     exchange->stage = Exchange::Stage::answering;
     if (exchange->receiver != nullptr) return exchange->receiver->on_body_end();
-    const Choice choice{exchange->route, exchange->status, exchange->allow};
+    const Choice choice{exchange->route, exchange->status, exchange->allow, exchange->tally};
     if (choice.route != nullptr && choice.route->handler != nullptr)
         return call_handler(*exchange, exchange->body);
     exchange_.reset();
@@ -129,37 +134,39 @@ Persistence HttpConnection::persistence(bool keep, unsigned minor_version) const
 
 void HttpConnection::send_simple(const RequestHead& head, const Choice& choice, bool keep) {
     if (choice.route != nullptr) {
-        send_fixed(head, *choice.route->reply, keep);
+        send_fixed(head, choice, keep);
     } else {
-        send_error(choice.status, persistence(keep, head.minor_version), head, choice.allow);
+        send_error(choice.status, persistence(keep, head.minor_version), head, choice.tally, choice.allow);
     }
     phase_ = Phase::idle;
     if (!keep) end();
 }
 
-void HttpConnection::send_fixed(const RequestHead& head, FixedReply& reply, bool keep) {
+void HttpConnection::send_fixed(const RequestHead& head, const Choice& choice, bool keep) {
+    FixedReply& reply = *choice.route->reply;
     const std::string_view bytes =
         reply.bytes(persistence(keep, head.minor_version), head.method == Method::head, server().date);
-    server().count(head, reply.status(), bytes.size(), reply.body_size(), *this);
+    count(choice.tally, head, reply.status(), bytes.size(), reply.body_size());
     bytes.size() < borrow_from ? write(bytes) : write_borrowed(bytes);
 }
 
 void HttpConnection::send_error(unsigned status, Persistence persistence, const RequestHead& head,
-                                std::string_view allow) {
+                                const Tally& tally, std::string_view allow) {
     std::string& reply = server().scratch;
     reply.clear();
     std::string lines;
     if (!allow.empty()) lines.append("Allow: ").append(allow).append("\r\n");
     const std::size_t body_size =
         server().append_error(reply, status, persistence, head.method == Method::head, lines);
-    server().count(head, status, reply.size(), body_size, *this);
+    count(tally, head, status, reply.size(), body_size);
     write(reply);
 }
 
 // What follows on this connection cannot be told apart any more, or is not wanted.
-void HttpConnection::refuse(unsigned status, const RequestHead& head, std::string_view allow) {
+void HttpConnection::refuse(unsigned status, const RequestHead& head, const Tally& tally,
+                            std::string_view allow) {
     server().date.refresh();
-    send_error(status, Persistence::close, head, allow);
+    send_error(status, Persistence::close, head, tally, allow);
     drop_exchange();
     end(Linger::always);
 }
@@ -282,10 +289,20 @@ void HttpConnection::end_stream(Exchange& exchange) {
     });
 }
 
+// Its time ends when it has left.
+void HttpConnection::count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
+                           std::uint64_t body_size) {
+    HttpServer& from = *tally.server;
+    from.count(tally, head, status, bytes, body_size, *this);
+    from.times->add(*this, tally.metrics->time, tally.began_us, from.configuration->generation());
+    // After the connection's end there is no hook any more.
+    if (closing()) from.times->observe(*this, services().loop.now_us());
+}
+
 // The answer has been written. Goes on with what the client sent meanwhile.
 void HttpConnection::end_exchange(Exchange& exchange) {
-    exchange.server->count(exchange.head, exchange.status, exchange.head_size + exchange.body_sent,
-                           exchange.body_sent, *this);
+    count(exchange.tally, exchange.head, exchange.status, exchange.head_size + exchange.body_sent,
+          exchange.body_sent);
     const bool body_is_read = !exchange.reader || exchange.reader->done();
     const bool keep = exchange.keep_alive;
     exchange.stage = Exchange::Stage::done;

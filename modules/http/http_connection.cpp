@@ -1,7 +1,9 @@
 #include "modules/http/http_connection.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -17,6 +19,7 @@ HttpConnection::HttpConnection(Services& services, Accepted accepted,
 
 HttpConnection::~HttpConnection() {
     drop_exchange();
+    on_flushed(true);
 }
 
 bool HttpConnection::answering() const noexcept {
@@ -33,13 +36,16 @@ std::size_t HttpConnection::on_input(std::string_view input) {
         used += taken;
     }
     reading_ = false;
-    server().counters.bytes_in.add(used);
+    server().counters.request_bytes.add(used);
     if (closing()) return input.size();
     after_input(used == input.size());
     return used;
 }
 
 void HttpConnection::after_input(bool all_consumed) {
+    const bool next_is_here =
+        !all_consumed && (exchange_ == nullptr || exchange_->stage != Exchange::Stage::body);
+    if (next_is_here && began_us_ == 0) began_us_ = event_at_us();
     if (answering()) {
         start_phase(Phase::answer);
         // What comes meanwhile has to wait; without any the end of the client's side is to be noticed.
@@ -54,14 +60,24 @@ void HttpConnection::after_input(bool all_consumed) {
     }
 }
 
+// When the first byte came of the request whose head is complete now.
+std::int64_t HttpConnection::take_began() noexcept {
+    return began_us_ != 0 ? std::exchange(began_us_, 0) : event_at_us();
+}
+
+Tally HttpConnection::malformed_request() noexcept {
+    RouteMetrics& metrics = server().counters.malformed;
+    metrics.requests.add();
+    return {&server(), &metrics, take_began()};
+}
+
 std::size_t HttpConnection::read_head(std::string_view input) {
     const HeadResult result = server().parser.parse(input, progress_);
     if (result.state == HeadState::incomplete) return result.consumed;
-    server().counters.requests.add();
     if (result.state == HeadState::refused) {
         RequestHead head;
         if (input.starts_with("HEAD ")) head.method = Method::head;
-        refuse(result.status, head);
+        refuse(result.status, head, malformed_request());
         return 0;
     }
     begin_request(server().parser.head(), result.consumed < input.size());
@@ -74,7 +90,7 @@ std::size_t HttpConnection::read_body(std::string_view input) {
     std::string_view content;
     const std::size_t taken = reader.read(input, content);
     if (const unsigned status = reader.refusal()) {
-        refuse(status, exchange->head);
+        refuse(status, exchange->head, exchange->tally);
         return 0;
     }
     if (!content.empty()) take_content(content);
@@ -156,7 +172,8 @@ void HttpConnection::end_phase() {
     // How long a handler works is its own business.
     if (phase_ == Phase::answer) return start_phase(phase_);
     if (phase_ == Phase::head || phase_ == Phase::body)
-        return refuse(408, exchange_ != nullptr ? exchange_->head : RequestHead());
+        return exchange_ != nullptr ? refuse(408, exchange_->head, exchange_->tally)
+                                    : refuse(408, RequestHead(), malformed_request());
     // A request that came just now is served first.
     if (has_unread_input()) return start_phase(phase_);
     close();
@@ -168,6 +185,28 @@ void HttpConnection::on_progress() noexcept {
     phase_left_ms_ = send_left_ms_ = 0;
 }
 
+void HttpConnection::on_flushed(bool all) noexcept {
+    ResponseTimes& times = *server().times;
+    if (!times.has(*this) && unsent_ == nullptr) return;
+    if (!all) {
+        if (unsent_ == nullptr) unsent_ = std::make_unique<UnsentList>();
+        return times.move(*this, *unsent_);
+    }
+    const std::int64_t now_us = services().loop.now_us();
+    times.observe(*this, now_us);
+    if (const auto unsent = std::move(unsent_)) observe_late(*unsent, now_us);
+}
+
+// The cells of a route that a reload has removed meanwhile may be others' by now.
+void HttpConnection::observe_late(UnsentList& unsent, std::int64_t now_us) const noexcept {
+    const std::uint64_t generation = server().configuration->generation();
+    for (UnsentResponses& responses : unsent) {
+        const bool current = responses.generation == generation;
+        RouteTime* const time = current ? &responses.time : server().find_time(responses.time.label);
+        if (time != nullptr) responses.observe(*time, now_us);
+    }
+}
+
 void HttpConnection::on_sent() {
     start_phase(phase_);
 }
@@ -176,15 +215,24 @@ void HttpConnection::on_sent() {
 Connection::Movable HttpConnection::on_hand_over(std::string& state) {
     if (exchange_ != nullptr) return Movable::later;
     state = {carried_version, static_cast<char>(phase_)};
+    state.append(reinterpret_cast<const char*>(&began_us_), sizeof began_us_);
     return Movable::now;
 }
 
 // A head of which a part has come is scanned again from its beginning.
-HttpConnection::Phase HttpConnection::carried_phase(std::string_view state) {
-    const bool known = state.size() == 2 && state[0] == carried_version && state[1] >= 0 &&
-                       state[1] <= static_cast<char>(Phase::head);
+HttpConnection::Carried HttpConnection::carried(std::string_view state) {
+    Carried carried;
+    const bool known = state.size() == 2 + sizeof carried.began_us && state[0] == carried_version &&
+                       state[1] >= 0 && state[1] <= static_cast<char>(Phase::head);
     if (!known) throw std::runtime_error("http: unknown state of a connection");
-    return static_cast<Phase>(state[1]);
+    carried.phase = static_cast<Phase>(state[1]);
+    std::memcpy(&carried.began_us, state.data() + 2, sizeof carried.began_us);
+    return carried;
+}
+
+void HttpConnection::carry_on(const Carried& carried) noexcept {
+    began_us_ = carried.began_us;
+    start_phase(carried.phase);
 }
 
 void HttpConnection::on_drain() {

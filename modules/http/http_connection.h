@@ -32,9 +32,14 @@ class HttpConnection final : public Connection {
     // A client that has connected and asked for nothing yet is given this long by a worker that drains.
     static constexpr std::chrono::milliseconds drain_first{5000};
 
-    // What on_hand_over of another worker said. Throws std::runtime_error for what it cannot have said.
-    static Phase carried_phase(std::string_view state);
-    void carry_on(Phase phase) noexcept { start_phase(phase); }
+    // What on_hand_over of another worker said.
+    struct Carried {
+        Phase phase = Phase::first;
+        std::int64_t began_us = 0;
+    };
+    // Throws std::runtime_error for what it cannot have said.
+    static Carried carried(std::string_view state);
+    void carry_on(const Carried& carried) noexcept;
 
     // What a Response asks for, of the exchange that is under way here.
     void send_whole(Exchange& exchange, std::string_view body);
@@ -52,6 +57,7 @@ class HttpConnection final : public Connection {
     void on_end_of_input() override;
     void on_writable() override;
     void on_progress() noexcept override;
+    void on_flushed(bool all) noexcept override;
     void on_sent() override;
     void on_time_limit() override;
     Movable on_hand_over(std::string& state) override;
@@ -68,9 +74,14 @@ class HttpConnection final : public Connection {
         Route* route = nullptr;
         unsigned status = 0;     // when there is no route, or not for this method
         std::string_view allow;  // for 405 and OPTIONS
+        Tally tally = {};
     };
     Choice choose(const RequestHead& head);
     void begin_request(const RequestHead& head, bool more_follows);
+    std::int64_t take_began() noexcept;
+    Tally malformed_request() noexcept;
+    void count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
+               std::uint64_t body_size);
     void begin_body(const RequestHead& head, const Choice& choice, bool more_follows);
     void call_handler(Exchange& exchange, std::string_view body);
     void answer_exchange();
@@ -78,27 +89,30 @@ class HttpConnection final : public Connection {
     Persistence persistence(bool keep, unsigned minor_version) const noexcept;
     bool may_keep(const Exchange& exchange) const noexcept;
     void send_simple(const RequestHead& head, const Choice& choice, bool keep);
-    void send_fixed(const RequestHead& head, FixedReply& reply, bool keep);
-    void send_error(unsigned status, Persistence persistence, const RequestHead& head,
+    void send_fixed(const RequestHead& head, const Choice& choice, bool keep);
+    void send_error(unsigned status, Persistence persistence, const RequestHead& head, const Tally& tally,
                     std::string_view allow = {});
     void send_head(Exchange& exchange, std::optional<std::uint64_t> length);
     void end_exchange(Exchange& exchange);
+    void observe_late(UnsentList& unsent, std::int64_t now_us) const noexcept;
     void drop_exchange() noexcept;
     void tell_gone() noexcept;
     void end(Linger linger = Linger::if_unread);
-    void refuse(unsigned status, const RequestHead& head, std::string_view allow = {});
+    void refuse(unsigned status, const RequestHead& head, const Tally& tally, std::string_view allow = {});
 
     void start_phase(Phase phase) noexcept;
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
     void end_phase();
     bool has_unread_input() const noexcept;
 
-    static constexpr char carried_version = 1;
+    static constexpr char carried_version = 2;
 
     HttpServer& server() const noexcept { return **server_; }
 
     const std::shared_ptr<HttpServer>* server_;
     std::shared_ptr<Exchange> exchange_;  // null: none is under way
+    std::unique_ptr<UnsentList> unsent_;  // null: all that was written has left
+    std::int64_t began_us_ = 0;           // the request of which a part is here; 0: there is none
     HeadProgress progress_;
     // What is left of the two limits that run together when the one that is set has passed.
     std::uint32_t phase_left_ms_ = 0;

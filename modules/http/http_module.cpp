@@ -10,7 +10,15 @@ const OptionTable& HttpModule::options() const {
 }
 
 std::vector<CounterDeclaration> HttpModule::counters() const {
-    return HttpCounters::declarations();
+    return HttpCounters::declarations({"the route's name, else its host and path"});
+}
+
+std::vector<CounterDeclaration> HttpModule::counters_of(const ImageNode& options) const {
+    const HttpOptions http = HttpOptions::options().load(options);
+    std::vector<std::string> labels;
+    for (const RouteOptions& route : http.routes)
+        labels.push_back(RouteMetrics::label_of(route));
+    return HttpCounters::declarations(std::move(labels));
 }
 
 HandlerTable HttpModule::make_handlers() const {
@@ -57,9 +65,9 @@ void HttpModule::adopt(Accepted accepted, std::string_view state) {
     // One that is closing already was not asked for its state: all that is left to do is the connection's
     // own.
     const bool open = accepted.carried->stage == CarriedConnection::Stage::open;
-    const HttpConnection::Phase phase =
-        open ? HttpConnection::carried_phase(state) : HttpConnection::Phase::idle;
-    open_connection<HttpConnection>(server_->services, std::move(accepted), server_).carry_on(phase);
+    const HttpConnection::Carried carried =
+        open ? HttpConnection::carried(state) : HttpConnection::Carried{.phase = HttpConnection::Phase::idle};
+    open_connection<HttpConnection>(server_->services, std::move(accepted), server_).carry_on(carried);
 }
 
 }  // namespace drover::http

@@ -20,6 +20,7 @@ class HttpModule : public Module {
     std::string_view name() const noexcept override { return "http"; }
     const OptionTable& options() const override;
     std::vector<CounterDeclaration> counters() const override;
+    std::vector<CounterDeclaration> counters_of(const ImageNode& options) const override;
     void check(const ImageNode& options, Complaints& complaints) const override;
 
     void start(Services& services, const ImageNode& options) override;

@@ -3,6 +3,7 @@
 #include "modules/http/http_reply.h"
 #include "modules/http/http_syntax.h"
 #include "modules/http/request_handler.h"
+#include "modules/http/route_metrics.h"
 
 #include <algorithm>
 #include <map>
@@ -42,6 +43,12 @@ void check_route_host(std::string_view host, const std::string& key, Complaints&
     const bool has_port = colon != std::string_view::npos && name.find(']', colon) == std::string_view::npos;
     if (!is_host(name) || has_port || name.find('*') != std::string_view::npos)
         complaints.add(key, "is no host name: \"a.org\", \"*.a.org\", \"127.0.0.1\", \"[::1]\", no port");
+}
+
+void check_route_name(std::string_view name, const std::string& key, Complaints& complaints) {
+    if (!is_field_value(name)) complaints.add(key, "has a control character");
+    if (name == RouteMetrics::unmatched || name == RouteMetrics::malformed)
+        complaints.add(key, fmt::format("\"{}\" is what metrics call requests without a route", name));
 }
 
 // "md text/markdown"
@@ -135,6 +142,10 @@ const Options<RouteOptions>& RouteOptions::options() {
                   Apply::hot,
                   "Start of the paths that belong to the route: \"/a\" has \"/ab\", too. Compared with what "
                   "the request's path means: escapes decoded, \".\" and \"..\" resolved.")
+            .text("name", &RouteOptions::name, {.max_size = 64}, Apply::hot,
+                  "What metrics call the route, in their label \"route\"; empty: its host and path. Routes "
+                  "of one "
+                  "name are counted together.")
             .table("return", &RouteOptions::fixed, ReturnOptions::options(), Apply::hot,
                    "A fixed reply. A route has one of return, redirect, handler and root.")
             .table("redirect", &RouteOptions::redirect, RedirectOptions::options(), Apply::hot,
@@ -187,9 +198,10 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
-            .text("access_log", &HttpOptions::access_log, {.max_size = 4096}, Apply::hot,
-                  "A file that gets a line for each reply; empty: none. Opened by each worker as its user, "
-                  "and anew when the file was moved away.")
+            .text(
+                "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
+                "A file that gets a line for each reply; empty: none. Opened by the master, and anew on USR1 "
+                "(drover reopen).")
             .choice("access_log_format", &HttpOptions::access_log_format,
                     {{"common", AccessLogFormat::common},
                      {"combined", AccessLogFormat::combined},
@@ -203,9 +215,11 @@ const Options<HttpOptions>& HttpOptions::options() {
                    256)
             .integer("open_files", &HttpOptions::open_files, {.fallback = 1024, .min = 0, .max = 65536},
                      Apply::hot, "Files that a worker keeps open for the next request.")
-            .duration("open_files_check", &HttpOptions::open_files_check_ms,
-                      {.fallback = second, .min = 0, .max = hour}, Apply::hot,
-                      "How long an open file is taken for what its name means without looking again.")
+            .duration(
+                "open_files_check", &HttpOptions::open_files_check_ms,
+                {.fallback = second, .min = 0, .max = hour}, Apply::hot,
+                "How long an open file is taken for what its name means without looking again; until the "
+                "next reload at most.")
             .tables("error_page", &HttpOptions::error_pages, ErrorPageOptions::options(), 64, Apply::hot,
                     "What errors are answered with.")
             .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,
@@ -226,6 +240,7 @@ void check_http_options(const ImageNode& table, const HandlerTable& handlers, Co
         const std::string key = fmt::format("route[{}]", index);
         check_path(route.path, key + ".path", complaints);
         check_route_host(route.host, key + ".host", complaints);
+        check_route_name(route.name, key + ".name", complaints);
         const auto [first, is_new] = first_with.emplace(std::pair(route.host, route.path), index);
         if (!is_new)
             complaints.add(key + ".path",

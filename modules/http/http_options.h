@@ -33,6 +33,7 @@ struct RouteOptions {
 
     std::string_view host = {};
     std::string_view path = {};
+    std::string_view name = {};
     ReturnOptions fixed = {};  // key "return"; counts when there is nothing else
     RedirectOptions redirect = {};
     std::string_view handler = {};

@@ -10,42 +10,25 @@
 namespace drover::http {
 
 HttpCounters::HttpCounters(const CounterRow& row)
-    : requests(row.counter("drover_http_requests_total")),
-      replies_2xx(row.counter("drover_http_responses_2xx_total")),
-      replies_3xx(row.counter("drover_http_responses_3xx_total")),
-      replies_4xx(row.counter("drover_http_responses_4xx_total")),
-      replies_5xx(row.counter("drover_http_responses_5xx_total")),
-      bytes_in(row.counter("drover_http_bytes_in_total")),
-      bytes_out(row.counter("drover_http_bytes_out_total")),
-      log_lost(row.counter("drover_http_access_log_lost_total")) {}
+    : request_bytes(row.counter("drover_http_request_bytes_total")),
+      log_lost(row.counter("drover_http_access_log_lost_total")),
+      unmatched(row, RouteMetrics::unmatched),
+      malformed(row, RouteMetrics::malformed) {}
 
-std::vector<CounterDeclaration> HttpCounters::declarations() {
-    const auto counter = [](const char* name, const char* unit, const char* help) {
-        return CounterDeclaration{.name = name, .kind = CounterKind::counter, .unit = unit, .help = help};
+std::vector<CounterDeclaration> HttpCounters::declarations(std::vector<std::string> routes) {
+    std::vector<CounterDeclaration> counters{
+        {.name = "drover_http_request_bytes_total",
+         .unit = "bytes",
+         .help = "Bytes of requests, heads and bodies."},
+        {.name = "drover_http_access_log_lost_total",
+         .unit = "lines",
+         .help = "Lines that the access log did not take."},
     };
-    return {
-        counter("drover_http_requests_total", "requests", "Requests whose head was complete, good or bad."),
-        counter("drover_http_responses_2xx_total", "responses", "Responses that say success."),
-        counter("drover_http_responses_3xx_total", "responses", "Responses that send elsewhere."),
-        counter("drover_http_responses_4xx_total", "responses", "Responses that refuse the request."),
-        counter("drover_http_responses_5xx_total", "responses", "Responses that say that the server cannot."),
-        counter("drover_http_bytes_in_total", "bytes", "Bytes of requests, heads and bodies."),
-        counter("drover_http_bytes_out_total", "bytes", "Bytes of responses, heads and bodies."),
-        counter("drover_http_access_log_lost_total", "lines", "Lines that the access log did not take."),
-    };
-}
-
-void HttpCounters::count_reply(unsigned status) noexcept {
-    switch (status / 100) {
-        case 2:
-            return replies_2xx.add();
-        case 3:
-            return replies_3xx.add();
-        case 4:
-            return replies_4xx.add();
-        default:
-            return replies_5xx.add();
-    }
+    routes.emplace_back(RouteMetrics::unmatched);
+    routes.emplace_back(RouteMetrics::malformed);
+    for (const std::string& label : routes)
+        RouteMetrics::declare(counters, label);
+    return counters;
 }
 
 HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configuration> options_from,
@@ -58,27 +41,31 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
                            .target_size = options.max_target,
                            .header_count = options.max_headers}),
       counters(options.counted ? HttpCounters(services.counters) : HttpCounters()),
+      times(before != nullptr ? before->times : std::make_shared<ResponseTimes>()),
       files(services.loop, options),
       spare_(std::make_shared<Exchange>()) {
-    bind_handlers(handlers);
+    bind_routes(handlers);
     if (options.access_log.empty()) return;
-    const std::string path = configuration->settings().absolute_path(options.access_log);
+    const auto file = services.files.find(*configuration, options.access_log);
     const bool same = before != nullptr && before->access_log != nullptr &&
-                      before->access_log->is(path, options.access_log_format);
+                      before->access_log->is(file, options.access_log_format);
     access_log =
         same ? before->access_log
-             : std::make_shared<AccessLog>(services.loop, path, options.access_log_format, counters.log_lost);
+             : std::make_shared<AccessLog>(services.loop, file, options.access_log_format, counters.log_lost);
 }
 
-void HttpServer::bind_handlers(const HandlerTable& handlers) {
+void HttpServer::bind_routes(const HandlerTable& handlers) {
     for (Route& route : routes.routes()) {
+        if (options.counted)
+            route.metrics = RouteMetrics(services.counters, RouteMetrics::label_of(*route.options));
         switch (route.options->kind()) {
             case RouteOptions::Kind::redirect:
                 route.own_handler = std::make_unique<RedirectHandler>(*route.options);
                 break;
             case RouteOptions::Kind::files:
                 route.own_handler = std::make_unique<FileHandler>(
-                    files, *route.options, configuration->settings().absolute_path(route.options->root));
+                    services, files, *route.options,
+                    configuration->settings().absolute_path(route.options->root));
                 break;
             case RouteOptions::Kind::handler:
                 route.handler = handlers.find(route.options->handler);
@@ -97,11 +84,18 @@ std::shared_ptr<Exchange> HttpServer::take_exchange() {
     return spare_;
 }
 
-void HttpServer::count(const RequestHead& head, unsigned status, std::uint64_t bytes, std::uint64_t body_size,
-                       const HttpConnection& connection) {
-    counters.count_reply(status);
-    counters.bytes_out.add(bytes);
+void HttpServer::count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
+                       std::uint64_t body_size, const HttpConnection& connection) {
+    tally.metrics->count_response(status, bytes);
     if (access_log != nullptr) access_log->add(head, status, body_size, connection, date);
+}
+
+RouteTime* HttpServer::find_time(std::uint64_t label) noexcept {
+    for (RouteMetrics* const metrics : {&counters.unmatched, &counters.malformed})
+        if (metrics->time.label == label) return &metrics->time;
+    for (Route& route : routes.routes())
+        if (route.metrics.time.label == label) return &route.metrics.time;
+    return nullptr;
 }
 
 std::size_t HttpServer::append_error(std::string& out, unsigned status, Persistence persistence,

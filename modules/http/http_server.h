@@ -10,6 +10,8 @@
 #include "modules/http/http_reply.h"
 #include "modules/http/open_files.h"
 #include "modules/http/request_parser.h"
+#include "modules/http/response_times.h"
+#include "modules/http/route_metrics.h"
 #include "modules/http/route_table.h"
 #include "worker/services.h"
 
@@ -24,31 +26,29 @@ class HttpConnection;
 struct HttpCounters {
     HttpCounters() = default;  // counts nothing
     explicit HttpCounters(const CounterRow& row);
-    static std::vector<CounterDeclaration> declarations();
-    void count_reply(unsigned status) noexcept;
+    // Those of routes with these labels, and of what has no route.
+    static std::vector<CounterDeclaration> declarations(std::vector<std::string> routes);
 
-    Counter requests;
-    Counter replies_2xx;
-    Counter replies_3xx;
-    Counter replies_4xx;
-    Counter replies_5xx;
-    Counter bytes_in;
-    Counter bytes_out;
+    Counter request_bytes;
     Counter log_lost;
+    RouteMetrics unmatched;
+    RouteMetrics malformed;
 };
 
 struct HttpServer {
     // `handlers` are the module's, which outlive all servers. `before`, the server that this one is to
-    // follow, or null, passes its access log on when the file is the same. Throws when a root cannot be
-    // opened.
+    // follow, or null, passes on what is the worker's, and its access log when the file is the same. Throws
+    // when a root cannot be opened.
     HttpServer(Services& worker_services, std::shared_ptr<const Configuration> options_from,
                HttpOptions http_options, const HandlerTable& handlers, const HttpServer* before = nullptr);
 
     // A clean one; in turn always the same, if it is free.
     std::shared_ptr<Exchange> take_exchange();
     // A reply that was written: `bytes` with its head, `body_size` without.
-    void count(const RequestHead& head, unsigned status, std::uint64_t bytes, std::uint64_t body_size,
-               const HttpConnection& connection);
+    void count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
+               std::uint64_t body_size, const HttpConnection& connection);
+    // Of the route with that label in this generation; null: it has none.
+    RouteTime* find_time(std::uint64_t label) noexcept;
     // The configured page or a line of text. Returns how many bytes of it are body.
     std::size_t append_error(std::string& out, unsigned status, Persistence persistence, bool head_only,
                              std::string_view extra_headers = {}) const;
@@ -59,6 +59,7 @@ struct HttpServer {
     RouteTable routes;
     RequestParser parser;
     HttpCounters counters;
+    std::shared_ptr<ResponseTimes> times;
     HttpDate date;
     OpenFiles files;
     std::shared_ptr<AccessLog> access_log;  // null: none
@@ -67,7 +68,7 @@ struct HttpServer {
     std::string_view resolved_path;         // of the request that is being begun
 
   private:
-    void bind_handlers(const HandlerTable& handlers);
+    void bind_routes(const HandlerTable& handlers);
     std::shared_ptr<Exchange> spare_;
 };
 

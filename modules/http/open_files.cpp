@@ -86,6 +86,10 @@ std::string_view ending_of(std::string_view name) noexcept {
     return has_ending ? name.substr(dot + 1) : std::string_view();
 }
 
+int open_root(const std::string& path) noexcept {
+    return ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 bool same_file(const struct stat& left, const struct stat& right) noexcept {
     return left.st_dev == right.st_dev && left.st_ino == right.st_ino && left.st_size == right.st_size &&
            left.st_mtim.tv_sec == right.st_mtim.tv_sec && left.st_mtim.tv_nsec == right.st_mtim.tv_nsec;
@@ -100,8 +104,12 @@ std::string_view builtin_type(std::string_view name) noexcept {
     return "application/octet-stream";
 }
 
-FileRoot::FileRoot(const std::string& path)
-    : directory_(check_call(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), "open root", path)) {}
+FileRoot::FileRoot(std::string path)
+    : path_(std::move(path)), directory_(check_call(open_root(path_), "open root", path_)) {}
+
+void FileRoot::reopen() noexcept {
+    if (UniqueFd again(open_root(path_)); again) directory_ = std::move(again);
+}
 
 UniqueFd FileRoot::open(const std::string& name) const noexcept {
     if (has_openat2_) {
@@ -171,6 +179,11 @@ OpenFiles::Found OpenFiles::open(const FileRoot& root, const std::string& name) 
     file->type = type_of(name);
     file->file = std::make_shared<const UniqueFd>(std::move(fd));
     return {.file = std::move(file)};
+}
+
+void OpenFiles::clear() noexcept {
+    by_key_.clear();
+    entries_.clear();
 }
 
 OpenFiles::Found OpenFiles::find(const FileRoot& root, std::string_view name) {

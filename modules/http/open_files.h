@@ -1,6 +1,6 @@
 // OpenFiles keeps the files open that were asked for lately, so that most requests need neither open(2) nor
 // fstat(2). An entry that was not looked at for open_files_check is opened anew and compared. Owned by an
-// HttpServer, so that a reload of the options begins with an empty one. Runs in: worker.
+// HttpServer; every reload empties it, whatever else that changes (FileHandler). Runs in: worker.
 #pragma once
 
 #include "core/event_loop.h"
@@ -23,7 +23,10 @@ namespace drover::http {
 class FileRoot {
   public:
     // Throws std::system_error when it cannot be opened.
-    explicit FileRoot(const std::string& path);
+    explicit FileRoot(std::string path);
+    // Finds the directory by its name again: a link may mean another one by now. Keeps the one it has when
+    // there is none.
+    void reopen() noexcept;
 
     // A file or directory for reading, named from the root, without a '/' in front; "" is the root itself.
     // None: errno says why. Does not wait for the other end of a FIFO.
@@ -35,6 +38,7 @@ class FileRoot {
   private:
     UniqueFd open_by_steps(const std::string& name) const noexcept;
 
+    std::string path_;
     UniqueFd directory_;
     bool has_openat2_ = true;
 };
@@ -63,6 +67,7 @@ class OpenFiles {
         int error = 0;  // errno, when nothing could be opened
     };
     Found find(const FileRoot& root, std::string_view name);
+    void clear() noexcept;
 
     // The media type of a file of that name.
     std::string_view type_of(std::string_view name) const noexcept;

@@ -7,6 +7,7 @@
 #include "modules/http/http_options.h"
 #include "modules/http/http_reply.h"
 #include "modules/http/request_handler.h"
+#include "modules/http/route_metrics.h"
 
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@ struct Route {
     RequestHandler* handler = nullptr;
     std::unique_ptr<RequestHandler> own_handler;  // of this route alone
     const RouteOptions* options = nullptr;        // of the table it was made from
+    RouteMetrics metrics;                         // for the owner to fill in
 };
 
 class RouteTable {

@@ -120,3 +120,14 @@ TEST_CASE("histogram: quantiles are within 6 % of the true ones") {
     above.back() = 7;
     CHECK(quantile(scale, above, 0.5) >= 60'000'000);
 }
+
+TEST_CASE("histogram: several of one value at once") {
+    const HistogramScale scale({1, 1000});
+    std::vector<std::uint64_t> cells(scale.cells());
+    const CountingThread here;
+    Histogram histogram(cells.data(), scale);
+    histogram.observe(10, 3);
+    histogram.observe(10);
+    CHECK(histogram.count() == 4);
+    CHECK(histogram.sum() == 40);
+}

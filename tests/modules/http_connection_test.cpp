@@ -38,8 +38,8 @@ TEST_CASE("sixteen pipelined requests in one write are answered in order") {
     CHECK_FALSE(client.reset());
     CHECK(without_dates(client.received()) == expected + ok(close_header));
     CHECK(server.count("drover_http_requests_total") == 16);
-    CHECK(server.count("drover_http_responses_2xx_total") == 9);
-    CHECK(server.count("drover_http_responses_5xx_total") == 7);
+    CHECK(responses(server, "2xx") == 9);
+    CHECK(responses(server, "5xx") == 7);
 }
 
 TEST_CASE("a request may come byte by byte") {
@@ -105,7 +105,7 @@ TEST_CASE("what is not there and what may not be done keep the connection") {
     CHECK(without_dates(client.received()) == error("404 Not Found") + error("404 Not Found") +
                                                   error("405 Method Not Allowed", allow) +
                                                   error("405 Method Not Allowed", allow + close_header));
-    CHECK(server.count("drover_http_responses_4xx_total") == 4);
+    CHECK(responses(server, "4xx") == 4);
 }
 
 TEST_CASE("the body of a request is read and left aside") {
@@ -150,7 +150,7 @@ TEST_CASE("the status handler answers with the status as JSON") {
         exchange_to_end(server, "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     CHECK(reply.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "));
     CHECK(reply.find("\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{") != std::string::npos);
-    CHECK(reply.find("\"drover_http_requests_total\"") != std::string::npos);
+    CHECK(reply.find(R"("drover_http_requests_total{route=\"/status\"}")") != std::string::npos);
     const std::string head = exchange_to_end(server, "HEAD /status HTTP/1.0\r\n\r\n");
     CHECK(head.ends_with("\r\n\r\n"));
 }
@@ -190,7 +190,7 @@ TEST_CASE("a client that pipelines and does not read is not read from either") {
     REQUIRE(client.send(end));
     REQUIRE(client.read_to_end());
     received += occurrences(client.received(), "HTTP/1.1 200 OK");
-    CHECK(server.count("drover_http_responses_2xx_total") == count + 1);
+    CHECK(responses(server, "2xx") == count + 1);
     CHECK_FALSE(client.reset());
 }
 
@@ -226,7 +226,7 @@ TEST_CASE("redirects, by host and with the rest of the path") {
     };
     CHECK(location("old.org:80", "/a%20b/%0d%0aX:?q=1") == "308 https://new.org/a%20b/%0D%0AX%3A?q=1");
     CHECK(location("other", "/a?q") == "302 /start");
-    CHECK(server.count("drover_http_responses_3xx_total") == 2);
+    CHECK(responses(server, "3xx") == 2);
 }
 
 TEST_CASE("errors may have pages, and bytes are counted") {
@@ -234,8 +234,8 @@ TEST_CASE("errors may have pages, and bytes are counted") {
     CHECK(exchange_to_end(server, get_close) ==
           "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 7\r\n" + close_header +
               "\r\n<p>gone");
-    CHECK(server.count("drover_http_bytes_in_total") == get_close.size());
-    CHECK(server.count("drover_http_bytes_out_total") ==
+    CHECK(server.count("drover_http_request_bytes_total") == get_close.size());
+    CHECK(server.count("drover_http_response_bytes_total") ==
           std::string(
               "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\n"
               "Content-Length: 7\r\nConnection: close\r\n\r\n<p>gone")

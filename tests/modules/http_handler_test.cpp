@@ -44,7 +44,7 @@ TEST_CASE("a handler sees the request and answers it at once") {
     CHECK(reply ==
           "HTTP/1.1 201 Created\r\nContent-Type: a/b\r\nContent-Length: 4\r\nX-Made: here\r\n"
           "Connection: close\r\n\r\nmade");
-    CHECK(server.count("drover_http_responses_2xx_total") == 1);
+    CHECK(responses(server, "2xx") == 1);
 }
 
 TEST_CASE("what a handler does not answer, or throws, is 500, and the connection stays") {

@@ -136,3 +136,12 @@ TEST_CASE("redirects, files, hosts and types are checked") {
     CHECK(check(fixed("/") + route("host = \"a\"\npath = \"/\"\nroot = \"x\"")).findings.empty());
     CHECK(contains(only_finding("[module.http]\ntypes = [\"md\"]\n"), "is not \"ENDING TYPE\""));
 }
+
+TEST_CASE("a route may have a name for metrics, and routes may share one") {
+    const std::string named = "return = { body = \"x\" }\nname = ";
+    CHECK(check(route("path = \"/a\"\n" + named + "\"one\"") + route("path = \"/b\"\n" + named + "\"one\""))
+              .findings.empty());
+    CHECK(contains(only_finding(route("path = \"/\"\n" + named + "\"malformed\"")),
+                   "route[0].name: \"malformed\""));
+    CHECK(contains(only_finding(route("path = \"/\"\n" + named + "\"a\\nb\"")), "has a control character"));
+}

@@ -42,6 +42,14 @@ struct Server : WorkerFixture {
     explicit Server(const std::string& toml = limits + routes) : WorkerFixture(all_modules(), "http", toml) {}
 };
 
+// Of all routes: code is "2xx" and so on.
+inline std::uint64_t responses(const WorkerFixture& server, const std::string& code) {
+    std::uint64_t sum = 0;
+    for (const auto& each : server.services().counters.reader().sums())
+        if (each.name == "drover_http_responses_total" && each.labels.back().value == code) sum += each.value;
+    return sum;
+}
+
 inline const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 inline const std::string get_close = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 

@@ -52,7 +52,7 @@ TEST_CASE("the time for a head runs from its first byte, however many follow") {
     CHECK(still_open(client).empty());
     server.pass(2s);
     CHECK(end_of(client) == timed_out);
-    CHECK(server.count("drover_http_responses_4xx_total") == 1);
+    CHECK(responses(server, "4xx") == 1);
 }
 
 TEST_CASE("the head after a reply has its time for itself") {

@@ -24,6 +24,7 @@
 #include <string_view>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -60,8 +61,10 @@ class WorkerFixture {
           configuration_(std::make_shared<const Configuration>(1, Image::view(image_bytes_), "main")),
           counters_(make_row()),
           connections_(loop_),
-          services_{loop_, log_, deadlines_, connections_, mailbox_, blocking_, counters_, configuration_},
+          services_{loop_,     log_,   deadlines_, connections_,  mailbox_,
+                    blocking_, files_, counters_,  configuration_},
           modules_(factories, configuration_->pool().modules) {
+        reopen_files();
         modules_.start(services_, configuration_->image().root().find("module"));
     }
     ~WorkerFixture() {
@@ -103,10 +106,25 @@ class WorkerFixture {
             loop_.run_once(std::chrono::milliseconds(1));
     }
 
+    // As the master does.
+    void reopen_files() {
+        for (const FileSettings& file : configuration_->settings().files) {
+            const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC;
+            files_.put(file.path, UniqueFd(check_call(::open(file.path.c_str(), flags, 0640), "open")));
+        }
+    }
+
     Services& services() { return services_; }
+    const Services& services() const { return services_; }
     Module* module() { return modules_.find(module_name_); }
     std::size_t connection_count() const { return connections_.size(); }
-    std::uint64_t count(std::string_view counter) const { return counters_.counter(counter).value(); }
+    // Of a name whatever its labels, or of one with labels: name{label="value"}.
+    std::uint64_t count(std::string_view counter) const {
+        std::uint64_t sum = 0;
+        for (const CounterReader::Sum& each : counters_.reader().sums())
+            if (each.name == counter || each.text() == counter) sum += each.value;
+        return sum;
+    }
 
   private:
     static std::vector<std::byte> make_image(const std::vector<ModuleDeclaration>& declarations,
@@ -138,6 +156,7 @@ class WorkerFixture {
     ConnectionList connections_;
     Mailbox mailbox_{loop_};
     BlockingPool blocking_{mailbox_, 2};
+    ModuleFiles files_;
     Services services_;
     ModuleHost modules_;
 };

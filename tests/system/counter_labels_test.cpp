@@ -74,15 +74,15 @@ TEST_CASE("labels come and go with hot reloads, in workers that stay; what comes
 
 TEST_CASE("cells of labels that are gone are used again by running workers, as often as one likes") {
     const Tally tally;
-    MasterUnderTest master(tally.config("\"round 0\"", "counters = 512\n"), with_tally);
+    MasterUnderTest master(tally.config("\"round 0\"", "counters = 1298\n"), with_tally);
     const CounterReader reader = reader_of(master);
     const std::vector<pid_t> workers = master.worker_pids();
     ReaderProcess reader_process(master, 100);
-    // One name takes 147 cells: 512 have room for three at a time.
+    // One name takes 147 cells: 1298 have room for three at a time.
     for (int round = 0; round < 20; ++round) {
         const std::string name = "round " + std::to_string(round);
         const std::string text = "tally_lines_total{name=\"" + name + "\"}";
-        master.write_config(tally.config("\"" + name + "\"", "counters = 512\n"));
+        master.write_config(tally.config("\"" + name + "\"", "counters = 1298\n"));
         // A worker says with a report that it has let go of what was.
         std::string refused;
         master.wait_until("the reload", [&] {
@@ -100,14 +100,14 @@ TEST_CASE("cells of labels that are gone are used again by running workers, as o
 
 TEST_CASE("more counters than there is room for are refused, by name, and change nothing") {
     const Tally tally;
-    MasterUnderTest master(tally.config("\"a\"", "counters = 512\n"), with_tally);
-    master.write_config(tally.config("\"a\", \"b\", \"c\", \"d\"", "counters = 512\n"));
+    MasterUnderTest master(tally.config("\"a\"", "counters = 1298\n"), with_tally);
+    master.write_config(tally.config("\"a\", \"b\", \"c\", \"d\"", "counters = 1298\n"));
     const ControlReply reload = master.control("reload");
     CHECK_FALSE(reload.ok);
     CHECK(reload.text.find("module.tally: histogram \"tally_value_seconds{name=") != std::string::npos);
-    CHECK(reload.text.find("of 512 cells (master.counters)") != std::string::npos);
+    CHECK(reload.text.find("of 1298 cells (master.counters)") != std::string::npos);
     // Each fits, but not both while the reload is under way.
-    master.write_config(tally.config("\"x\", \"y\", \"z\"", "counters = 512\n"));
+    master.write_config(tally.config("\"x\", \"y\", \"z\"", "counters = 1298\n"));
     const ControlReply both = master.control("reload");
     CHECK_FALSE(both.ok);
     CHECK(both.text.find("no room for histogram tally_value_seconds{name=\"z\"} of module.tally") !=

@@ -61,7 +61,7 @@ TEST_CASE("figures are what clients made") {
     for (int i = 0; i < 7; ++i)
         CHECK(service.master.get() == "first");
     const auto metrics = service.metrics();
-    CHECK(metrics.at("drover_http_requests_total") == 7);  // and none of the observer's own
+    CHECK(metrics.at("drover_http_requests_total{route=\"/\"}") == 7);  // and none of the observer's own
     CHECK(metrics.at("drover_generation") == 1);
     CHECK(metrics.at("drover_worker_starts_total") == 3);
     CHECK(metrics.at("drover_worker_generation{pool=\"main\",slot=\"0\"}") == 1);
@@ -115,7 +115,7 @@ TEST_CASE("nobody's help is needed while all other workers stand still") {
     service.master.wait_until("it is noticed", [&] { return service.get("/ready").status == 503; });
     CHECK(service.get("/ready").body == "a pool has too few workers that answer\n");
     CHECK(service.get("/health").status == 200);
-    CHECK(service.metrics().at("drover_http_requests_total") == 1);
+    CHECK(service.metrics().at("drover_http_requests_total{route=\"/\"}") == 1);
     CHECK(StatusView::parse(service.get("/status.json").body).state == "degraded");
     for (const pid_t pid : workers)
         ::kill(pid, SIGCONT);

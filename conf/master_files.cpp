@@ -1,0 +1,48 @@
+#include "conf/master_files.h"
+
+namespace drover {
+
+namespace {
+
+ImageValue text_value(std::string name, std::string text) {
+    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
+}
+
+struct Collection {
+    const Document& document;
+    const std::string& module;
+    ImageValue& list;
+
+    void add_table(const OptionTable& options, const DocumentValue& table, const std::string& path) const {
+        for (const OptionKey& key : options.keys()) {
+            const DocumentValue* const value = table.find(key.name);
+            if (value == nullptr) continue;
+            const std::string key_path = path + "." + key.name;
+            if (!key.list) {
+                add_value(key, *value, key_path);
+                continue;
+            }
+            for (std::size_t index = 0; index < value->children.size(); ++index)
+                add_value(key, value->children[index], key_path + "[" + std::to_string(index) + "]");
+        }
+    }
+
+  private:
+    void add_value(const OptionKey& key, const DocumentValue& value, const std::string& path) const {
+        if (key.type == ValueType::table && value.kind == DocumentKind::table)
+            return add_table(*key.table, value, path);
+        if (!key.text.master_file || value.kind != DocumentKind::text || value.text.empty()) return;
+        ImageValue& entry = list.children.emplace_back();
+        entry.children = {text_value("path", value.text), text_value("module", module),
+                          text_value("place", document.place_text(value.place) + ": " + path)};
+    }
+};
+
+}  // namespace
+
+void collect_master_files(const OptionTable& options, const DocumentValue& table, const Document& document,
+                          const std::string& module, ImageValue& list) {
+    Collection{document, module, list}.add_table(options, table, "module." + module);
+}
+
+}  // namespace drover

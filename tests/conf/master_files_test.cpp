@@ -1,0 +1,114 @@
+#include "conf/master_files.h"
+
+#include "conf/checker.h"
+#include "conf/privileged_values.h"
+#include "conf/settings.h"
+#include "conf/toml_reader.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace drover;
+
+namespace {
+
+struct Site {
+    std::string_view log;
+    static const Options<Site>& options() {
+        static const auto table =
+            Options<Site>("A site.").text("log", &Site::log, {.master_file = true}, Apply::hot, "Its log.");
+        return table;
+    }
+};
+
+struct Web {
+    std::string_view log;
+    std::string_view title;
+    Site main;
+    std::vector<Site> sites;
+    static const Options<Web>& options() {
+        static const auto table =
+            Options<Web>("Writes files.")
+                .text("log", &Web::log, {.master_file = true}, Apply::hot, "A log.")
+                .text("title", &Web::title, {}, Apply::hot, "No file.")
+                .table("main", &Web::main, Site::options(), Apply::hot, "A table.")
+                .tables("site", &Web::sites, Site::options(), 100, Apply::hot, "A list of tables.");
+        return table;
+    }
+};
+
+const std::string pool = "[pool.main]\nmodules = [\"web\"]\n";
+const std::string files = pool +
+                          "[module.web]\nlog = \"a.log\"\ntitle = \"title\"\n"
+                          "[module.web.main]\nlog = \"/var/b.log\"\n"
+                          "[[module.web.site]]\nlog = \"\"\n"
+                          "[[module.web.site]]\nlog = \"stderr\"\n"
+                          "[module.other]\nlog = \"not_used.log\"\n";
+
+CheckedConfiguration check(const std::string& text) {
+    const std::vector<ModuleDeclaration> modules{{.name = "web", .options = &Web::options()},
+                                                 {.name = "other", .options = &Web::options()}};
+    return check_document(parse_toml(text, "/etc/f.toml"), modules, nullptr);
+}
+
+std::string rights_of(const std::string& text) {
+    const Document document = parse_toml(text, "/etc/f.toml");
+    return privileged_values(document) + module_texts(document);
+}
+
+bool allowed(const std::string& by, const std::string& text) {
+    const CheckedConfiguration checked = check(text);
+    REQUIRE(checked.findings.empty());
+    return allows(rights_of(by), Settings::load(Image::view(checked.image)));
+}
+
+}  // namespace
+
+TEST_CASE("files of the modules that run come with the image, with path and place") {
+    const CheckedConfiguration checked = check(files);
+    REQUIRE(checked.findings.empty());
+    const Settings settings = Settings::load(Image::view(checked.image));
+    REQUIRE(settings.files.size() == 3);
+    CHECK(settings.files[0].path == "/etc/a.log");
+    CHECK(settings.files[0].module == "web");
+    CHECK(settings.files[0].place == "/etc/f.toml:4:7: module.web.log");
+    CHECK(settings.files[1].path == "/var/b.log");
+    CHECK(settings.files[1].place == "/etc/f.toml:7:7: module.web.main.log");
+    CHECK(settings.files[2].path == "/etc/stderr");
+    CHECK(settings.files[2].place == "/etc/f.toml:11:7: module.web.site[1].log");
+}
+
+TEST_CASE("there are at most so many") {
+    std::string text = pool;
+    for (std::size_t i = 0; i <= max_files; ++i)
+        text += "[[module.web.site]]\nlog = \"" + std::to_string(i) + "\"\n";
+    const CheckedConfiguration checked = check(text);
+    REQUIRE(checked.findings.size() == 1);
+    CHECK(checked.findings.front().find("more than 64 files") != std::string::npos);
+}
+
+TEST_CASE("where a file is named is no change") {
+    const CheckedConfiguration running = check(files);
+    const Image image = Image::view(running.image);
+    const std::vector<ModuleDeclaration> modules{{.name = "web", .options = &Web::options()},
+                                                 {.name = "other", .options = &Web::options()}};
+    const auto next = check_document(parse_toml("\n\n" + files, "/etc/f.toml"), modules, &image);
+    CHECK(next.difference.change == Change::none);
+}
+
+TEST_CASE("an image may name files that stand in its file's tables of modules, and no others") {
+    CHECK(allowed(files, files));
+    CHECK(allowed(pool + "[module.web]\ntitle = \"a\"\n", pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(allowed(pool, pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(allowed(pool + "[module.web]\ntitle = \"ab\"\n", pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(
+        allowed(pool + "[module.web]\ntitle = \"x\\ntext 1 a\\n\"\n", pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(
+        allowed(pool + "[module.web]\ntitle = \"a\\nb\"\n", pool + "[module.web]\nlog = \"a\\nb\"\n"));
+    CHECK_FALSE(allowed("[master]\nuser = \"a\"\n" + pool,
+                        "[master]\nuser = \"a\"\n" + pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(allowed("[master]\nuser = \"b\"\n" + pool, "[master]\nuser = \"a\"\n" + pool));
+}

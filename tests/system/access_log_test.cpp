@@ -1,0 +1,228 @@
+// The access log: opened by the master, given to workers, moved away and opened anew under load.
+#include "tests/support/http_client.h"
+#include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace drover::test {
+namespace {
+
+constexpr int client_count = 4;
+
+std::string log_key(const std::string& path) {
+    return "[module.http]\naccess_log = \"" + path + "\"\naccess_log_format = \"common\"\n";
+}
+
+// Asks for "/NUMBER/0", "/NUMBER/1", ... until it is told to stop.
+struct Asker {
+    std::atomic<int> replies = 0;
+    std::string failure;
+    std::thread thread;
+
+    void start(int number, std::uint16_t port, const std::atomic<bool>& stopping) {
+        thread = std::thread([this, number, port, &stopping] {
+            try {
+                HttpClient client(port);
+                while (!stopping) {
+                    const std::string path = "/" + std::to_string(number) + "/" + std::to_string(replies);
+                    if (client.get(path).status != 200) throw std::runtime_error("not 200");
+                    ++replies;
+                }
+            } catch (const std::exception& error) {
+                failure = error.what();
+            }
+        });
+    }
+};
+
+// Counts each request's lines; returns the first line that is none.
+std::string take_lines(const std::string& text, std::map<std::string, int>& by_path) {
+    if (!text.empty() && text.back() != '\n') return "no end: " + text.substr(text.rfind('\n') + 1);
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const std::size_t begin = line.find("\"GET ");
+        const std::size_t end = line.find(" HTTP/1.1\" 200 ");
+        const bool whole = line.starts_with("127.0.0.1 - - [") && begin != std::string::npos &&
+                           end != std::string::npos && line.ends_with(" 200 5");
+        if (!whole) return line;
+        ++by_path[line.substr(begin + 5, end - begin - 5)];
+    }
+    return "";
+}
+
+// Whether a process of the service has a file open whose name begins so.
+bool is_open(const MasterUnderTest& master, const std::string& name) {
+    std::vector<pid_t> pids = children_of(master.pid());
+    pids.push_back(master.pid());
+    for (const pid_t pid : pids) {
+        std::error_code gone;
+        for (const auto& entry :
+             std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
+            const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+            if (target.starts_with(name)) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+TEST_CASE("the access log is moved away and opened anew under load: each request once, no line torn") {
+    TestConfig config{.workers = 3, .rest = log_key("access.log")};
+    MasterUnderTest master(config);
+    const std::string log = master.folder().file("access.log");
+    std::atomic<bool> stopping = false;
+    std::array<Asker, client_count> askers;
+    for (int i = 0; i < client_count; ++i)
+        askers[static_cast<std::size_t>(i)].start(i, master.http_port(), stopping);
+
+    constexpr int moves = 12;
+    for (int move = 0; move < moves; ++move) {
+        std::filesystem::rename(log, log + "." + std::to_string(move));
+        if (move % 2 == 0) {
+            master.signal(SIGUSR1);
+        } else {
+            REQUIRE(master.control("reopen").ok);
+        }
+        if (move % 4 == 3) {
+            config.body = "secon";
+            config.master = move % 8 == 3 ? "reload = \"fresh\"\n" : "";
+            config.rest = log_key("access.log") + (move % 8 == 3 ? "max_headers = 50\n" : "");
+            master.write_config(config);
+            REQUIRE(master.control("reload").ok);
+        }
+        const int seen = askers[0].replies;
+        master.wait_until("a new log with lines, and the old one closed", [&] {
+            return askers[0].replies > seen + 20 && !read_file(log).empty() && !is_open(master, log + ".");
+        });
+    }
+    stopping = true;
+    int replies = 0;
+    for (Asker& asker : askers) {
+        asker.thread.join();
+        CHECK(asker.failure.empty());
+        replies += asker.replies;
+    }
+    std::map<std::string, int> by_path;
+    master.wait_until("all lines", [&] {
+        by_path.clear();
+        std::string wrong = take_lines(read_file(log), by_path);
+        for (int move = 0; move < moves; ++move)
+            wrong += take_lines(read_file(log + "." + std::to_string(move)), by_path);
+        CHECK(wrong == "");
+        return by_path.size() == static_cast<std::size_t>(replies);
+    });
+    for (const auto& [path, lines] : by_path)
+        CHECK_MESSAGE(lines == 1, path);
+    CHECK(master.status().counters.at("drover_http_access_log_lost_total") == 0);
+    master.finish();
+}
+
+TEST_CASE("a log in a folder that only root may enter works for workers that are nobody") {
+    if (geteuid() != 0) return;  // needs root
+    const auto closed_folder = [](MasterUnderTest& starting) {
+        std::filesystem::create_directory(starting.folder().file("logs"));
+        REQUIRE(::chmod(starting.folder().file("logs").c_str(), 0700) == 0);
+    };
+    TestConfig config{.workers = 1, .master = "user = \"nobody\"\n", .rest = log_key("logs/access.log")};
+    MasterUnderTest master(config, {.prepare = closed_folder});
+    const std::string log = master.folder().file("logs/access.log");
+    struct stat status {};
+    REQUIRE(::stat(log.c_str(), &status) == 0);
+    CHECK(status.st_uid == 0);
+    CHECK((status.st_mode & 07777) == 0640);
+    master.get("/one");
+    master.wait_until("its line", [&] { return read_file(log).find("GET /one") != std::string::npos; });
+
+    std::filesystem::rename(log, log + ".1");
+    REQUIRE(master.control("reopen").ok);
+    master.get("/two");
+    master.wait_until("its line", [&] { return read_file(log).find("GET /two") != std::string::npos; });
+
+    const std::vector<pid_t> workers = master.worker_pids();
+    ::kill(workers.front(), SIGKILL);
+    master.wait_replaced(workers);
+    master.get("/three");
+    master.wait_until("its line", [&] { return read_file(log).find("GET /three") != std::string::npos; });
+    master.finish();
+}
+
+TEST_CASE("another log by a hot reload: the new one is written, the old one is closed") {
+    TestConfig config{.rest = log_key("a.log")};
+    MasterUnderTest master(config);
+    const std::vector<pid_t> workers = master.worker_pids();
+    master.get("/one");
+    config.rest = log_key("b.log");
+    master.write_config(config);
+    REQUIRE(master.control("reload").ok);
+    CHECK(master.worker_pids() == workers);
+    master.get("/two");
+    const std::string a = master.folder().file("a.log");
+    const std::string b = master.folder().file("b.log");
+    master.wait_until("both lines", [&] {
+        return read_file(a).find("GET /one") != std::string::npos &&
+               read_file(b).find("GET /two") != std::string::npos;
+    });
+    CHECK(read_file(a).find("GET /two") == std::string::npos);
+    master.wait_until("the old one is closed", [&] { return !is_open(master, a); });
+    master.finish();
+}
+
+TEST_CASE("a log that cannot be opened refuses the reload, with its place, and changes nothing") {
+    TestConfig config{.rest = log_key("access.log")};
+    MasterUnderTest master(config);
+    const std::vector<pid_t> workers = master.worker_pids();
+    const std::size_t fds = count_fds_of(master.pid());
+    for (const std::string mode : {"auto", "fresh"}) {
+        TestConfig wrong = config;
+        wrong.body = "second";
+        wrong.master = "reload = \"" + mode + "\"\n";
+        wrong.rest = log_key("nowhere/access.log");
+        master.write_config(wrong);
+        const std::string text = master.config_text(wrong);
+        const std::size_t at = text.find("\"nowhere/");
+        const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+        const ControlReply reply = master.control("reload");
+        CHECK_FALSE(reply.ok);
+        const std::string expected =
+            master.config_path() + ":" + std::to_string(line) + ":14: module.http.access_log: open " +
+            master.folder().file("nowhere/access.log") + ": No such file or directory";
+        CHECK_MESSAGE(reply.text.find(expected) != std::string::npos, reply.text);
+        CHECK(reply.text.find('\n') == std::string::npos);
+        CHECK(master.worker_pids() == workers);
+        CHECK(master.get() == "first");
+        CHECK(count_fds_of(master.pid()) == fds);
+        CHECK(children_of(master.pid()) == workers);
+    }
+    // Nor does a reopening that fails.
+    std::filesystem::create_directory(master.folder().file("logs"));
+    config.rest = log_key("logs/access.log");
+    master.write_config(config);
+    REQUIRE(master.control("reload").ok);
+    std::filesystem::rename(master.folder().file("logs"), master.folder().file("moved"));
+    CHECK_FALSE(master.control("reopen").ok);
+    master.get("/after");
+    master.wait_until("a line in the file that there is", [&] {
+        return read_file(master.folder().file("moved/access.log")).find("GET /after") != std::string::npos;
+    });
+    master.finish();
+}
+
+TEST_CASE("a log that cannot be opened at the start is said in one line, with its place") {
+    MasterUnderTest master({.rest = log_key("nowhere/access.log")}, {.wait_ready = false});
+    const Exit exit = master.wait_exit();
+    CHECK(exit.code != 0);
+    CHECK(master.output().find(":14: module.http.access_log: open ") != std::string::npos);
+    master.verify_clean(exit);
+}
+
+}  // namespace drover::test

@@ -1,0 +1,67 @@
+#include "worker/module_files.h"
+
+#include "tests/support/open_fds.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/worker_fixture.h"
+
+#include <stdexcept>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+struct LoggingOptions {
+    std::string_view log;
+    static const Options<LoggingOptions>& options() {
+        static const auto table =
+            Options<LoggingOptions>("Writes a log.")
+                .text("log", &LoggingOptions::log, {.master_file = true}, Apply::hot, "The log.");
+        return table;
+    }
+};
+
+struct LoggingModule final : Module {
+    std::string_view name() const noexcept override { return "logging"; }
+    const OptionTable& options() const override { return LoggingOptions::options(); }
+    void start(Services&, const ImageNode&) override {}
+    void connection(Accepted) override {}
+};
+
+UniqueFd open_file(const std::string& path) {
+    return UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+}
+
+}  // namespace
+
+TEST_CASE("a file is known by its path, and another takes its place") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("a");
+    constexpr ModuleFactory modules[] = {make_module<LoggingModule>};
+    WorkerFixture worker(modules, "logging", "[module.logging]\nlog = \"" + path + "\"\n");
+    const Configuration& configuration = *worker.services().configuration;
+    const std::size_t before = count_open_fds();
+    {
+        ModuleFiles files;
+        CHECK_THROWS_AS(files.find(configuration, path), std::out_of_range);
+        files.put(path, open_file(path));
+        const auto file = files.find(configuration, path);
+        CHECK(file->replaced() == 0);
+        files.put(path, open_file(path));
+        CHECK(files.find(configuration, path) == file);
+        CHECK(file->replaced() == 1);
+        CHECK(count_open_fds() == before + 1);
+
+        files.put(folder.file("b"), open_file(folder.file("b")));
+        const auto other = files.find(configuration, folder.file("b"));
+        files.keep_only(configuration);
+        CHECK_THROWS_AS(files.find(configuration, folder.file("b")), std::out_of_range);
+        CHECK(other->fd() >= 0);
+        CHECK(files.find(configuration, path) == file);
+    }
+    CHECK(count_open_fds() == before);
+}

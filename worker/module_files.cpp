@@ -1,0 +1,35 @@
+#include "worker/module_files.h"
+
+#include "worker/configuration.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace drover {
+
+std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configuration,
+                                                    std::string_view value) const {
+    const auto found = by_path_.find(configuration.settings().file_path(value));
+    if (found == by_path_.end())
+        throw std::out_of_range("the master has not opened " + std::string(value) + " for a module");
+    return found->second;
+}
+
+void ModuleFiles::put(std::string_view path, UniqueFd fd) {
+    const auto [entry, is_new] = by_path_.try_emplace(std::string(path));
+    if (is_new) {
+        entry->second = std::make_shared<ModuleFile>(std::move(fd));
+        return;
+    }
+    entry->second->fd_ = std::move(fd);
+    ++entry->second->replaced_;
+}
+
+void ModuleFiles::keep_only(const Configuration& configuration) noexcept {
+    const std::vector<FileSettings>& files = configuration.settings().files;
+    std::erase_if(by_path_, [&](const auto& entry) {
+        return std::ranges::find(files, entry.first, &FileSettings::path) == files.end();
+    });
+}
+
+}  // namespace drover
