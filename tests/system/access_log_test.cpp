@@ -121,8 +121,8 @@ TEST_CASE("the access log is moved away and opened anew under load: each request
         CHECK(wrong == "");
         return by_path.size() == static_cast<std::size_t>(replies);
     });
-    for (const auto& [path, lines] : by_path)
-        CHECK_MESSAGE(lines == 1, path);
+    for (const auto& entry : by_path)
+        CHECK_MESSAGE(entry.second == 1, entry.first);
     CHECK(master.status().counters.at("drover_http_access_log_lost_total") == 0);
     master.finish();
 }
