@@ -78,17 +78,17 @@ class Log {
 
 // Opens what a configuration calls log_file (core/log_target.cpp):
 //
-//   stderr        Standard error is reopened through /proc/self/fd where that can be done, so that O_NONBLOCK
-//   is
-//                 not forced on a description that others share; a socket is used with MSG_DONTWAIT, and a
-//                 regular file as it is: it never blocks, and a second description with an offset of its own
-//                 would overwrite what others print to the first.
-//   journal       systemd's, by its own protocol: the Log sends entries with fields, and no time, text or
-//   JSON. journal:PATH  The same at another socket: a namespace of the journal. fifo:PATH     A FIFO, made
-//   with mode 0640 when it is missing. While nobody reads, lines wait in it as long as
-//                 it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
-//   PATH          Append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
-//                 refused.
+// - stderr: reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a
+//   description that others share; a socket is used with MSG_DONTWAIT, and a regular file as it is: it never
+//   blocks, and a second description with an offset of its own would overwrite what others print to the
+//   first.
+// - journal: systemd's, by its own protocol: the Log sends entries with fields, and no time,
+//   text or JSON.
+// - journal:PATH: the same at another socket, that of a namespace of the journal.
+// - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
+//   as it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
+// - PATH: append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
+//   refused.
 //
 // Throws std::system_error.
 UniqueFd open_log_file(const std::string& target);

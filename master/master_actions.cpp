@@ -188,6 +188,7 @@ void Master::open_service(const Settings& settings) {
     pools_ = std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_,
                                                        observation_, lifeline_reader_.get(), modules_,
                                                        own_instance + 1, UniqueFd()});
+    publish_status();  // before any worker may look
     open_log(settings);
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }

@@ -268,6 +268,7 @@ void WorkerProcess::on_message(Message& message) {
             state_ = WorkerState::draining;
             return observer_.on_stopped_accepting(*this);
         case MessageType::handed_over:
+            if (std::exchange(handed_over_, true)) return;
             return observer_.on_handed_over(*this, message.as<HandoverResult>());
         default:
             if (!answer(message)) observer_.on_broken(*this, "it sent a message that is not a worker's");

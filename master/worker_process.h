@@ -149,6 +149,7 @@ class WorkerProcess {
     std::unique_ptr<ReportReader> reports_;
     WorkerState state_ = WorkerState::starting;
     bool stopped_accepting_ = false;
+    bool handed_over_ = false;  // it has said so
     bool hangs_ = false;
     bool stopped_ = false;  // by a signal
     bool outdated_ = false;

@@ -8,8 +8,8 @@
 
 namespace drover::top {
 
-// The first key of what was typed, taken out of it; none when nothing is left. A lone escape is Key::back, as
-// the bytes of one key come in one piece.
+// The first key of what was typed, taken out of it; none when nothing is left. A lone escape is Key::back:
+// the bytes of one key must be there together.
 std::optional<Key> take_key(std::string& typed);
 
 }  // namespace drover::top

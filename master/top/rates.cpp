@@ -8,9 +8,10 @@ namespace drover::top {
 
 namespace {
 
-// Counts that went back are those of another process.
-double per_second(std::uint64_t before, std::uint64_t now, double seconds) noexcept {
-    return static_cast<double>(now < before ? now : now - before) / seconds;
+// None when less is counted than before: columns have left the configuration.
+std::optional<double> per_second(std::uint64_t before, std::uint64_t now, double seconds) noexcept {
+    if (now < before) return std::nullopt;
+    return static_cast<double>(now - before) / seconds;
 }
 
 std::optional<double> latency(const Traffic& now, const std::vector<std::uint64_t>& counts, double share) {
@@ -35,7 +36,7 @@ Pace pace_between(const Traffic& before, const Traffic& now, double seconds) {
 
 void remember(std::vector<double>& history, const Pace& pace) {
     if (history.size() == Rates::history_length) history.erase(history.begin());
-    history.push_back(pace.requests ? *pace.requests : pace.accepted.value_or(0));
+    history.push_back(pace.requests.value_or(pace.accepted.value_or(0)));
 }
 
 bool same_slot(const WorkerStatus& one, const WorkerStatus& other) noexcept {

@@ -11,11 +11,11 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +29,7 @@ constexpr std::string_view leave_screen = "\x1b[0m\x1b[?25h\x1b[?1049l";
 constexpr std::string_view begin_frame = "\x1b[?2026h";
 constexpr std::string_view end_frame = "\x1b[?2026l";
 constexpr char goodbye = 'q';
+constexpr int rest_of_key_ms = 30;  // over a slow line the bytes of one key may come apart
 
 sigset_t watched_signals() noexcept {
     sigset_t set;
@@ -70,7 +71,7 @@ Terminal::Terminal() {
     if (::tcgetattr(STDIN_FILENO, &before_) != 0 || ::isatty(STDOUT_FILENO) == 0)
         throw std::runtime_error("top needs a terminal; with --once it prints what it would show");
     int ends[2];
-    check_call(::pipe2(ends, O_CLOEXEC), "pipe2");
+    check_call(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
     const UniqueFd guard_end(ends[0]);
     guarded_.reset(ends[1]);
     const int kept = guard_end.get();
@@ -85,7 +86,7 @@ Terminal::Terminal() {
 
 Terminal::~Terminal() {
     give_back();
-    while (::write(guarded_.get(), &goodbye, 1) < 0 && errno == EINTR) {
+    while (::send(guarded_.get(), &goodbye, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {
     }
     guarded_.reset();
     while (::waitpid(guard_, nullptr, 0) < 0 && errno == EINTR) {
@@ -168,7 +169,9 @@ Terminal::Event Terminal::on_input() {
     if (size < 0 && errno == EINTR) return {};
     if (size <= 0) return {.end = true};
     unread_.append(bytes.data(), static_cast<std::size_t>(size));
-    return {.key = take_key(unread_)};
+    pollfd more{STDIN_FILENO, POLLIN, 0};
+    const bool begins_key = unread_ == "\x1b" && ::poll(&more, 1, rest_of_key_ms) > 0;
+    return begins_key ? on_input() : Event{.key = take_key(unread_)};
 }
 
 }  // namespace drover::top

@@ -35,6 +35,14 @@ std::int64_t now_ms() noexcept {
     throw std::runtime_error("the master has ended");
 }
 
+// A table that would not stand still is looked at again the next time.
+void look(const CounterReader& reader, Rates& rates) {
+    try {
+        rates.add(take_sample(reader, now_ms()));
+    } catch (const std::runtime_error&) {
+    }
+}
+
 }  // namespace
 
 void watch(const CounterSource& source) {
@@ -46,7 +54,7 @@ void watch(const CounterSource& source) {
     for (;;) {
         if (now_ms() >= next_ms) {
             next_ms = now_ms() + interval_ms;
-            if (!screen.paused()) rates.add(take_sample(reader, now_ms()));
+            if (!screen.paused()) look(reader, rates);
         }
         terminal.show(screen.draw(rates.view(), terminal.size()));
         const auto event = terminal.wait(std::chrono::milliseconds(next_ms - now_ms()), source.master.get());

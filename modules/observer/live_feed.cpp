@@ -4,6 +4,8 @@
 #include <charconv>
 #include <ctime>
 
+#include <fmt/format.h>
+
 namespace drover::observer {
 
 namespace {
@@ -19,17 +21,30 @@ std::int64_t unix_ms() noexcept {
 LiveFeed::LiveFeed(Services& services, std::size_t max_clients)
     : services_(services),
       max_clients_(max_clients),
+      id_prefix_(fmt::format("{}-", services.counters.reader().status_snapshot().master.started_unix_s)),
       message_(services.counters.reader(), services.configuration->pool().name),
       timer_(services.loop, Timer::Handler::to<&LiveFeed::on_tick>(this)) {
     services.master->on_event([this](const MasterView::Event& event) { on_event(event); });
 }
 
-void LiveFeed::add(http::Response response, std::uint64_t last_event) {
+bool LiveFeed::full() {
+    drop_gone();
+    return clients_.size() >= max_clients_;
+}
+
+// Of an id that another master's events have there is nothing here.
+std::uint64_t LiveFeed::number_in(std::string_view id) const noexcept {
+    std::uint64_t number = 0;
+    if (!id.starts_with(id_prefix_)) return 0;
+    id.remove_prefix(id_prefix_.size());
+    std::from_chars(id.data(), id.data() + id.size(), number);
+    return number;
+}
+
+void LiveFeed::add(http::Response response, std::string_view last_event) {
     add_headers(response).type("text/event-stream").begin();
     response.write("retry: 1000\n\n");
-    // One that counts further than this master did knew another one.
-    const std::uint64_t newest = events_.empty() ? 0 : events_.back().number;
-    clients_.push_back({std::move(response), last_event > newest ? 0 : last_event});
+    clients_.push_back({std::move(response), number_in(last_event)});
     if (ended_) return end();
     send_events(clients_.back());
     if (!timer_.started()) {
@@ -50,7 +65,10 @@ void LiveFeed::end() {
 
 void LiveFeed::on_tick() {
     drop_gone();
-    if (clients_.empty()) return timer_.stop();
+    if (clients_.empty()) {
+        message_.forget();
+        return timer_.stop();
+    }
     services_.master->ask_status([this](bool answered) { publish(answered); });
 }
 
@@ -68,9 +86,8 @@ void LiveFeed::publish(bool answers) {
 }
 
 void LiveFeed::on_event(const MasterView::Event& event) {
-    const std::string number = std::to_string(event.number);
-    events_.push_back(
-        {event.number, "event: event\nid: " + number + "\ndata: " + std::string(event.json) + "\n\n"});
+    events_.push_back({event.number, fmt::format("event: event\nid: {}{}\ndata: {}\n\n", id_prefix_,
+                                                 event.number, event.json)});
     if (events_.size() > most_events) events_.pop_front();
     for (Client& client : clients_)
         send_events(client);
@@ -97,10 +114,7 @@ void LivePage::answer(const http::Request& request, http::Response response) {
         response.header("Retry-After", "5");
         return send(response, 503, "text/plain", "as many dashboards are open as max_live allows\n");
     }
-    std::uint64_t last_event = 0;
-    const std::string_view id = request.header("last-event-id");
-    std::from_chars(id.data(), id.data() + id.size(), last_event);
-    feed_.add(std::move(response), last_event);
+    feed_.add(std::move(response), request.header("last-event-id"));
 }
 
 }  // namespace drover::observer

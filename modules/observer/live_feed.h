@@ -26,9 +26,9 @@ class LiveFeed {
     // services.master is not null; asks it for its events.
     LiveFeed(Services& services, std::size_t max_clients);
 
-    bool full() const noexcept { return clients_.size() >= max_clients_; }
-    // Not when full. `last_event`: the number of the last one that the dashboard has; 0: none.
-    void add(http::Response response, std::uint64_t last_event);
+    bool full();
+    // Not when full. `last_event`: the id of the last one that the dashboard has; empty: none.
+    void add(http::Response response, std::string_view last_event);
     // All dashboards are told to come again, to whoever serves then.
     void end();
 
@@ -46,10 +46,12 @@ class LiveFeed {
     void on_event(const MasterView::Event& event);
     void publish(bool answers);
     void send_events(Client& client) const;
+    std::uint64_t number_in(std::string_view id) const noexcept;
     void drop_gone();
 
     Services& services_;
     std::size_t max_clients_;
+    std::string id_prefix_;  // of events: when their master started, as another one numbers anew
     LiveMessage message_;
     std::string last_message_;  // as it is sent; empty: none yet
     std::list<Client> clients_;

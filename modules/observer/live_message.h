@@ -46,6 +46,8 @@ class LiveMessage {
     //            process), next_attempt_s (null: none), busy (0 to 1), lag_us, cpu_us, resident_bytes
     //   more_workers  that are left out
     std::string make(std::int64_t now_ms, std::int64_t unix_ms, bool answers);
+    // The next one has no latency: there is no message before it.
+    void forget() { latency_ = {}; }
 
   private:
     const CounterReader& reader_;

@@ -20,8 +20,8 @@ namespace {
 LiveFeed* feed_under_test = nullptr;
 
 struct LiveHandler final : http::RequestHandler {
-    void handle(const http::Request&, http::Response response) override {
-        feed_under_test->add(std::move(response), 0);
+    void handle(const http::Request& request, http::Response response) override {
+        feed_under_test->add(std::move(response), request.header("last-event-id"));
     }
 };
 struct LiveHttp final : http::HttpModule {
@@ -68,10 +68,10 @@ TEST_CASE("a dashboard is told what is kept, then what happens, then the end") {
     FixtureClient client(fixture.worker);
     CHECK(client.send(request));
     CHECK(client.read_until(
-        [&] { return client.received().find("id: 7\ndata: {old}\n\n") != std::string::npos; }));
+        [&] { return client.received().find("id: 0-7\ndata: {old}\n\n") != std::string::npos; }));
     fixture.tell(8, "{new}");
     CHECK(client.read_until(
-        [&] { return client.received().find("id: 8\ndata: {new}\n\n") != std::string::npos; }));
+        [&] { return client.received().find("id: 0-8\ndata: {new}\n\n") != std::string::npos; }));
     // The master does not answer, and is waited for so long and no longer.
     CHECK(
         client.read_until([&] { return client.received().find("\"answers\":false") != std::string::npos; }));
@@ -79,6 +79,24 @@ TEST_CASE("a dashboard is told what is kept, then what happens, then the end") {
     fixture.feed->end();
     CHECK(client.read_until([&] { return client.received().ends_with("0\r\n\r\n"); }));
     CHECK_FALSE(fixture.feed->full());
+}
+
+TEST_CASE("a dashboard that comes again is told what it has missed, and all of what another master did") {
+    FeedFixture fixture;
+    fixture.tell(7, "{old}");
+    fixture.tell(8, "{new}");
+    const auto told = [&](const std::string& id) {
+        FixtureClient client(fixture.worker);
+        CHECK(client.send("GET /live HTTP/1.1\r\nHost: a\r\nLast-Event-ID: " + id + "\r\n\r\n"));
+        CHECK(client.read_until([&] { return client.received().find("{new}") != std::string::npos; }));
+        const bool old = client.received().find("{old}") != std::string::npos;
+        client.close();
+        CHECK(fixture.worker.run_until([&] { return !fixture.feed->full(); }));
+        return old;
+    };
+    CHECK_FALSE(told("0-7"));
+    CHECK(told("1234-7"));
+    CHECK(told("junk"));
 }
 
 TEST_CASE("one that does not read costs a bounded amount, and has the newest events when it reads") {
@@ -92,7 +110,7 @@ TEST_CASE("one that does not read costs a bounded amount, and has the newest eve
         fixture.tell(number, "{" + text + "}");
         if (number % 100 == 0) fixture.worker.settle();
     }
-    const std::string last = "id: " + std::to_string(count) + "\n";
+    const std::string last = "id: 0-" + std::to_string(count) + "\n";
     // What waits is sent when there is something new to send.
     std::uint64_t more = count;
     CHECK(client.read_until([&] {

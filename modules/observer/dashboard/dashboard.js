@@ -153,10 +153,13 @@ const tones = { warning: "warn", error: "bad", critical: "bad" };
 const good = new Set(["ready", "handover"]);
 const quiet = new Set(["start", "worker_started", "worker_ready", "worker_exit", "reload_change", "log_files"]);
 let last_event = 0;
+let events_of = ""; // which master's
 
-function show_event(event) {
-  // Numbers begin anew with another master.
-  if (event.number <= last_event && last_event - event.number < most_events) return;
+// An id is "MASTER-NUMBER"; with another master numbers begin anew.
+function show_event(event, id) {
+  const master = id.split("-")[0];
+  if (master === events_of && event.number <= last_event) return;
+  events_of = master;
   last_event = event.number;
   const list = find("events");
   const item = document.createElement("li");
@@ -191,7 +194,7 @@ function show(message) {
 function connect() {
   const source = new EventSource("/live");
   source.onmessage = ({ data }) => show(JSON.parse(data));
-  source.addEventListener("event", ({ data }) => show_event(JSON.parse(data)));
+  source.addEventListener("event", ({ data, lastEventId }) => show_event(JSON.parse(data), lastEventId));
   source.onerror = () => {
     say(find("state"), "not connected");
     mark(find("state"), "state", "lost");
