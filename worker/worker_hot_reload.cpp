@@ -151,6 +151,7 @@ void Worker::take_over_listeners() {
         datagram_sockets_.push_back(std::move(next.sockets[i]));
     }
     connections_.renumber_listeners(next.new_index);
+    next = {};
     start_listeners();
 }
 

@@ -37,7 +37,8 @@ struct DatagramServer {
         sockets.push_back(std::make_shared<DatagramSocket>(
             loop, UniqueFd(::fcntl(listener.socket_for(0), F_DUPFD_CLOEXEC, 0)), buffer,
             DatagramSocket::Handler::to<&DatagramServer::handle>(this)));
-        sockets.back()->configure({.listener = 7, .max_datagram = max_datagram, .counters = counters()});
+        sockets.back()->configure(
+            {.listener = 7, .max_datagram = max_datagram, .counters = counters(), .configuration = {}});
         return *sockets.back();
     }
     DatagramSocket& socket() { return *sockets.front(); }

@@ -96,7 +96,8 @@ TEST_CASE("on a wildcard socket the reply leaves from the address that was asked
 
 TEST_CASE("a datagram that is too long is counted, never delivered cut") {
     DatagramServer server;
-    server.socket().configure({.listener = 7, .max_datagram = 512, .counters = server.counters()});
+    server.socket().configure(
+        {.listener = 7, .max_datagram = 512, .counters = server.counters(), .configuration = {}});
     const UdpClient client(server.listener.address());
     server.socket().start();
     REQUIRE(client.send(std::string(513, 'x')));
