@@ -98,7 +98,6 @@ std::vector<CounterDeclaration> core_counters(const std::vector<ListenerName>& l
     std::vector<CounterDeclaration> counters = worker_counters();
     add_master_counters(counters);
     for (const ListenerName& listener : listeners) {
-        if (listener.address.starts_with("unix:")) continue;  // the kernel does not tell
         const std::vector<CounterLabel> labels = listener_labels(listener);
         if (listener.address.starts_with("udp:")) {
             add_datagram_counters(counters, labels);
@@ -109,6 +108,7 @@ std::vector<CounterDeclaration> core_counters(const std::vector<ListenerName>& l
                             .unit = "connections",
                             .help = "Connections that wait to be accepted.",
                             .labels = labels});
+        if (listener.address.starts_with("unix:")) continue;  // the kernel does not count what it drops there
         counters.push_back({.name = "drover_listener_drops_total",
                             .unit = "connections",
                             .help = "Connections and handshakes that the kernel dropped, mostly because the "

@@ -1,6 +1,7 @@
 #include "master/master_counters.h"
 
 #include "conf/counters.h"
+#include "core/unix_queue.h"
 
 #include <algorithm>
 #include <array>
@@ -25,19 +26,25 @@ std::uint32_t take_row(CounterTable& table, std::uint64_t instance) {
     return *row;
 }
 
-// tcp(7): of a listening socket tcpi_unacked is the number of connections that wait to be accepted.
-std::uint32_t waiting_at(int fd) noexcept {
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
-}
-
 // Connections and handshakes, or datagrams, that this socket had to drop, ever (SK_MEMINFO_DROPS); the memory
 // of datagrams that wait (SK_MEMINFO_RMEM_ALLOC). SO_MEMINFO, Linux 4.12.
 std::uint32_t meminfo_of(int fd, int which) noexcept {
     std::uint32_t info[SK_MEMINFO_VARS] = {};
     socklen_t size = sizeof info;
     return ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[which] : 0;
+}
+
+// tcp(7): of a listening socket tcpi_unacked is the number of connections that wait to be accepted.
+std::uint32_t tcp_queue_length(int fd) noexcept {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
+}
+
+// Connections, or bytes of datagrams.
+std::uint32_t waiting_at(const Address& address, int fd) noexcept {
+    if (address.is_unix()) return unix_queue_length(fd).value_or(0);
+    return address.is_udp() ? meminfo_of(fd, SK_MEMINFO_RMEM_ALLOC) : tcp_queue_length(fd);
 }
 
 }  // namespace
@@ -86,15 +93,15 @@ void MasterCounters::follow(std::uint64_t generation, const std::vector<WatchedL
     for (Queue& queue : before)
         queue.waiting.set(0);
     for (const WatchedListener& watched : listeners) {
-        if (watched.listener->address().is_unix()) continue;
         const std::vector<CounterLabel> labels = listener_labels({watched.pool, watched.address});
         const bool udp = watched.listener->address().is_udp();
+        const bool tells_drops = !watched.listener->address().is_unix();
         const char* const waiting = udp ? "drover_listener_queue_bytes" : "drover_listener_queue_connections";
         const char* const drops =
             udp ? "drover_listener_datagram_drops_total" : "drover_listener_drops_total";
         queues_.push_back({.listener = watched.listener,
                            .waiting = counters_.gauge(waiting, labels),
-                           .drops = counters_.counter(drops, labels)});
+                           .drops = tells_drops ? counters_.counter(drops, labels) : Counter()});
         const auto known = std::ranges::find_if(
             before, [&](const Queue& queue) { return queue.listener.lock() == watched.listener; });
         if (known != before.end()) queues_.back().drops_seen = std::move(known->drops_seen);
@@ -125,7 +132,7 @@ void MasterCounters::look_at(Queue& queue, const Listener& listener) {
     queue.drops_seen.resize(std::max<std::size_t>(queue.drops_seen.size(), listener.listening()));
     for (unsigned slot = 0; slot < listener.listening(); ++slot) {
         const int fd = listener.socket_for(slot);
-        waiting += listener.address().is_udp() ? meminfo_of(fd, SK_MEMINFO_RMEM_ALLOC) : waiting_at(fd);
+        waiting += waiting_at(listener.address(), fd);
         // A slot's new socket begins at 0 again.
         const std::uint32_t drops = meminfo_of(fd, SK_MEMINFO_DROPS);
         std::uint32_t& seen = queue.drops_seen[slot];

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "core/event_loop.h"
-#include "core/message.h"
 
 #include <chrono>
 #include <cstdint>

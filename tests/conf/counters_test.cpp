@@ -103,7 +103,7 @@ TEST_CASE("counters: a module's may depend on its options, and come out of the i
     CHECK(counters[3].unit == "seconds");
 }
 
-TEST_CASE("counters: core's have labels for each TCP listener, and gauges of each worker") {
+TEST_CASE("counters: core's have labels for each listener, and gauges of each worker") {
     const auto counters =
         counters_of(check("[pool.a]\nmodules = ['http']\n"
                           "listen = [{ address = '127.0.0.1:80', module = 'http' },\n"
@@ -113,7 +113,8 @@ TEST_CASE("counters: core's have labels for each TCP listener, and gauges of eac
         std::ranges::find(counters, "drover_listener_queue_connections", &CounterDeclaration::name);
     REQUIRE(listener != counters.end());
     CHECK(listener->labels == listener_labels({"a", "127.0.0.1:80"}));
-    CHECK(std::ranges::count(counters, listener->name, &CounterDeclaration::name) == 1);
+    CHECK(std::ranges::count(counters, listener->name, &CounterDeclaration::name) == 2);
+    CHECK(std::ranges::count(counters, "drover_listener_drops_total", &CounterDeclaration::name) == 1);
     const auto memory =
         std::ranges::find(counters, "drover_worker_resident_bytes", &CounterDeclaration::name);
     REQUIRE(memory != counters.end());

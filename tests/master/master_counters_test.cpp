@@ -21,9 +21,10 @@ namespace {
 
 const ListenerName name{"main", "127.0.0.1:0"};
 const ListenerName udp_name{"main", "udp:127.0.0.1:0"};
+const ListenerName unix_name{"main", "unix:@drover-test-queue"};
 
 struct Counting {
-    Counting() { table.declare(1, core_counters({name, udp_name})); }
+    Counting() { table.declare(1, core_counters({name, udp_name, unix_name})); }
 
     std::uint64_t value(const std::string& text) const {
         for (const CounterReader::Sum& sum : reader.sums())
@@ -97,6 +98,20 @@ TEST_CASE("master_counters: a listener's queue is as long as the kernel says") {
     counting.counters.follow(1, {});
     CHECK(counting.value("drover_listener_queue_connections" + labels) == 0);
     CHECK(counting.value("drover_listener_drops_total" + labels) > 0);
+}
+
+TEST_CASE("master_counters: a unix listener's queue, too") {
+    Counting counting;
+    const auto listener =
+        std::make_shared<Listener>(Listener::bind(Address::parse(unix_name.address, "/"), {.backlog = 8}, 1));
+    listener->listen();
+    counting.counters.follow(1, {{unix_name.pool, unix_name.address, listener}});
+    const Address& address = listener->address();
+    const UniqueFd client(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    check_call(::connect(client.get(), address.data(), address.size()), "connect");
+    const std::string labels = "{pool=\"main\",listener=\"" + unix_name.address + "\"}";
+    CHECK(run_until(counting.loop,
+                    [&] { return counting.value("drover_listener_queue_connections" + labels) == 1; }));
 }
 
 TEST_CASE("master_counters: the memory of datagrams that wait, and those that found no room") {

@@ -7,10 +7,12 @@
 #include "worker/module_declarations.h"
 
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 using namespace drover;
 
@@ -96,4 +98,23 @@ TEST_CASE("docs/observability.md ends with what `drover help metrics` prints") {
     const std::string page = text_of("../docs/observability.md");
     const bool is_current = page.ends_with("\n\n" + metrics_reference(declare_modules(all_modules())));
     CHECK(is_current);
+}
+
+// Every name that an expression has: of a metric, or of one of the series of a histogram.
+TEST_CASE("grafana.json asks for metrics that there are") {
+    const std::string text = text_of("grafana.json");
+    REQUIRE(nlohmann::json::accept(text));
+    const std::string known = metrics_reference(declare_modules(all_modules()));
+    const std::regex name("drover_[a-z0-9_]+");
+    int count = 0;
+    for (std::sregex_iterator found(text.begin(), text.end(), name), end; found != end; ++found) {
+        std::string metric = found->str();
+        const std::string suffix = "_bucket";
+        if (metric.ends_with(suffix)) metric.erase(metric.size() - suffix.size());
+        const bool is_known = known.find("`" + metric + "`") != std::string::npos ||
+                              known.find("`" + metric + "{") != std::string::npos;
+        CHECK_MESSAGE(is_known, metric);
+        ++count;
+    }
+    CHECK(count > 20);
 }

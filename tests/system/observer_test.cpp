@@ -263,11 +263,13 @@ TEST_CASE("the page comes with a policy that allows what is here and nothing els
                                                          {"/chart.js", "text/javascript; charset=utf-8"},
                                                          {"/text.js", "text/javascript; charset=utf-8"},
                                                          {"/icon.svg", "image/svg+xml"}};
-    for (const auto& [path, type] : files) {
+    for (const auto& file : files) {
+        const char* const path = file.first;
+        const std::string type = file.second;
         CAPTURE(path);
         const HttpReply reply = service.get(path);
         CHECK(reply.status == 200);
-        CHECK(reply.head.find("Content-Type: " + std::string(type) + "\r\n") != std::string::npos);
+        CHECK(reply.head.find("Content-Type: " + type + "\r\n") != std::string::npos);
         CHECK(reply.head.find(
                   "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
                   "connect-src 'self';") != std::string::npos);

@@ -52,7 +52,7 @@ function show_charts(message) {
 
   if (message.latency !== null || charts.time.caption.textContent.startsWith("Latency")) {
     const { p50_ms: p50 = null, p99_ms: p99 = null } = message.latency ?? {};
-    charts.time.title("Latency, p50 and p99", { least: 1, format: milliseconds });
+    charts.time.title("Latency, p50 and p99", { least: 0.2, format: milliseconds });
     charts.time.add(at, [p50, p99], text(p50, milliseconds), p99 === null ? "" : milliseconds(p99));
   } else {
     const sent = since("sent_bytes");
