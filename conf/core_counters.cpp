@@ -77,7 +77,7 @@ void add_datagram_counters(std::vector<CounterDeclaration>& counters,
     total("drover_datagrams_failed_total", "datagrams", "Datagrams whose module threw an exception.");
     total("drover_datagram_replies_dropped_total", "datagrams",
           "Replies dropped: the socket took no more and enough waited already, the kernel refused them, or "
-          "the listener was gone.");
+          "they still waited when the socket was closed.");
     total("drover_listener_datagram_drops_total", "datagrams",
           "Datagrams that the kernel dropped, mostly because the receive buffer was full.");
     counters.push_back({.name = "drover_listener_queue_bytes",

@@ -34,11 +34,27 @@ struct Collection {
         if (!key.text.master_file || value.kind != DocumentKind::text || value.text.empty()) return;
         ImageValue& entry = list.children.emplace_back();
         entry.children = {text_value("path", value.text), text_value("module", module),
-                          text_value("place", document.place_text(value.place) + ": " + path)};
+                          text_value("place", master_file_place(document, value, path))};
     }
 };
 
 }  // namespace
+
+bool may_be_master_file(std::string_view key) noexcept {
+    return key == "log" || key == "log_file" || key.ends_with("_log") || key.ends_with("_log_file");
+}
+
+std::string master_file_fault(std::string_view value) {
+    if (value == "stderr" || value == "journal" || value.starts_with("journal:") ||
+        value.starts_with("fifo:"))
+        return " is no file; only log_file of [master] may be that (a file of this name: \"./" +
+               std::string(value) + "\")";
+    return "";
+}
+
+std::string master_file_place(const Document& document, const DocumentValue& value, const std::string& path) {
+    return document.place_text(value.place) + ": " + path;
+}
 
 void collect_master_files(const OptionTable& options, const DocumentValue& table, const Document& document,
                           const std::string& module, ImageValue& list) {

@@ -7,8 +7,19 @@
 #include "conf/options.h"
 
 #include <string>
+#include <string_view>
 
 namespace drover {
+
+// An option that is declared so must be called "log", "log_file", or something that ends with "_log" or
+// "_log_file": the master has to know without module code which texts of the file it may take for files.
+bool may_be_master_file(std::string_view key) noexcept;
+
+// Why the value of such an option cannot be a file, to be put behind it; empty: it can.
+std::string master_file_fault(std::string_view value);
+
+// "FILE:LINE:COLUMN: module.http.access_log".
+std::string master_file_place(const Document& document, const DocumentValue& value, const std::string& path);
 
 // Adds an entry to `list` for each such option of the table that the file gives a value: "path" as the file
 // has it, "module", "place" for messages ("FILE:LINE:COLUMN: module.http.access_log").

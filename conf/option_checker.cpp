@@ -1,5 +1,6 @@
 #include "conf/option_checker.h"
 
+#include "conf/master_files.h"
 #include "conf/value_text.h"
 
 #include <optional>
@@ -123,6 +124,9 @@ void check_text(const KeyCheck& check, ImageValue& result) {
     } else if (text.size() > key.text.max_size) {
         check.add("has " + std::to_string(text.size()) + " bytes; at most " +
                   std::to_string(key.text.max_size) + " are allowed");
+    } else if (const std::string fault = key.text.master_file ? master_file_fault(text) : "";
+               !fault.empty()) {
+        check.add(quoted(text) + fault);
     } else {
         result.text = text;
     }

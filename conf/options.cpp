@@ -1,5 +1,6 @@
 #include "conf/options.h"
 
+#include "conf/master_files.h"
 #include "core/check.h"
 
 #include <stdexcept>
@@ -72,6 +73,7 @@ OptionKey& OptionTable::add(OptionKey key) {
     DROVER_CHECK(valid_name(key.name));
     DROVER_CHECK(find(key.name) == nullptr);
     DROVER_CHECK(valid_default(key));
+    DROVER_CHECK(!key.text.master_file || may_be_master_file(key.name));
     return keys_.emplace_back(std::move(key));
 }
 

@@ -1,13 +1,18 @@
 #include "conf/privileged_values.h"
 
+#include "conf/master_files.h"
+
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
 #include <string_view>
 
 namespace drover {
 
 namespace {
 
-// Nothing can be added to a text that was sent already.
+// Ends the values; files follow.
 constexpr const char* end = "end\n";
 
 // The length makes two different lists of values two different texts.
@@ -26,22 +31,72 @@ void append_text(std::string& text, const DocumentValue* table, std::string_view
     append(text, name, value != nullptr ? std::string_view(value->text) : fallback);
 }
 
-// One line: no entry can be forged within another.
-bool may_be_file(std::string_view text) noexcept {
-    constexpr std::size_t longest = 4096;
-    return !text.empty() && text.size() <= longest && text.find('\n') == std::string_view::npos;
+std::string file_entry(std::string_view module, std::string_view place, std::string_view file) {
+    std::string text;
+    append(text, "module", module);
+    append(text, "place", place);
+    append(text, "file", file);
+    return text;
 }
 
-void append_texts(std::string& text, const DocumentValue& value) {
-    if (value.kind == DocumentKind::text && may_be_file(value.text)) append(text, "text", value.text);
-    for (const DocumentValue& child : value.children)
-        append_texts(text, child);
+// The texts of one module's tables that may be such files.
+struct FileCollection {
+    const Document& document;
+    std::string_view module;
+    std::string& text;
+
+    void add_table(const DocumentValue& table, const std::string& path) const {
+        for (const DocumentValue& value : table.children) {
+            const std::string value_path = path + "." + value.name;
+            add_value(value, value.name, value_path);
+            if (value.kind != DocumentKind::list) continue;
+            for (std::size_t index = 0; index < value.children.size(); ++index)
+                add_value(value.children[index], {}, value_path + "[" + std::to_string(index) + "]");
+        }
+    }
+
+  private:
+    void add_value(const DocumentValue& value, std::string_view name, const std::string& path) const {
+        if (value.kind == DocumentKind::table) return add_table(value, path);
+        if (value.kind != DocumentKind::text || value.text.empty() || !may_be_master_file(name)) return;
+        text += file_entry(module, master_file_place(document, value, path), value.text);
+    }
+};
+
+// Takes what append() has made; none: the text is not of its making.
+std::optional<std::string_view> take(std::string_view& text, std::string_view name) {
+    if (!text.starts_with(name)) return {};
+    text.remove_prefix(name.size());
+    std::size_t size = 0;
+    if (!text.starts_with(' ')) return {};
+    const auto [rest, error] = std::from_chars(text.data() + 1, text.data() + text.size(), size);
+    if (error != std::errc()) return {};
+    text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
+    if (!text.starts_with(' ') || text.size() < 2 || size > text.size() - 2 || text[size + 1] != '\n')
+        return {};
+    const std::string_view value = text.substr(1, size);
+    text.remove_prefix(size + 2);
+    return value;
+}
+
+// None when any of it is no entry.
+std::optional<std::set<std::string>> parse_files(std::string_view text) {
+    std::set<std::string> entries;
+    while (!text.empty()) {
+        const auto module = take(text, "module");
+        const auto place = take(text, "place");
+        const auto file = take(text, "file");
+        if (!module || !place || !file) return {};
+        entries.insert(file_entry(*module, *place, *file));
+    }
+    return entries;
 }
 
 }  // namespace
 
 std::string privileged_values(const Document& document) {
     std::string text;
+    append(text, "directory", document.directory);
     const DocumentValue* const master = document.root.find("master");
     const MasterSettings defaults = MasterSettings::options().load({});
     append_text(text, master, "user", defaults.user);
@@ -59,25 +114,29 @@ std::string privileged_values(const Document& document) {
     return text + end;
 }
 
-std::string module_texts(const Document& document) {
+std::string privileged_files(const Document& document) {
     std::string text;
-    if (const DocumentValue* const modules = document.root.find("module")) append_texts(text, *modules);
+    const DocumentValue* const modules = document.root.find("module");
+    if (modules == nullptr || modules->kind != DocumentKind::table) return text;
+    for (const DocumentValue& module : modules->children) {
+        if (module.kind == DocumentKind::table)
+            FileCollection{document, module.name, text}.add_table(module, "module." + module.name);
+    }
     return text;
 }
 
 bool allows(std::string_view rights, const Settings& settings) {
     const std::string expected = privileged_values(settings);
     if (!rights.starts_with(expected)) return false;
-    const std::string_view texts = rights.substr(expected.size() - 1);  // with a line's end in front
-    return std::ranges::all_of(settings.files, [texts](const FileSettings& file) {
-        std::string entry = "\n";
-        append(entry, "text", file.text);
-        return may_be_file(file.text) && texts.find(entry) != std::string_view::npos;
-    });
+    const auto files = parse_files(rights.substr(expected.size()));
+    return files && std::ranges::all_of(settings.files, [&files](const FileSettings& file) {
+               return files->contains(file_entry(file.module, file.place, file.text));
+           });
 }
 
 std::string privileged_values(const Settings& settings) {
     std::string text;
+    append(text, "directory", settings.directory);
     append(text, "user", settings.master.user);
     append(text, "log_file", settings.master.log_file);
     append(text, "runtime_dir", settings.master.runtime_dir);

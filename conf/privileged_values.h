@@ -1,7 +1,7 @@
 // What a configuration makes the master do with its own rights (whom workers become, which files and
-// addresses it opens), as one text. The config reader sends the text of the file before any module code runs;
-// the master compares it with the text of the image that comes later, which module code could have forged.
-// Runs in: config reader (of a document), master (of settings).
+// addresses it opens, where relative paths start), as one text. The config reader sends the text of the file
+// before any module code runs; the master compares it with the text of the image that comes later, which
+// module code could have forged. Runs in: config reader (of a document), master (of settings).
 #pragma once
 
 #include "conf/document.h"
@@ -16,10 +16,12 @@ namespace drover {
 std::string privileged_values(const Document& document);
 std::string privileged_values(const Settings& settings);
 
-// The texts that stand in modules' tables, which alone modules may name as files for the master to open:
-// which of them are files is known only when module code has run.
-std::string module_texts(const Document& document);
-// True when `rights`, the two texts of a document one after the other, allow all that the settings ask for.
+// The texts in modules' tables that the master may open as files, with module and place: those of keys that
+// are named as such files are (may_be_master_file). Which keys are declared so is known only when module code
+// has run.
+std::string privileged_files(const Document& document);
+// True when `rights`, the two texts of a document one after the other and nothing else, allow all that the
+// settings ask for.
 bool allows(std::string_view rights, const Settings& settings);
 
 }  // namespace drover

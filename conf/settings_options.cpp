@@ -125,8 +125,7 @@ Options<ListenSettings> listen_options() {
         .size("receive_buffer", &ListenSettings::receive_buffer,
               {.min = 4096, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::hot,
               "Memory for datagrams that wait on a udp socket (SO_RCVBUF); the system's net.core.rmem_max "
-              "caps it for "
-              "a master that is not root.")
+              "caps it unless the master has CAP_NET_ADMIN.")
         .size("max_datagram", &ListenSettings::max_datagram,
               {.fallback = longest_datagram, .min = 512, .max = longest_datagram}, Apply::hot,
               "The longest datagram that is taken; longer ones are counted and dropped.");

@@ -50,7 +50,8 @@ void set_receive_buffer(int fd, int fresh_socket, int bytes) {
 // A socket on every address tells which one a datagram came to, so that the answer can leave from there.
 void ask_for_destinations(int fd, const Address& address) {
     if (!address.is_wildcard()) return;
-    if (address.family() == AF_INET) set_option(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
+    // Of an IPv4 broadcast IPV6_PKTINFO tells but the broadcast's address: a socket for both asks for both.
+    set_option(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
     if (address.family() == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO");
 }
 

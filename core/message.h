@@ -57,7 +57,7 @@ enum class MessageType : std::uint16_t {
     handed_over,        // HandoverResult: how it came out, before the worker leaves
 
     // config reader to master
-    config_rights,   // text: a piece of conf/privileged_values.h, before any module code runs
+    config_rights,   // text: a piece of conf/privileged_values.h; an empty one ends it
     config_loading,  // text: the shared library that is loaded next
     config_library,  // text: its path as the file has it, [sealed copy]; in the order of the image's list
     config_error,    // text: one finding, "file:line:column: message"; any number

@@ -29,7 +29,7 @@ struct Report {
     // Those before it that something in the worker may still count for, the first `older_count`; when there
     // are more they are not named here.
     std::uint32_t older_count = 0;
-    std::uint32_t reserved = 0;
+    std::uint32_t return_addresses = 0;  // of datagrams, that modules keep
     std::uint64_t older[8] = {};
 };
 static_assert(sizeof(Report) == 152);

@@ -41,9 +41,8 @@ ConfigReader::~ConfigReader() {
 
 void ConfigReader::on_message(Message& message) {
     switch (message.type) {
-        // What comes later may be a module's doing.
         case MessageType::config_rights:
-            if (rights_.size() < max_rights) rights_ += message.text();
+            add_rights(message.text());
             return;
         case MessageType::config_loading:
             loading_ = message.text();
@@ -73,6 +72,17 @@ void ConfigReader::on_message(Message& message) {
     }
 }
 
+// An empty text ends them; what comes after it is a module's doing.
+void ConfigReader::add_rights(std::string_view text) {
+    if (rights_complete_) {
+        broken_ = "it asked for more after it had said what the file names";
+    } else if (text.empty()) {
+        rights_complete_ = true;
+    } else if (rights_.size() < max_rights) {
+        rights_ += text;
+    }
+}
+
 void ConfigReader::on_channel_closed(std::string_view reason) {
     if (reason != "end of file") {
         broken_ = reason;
@@ -90,8 +100,8 @@ void ConfigReader::on_deadline() {
 void ConfigReader::take_image() {
     verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
     const Settings settings = Settings::load(*verdict_.image);
-    if (!allows(rights_, settings))
-        throw std::runtime_error("its user, files or addresses are not those of the file");
+    if (!rights_complete_ || !allows(rights_, settings))
+        throw std::runtime_error("its directory, user, files or addresses are not those of the file");
     const bool sealed =
         std::ranges::all_of(verdict_.libraries, [](const UniqueFd& fd) { return is_sealed(fd.get()); });
     if (!sealed || settings.libraries.size() != verdict_.libraries.size())

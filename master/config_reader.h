@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace drover {
@@ -50,6 +51,7 @@ class ConfigReader {
 
   private:
     void on_message(Message& message);
+    void add_rights(std::string_view text);
     void on_channel_closed(std::string_view reason);
     void on_deadline();
     void take_image();
@@ -61,7 +63,8 @@ class ConfigReader {
     Verdict verdict_;
     std::string loading_;  // the shared library that the child was about to load
     std::string rights_;   // conf/privileged_values.h of the file
-    std::string broken_;   // why what came on the channel cannot be used
+    bool rights_complete_ = false;
+    std::string broken_;  // why what came on the channel cannot be used
     bool late_ = false;
     bool reaped_ = false;
 };

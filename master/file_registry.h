@@ -18,10 +18,12 @@ struct OpenedFile {
 
 class FileRegistry {
   public:
-    // As open_log_path has it. Throws std::system_error.
+    // Another one than before when the name means another file by now. As open_log_path has it; for root, see
+    // open_as_root in the source. Throws std::system_error.
     std::shared_ptr<const OpenedFile> acquire(const std::string& path);
-    // Opens all of them anew. Throws std::system_error, with every file as it was.
-    void reopen();
+    // Opens all of them anew. Throws std::system_error when one of `needed` cannot be had: every file is as
+    // it was then, new ones may have been created. Returns why others could not, which stay as they are.
+    std::vector<std::string> reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed);
 
   private:
     std::vector<std::weak_ptr<OpenedFile>> files_;

@@ -251,11 +251,14 @@ void Generation::append_drain_progress(std::string& text) const {
         const Pool::Draining part = pool->draining();
         all.workers += part.workers;
         all.connections += part.connections;
+        all.return_addresses += part.return_addresses;
     }
     if (all.workers == 0) return;
     if (!text.empty()) text += ", ";
     text += "generation " + std::to_string(number()) + ": " + std::to_string(all.workers) + " workers with " +
             std::to_string(all.connections) + " connections";
+    if (all.return_addresses > 0)
+        text += " (" + std::to_string(all.return_addresses) + " return addresses are kept)";
 }
 
 std::string Generation::listening_text() const {

@@ -41,6 +41,7 @@ class Generation {
     GenerationSource source() const;
     const Settings& settings() const noexcept { return contents_->settings; }
     const std::vector<std::unique_ptr<Pool>>& pools() const noexcept { return pools_; }
+    const std::vector<std::shared_ptr<const OpenedFile>>& files() const noexcept { return contents_->files; }
     Pool& first_pool() const noexcept { return *pools_.front(); }
 
     // A hot reload to `number`: binds what is new and asks all workers to prepare. Throws with nothing

@@ -228,7 +228,9 @@ std::string Master::reopen_log() {
     try {
         const Settings& settings = current_->settings();
         UniqueFd log = open_log_file(settings.log_target());
-        pools_->files.reopen();
+        for (const std::string& failure : pools_->files.reopen(current_->files()))
+            events_.error(EventKind::log_files, {},
+                          "a file of a generation that leaves stays as it is: " + failure);
         use_log(settings, std::move(log));
     } catch (const std::exception& failure) {
         events_.error(EventKind::log_files, {}, std::string("log files stay as they are: ") + failure.what());

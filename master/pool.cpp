@@ -146,6 +146,7 @@ Pool::Draining Pool::draining() const {
         if (worker.state() != WorkerState::draining) return;
         ++all.workers;
         all.connections += worker.last_report().connections;
+        all.return_addresses += worker.last_report().return_addresses;
     });
     return all;
 }

@@ -139,7 +139,8 @@ class Pool : private WorkerObserver {
     unsigned serving() const noexcept;  // and are neither stopped nor hang
     struct Draining {
         std::uint64_t workers = 0;
-        std::uint64_t connections = 0;  // as last reported
+        std::uint64_t connections = 0;       // as last reported
+        std::uint64_t return_addresses = 0;  // so, too
     };
     Draining draining() const;
     bool any_accepting() const noexcept;

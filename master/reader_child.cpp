@@ -77,13 +77,23 @@ void load_libraries(const Document& document, std::vector<ModuleDeclaration>& mo
     if (!findings.empty()) throw ConfigError{std::move(findings)};
 }
 
+// All of it is with the master before any module code runs, which may do what it likes to this process and
+// its channel: an empty text says that nothing more may come.
+void send_rights(const Document& document, Channel& channel) {
+    const std::string rights = privileged_values(document) + privileged_files(document);
+    for (std::size_t at = 0; at < rights.size(); at += max_message_payload) {
+        channel.send_text(MessageType::config_rights,
+                          std::string_view(rights).substr(at, max_message_payload));
+        if (!channel.flush(goodbye_time)) throw std::runtime_error("the master does not listen");
+    }
+    channel.send_text(MessageType::config_rights, "");
+    if (!channel.flush(goodbye_time)) throw std::runtime_error("the master does not listen");
+}
+
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
-    const std::string rights = privileged_values(document) + module_texts(document);
-    for (std::size_t at = 0; at < rights.size(); at += max_message_payload)
-        channel.send_text(MessageType::config_rights,
-                          std::string_view(rights).substr(at, max_message_payload));
+    send_rights(document, channel);
     become_user(configured_user(document));
     std::vector<ModuleDeclaration> modules = declare_modules(inheritance.modules);
     load_libraries(document, modules, channel);

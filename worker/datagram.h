@@ -17,8 +17,9 @@ class DatagramSocket;
 
 // Who sent a datagram, and the address of this machine that it was sent to.
 struct DatagramPath {
-    sockaddr_in6 peer{};  // or a sockaddr_in
-    in6_addr local{};     // or an in_addr, then zeros; all zero: that of the socket
+    sockaddr_in6 peer{};     // or a sockaddr_in
+    in6_addr local{};        // or an in_addr, then zeros; all zero: that of the socket
+    unsigned interface = 0;  // of `local`, when that is link-local
 };
 
 class ReturnAddress {
@@ -27,8 +28,10 @@ class ReturnAddress {
     ReturnAddress() noexcept = default;
 
     // Sends a datagram there; any number of times. Never waits. False: it is dropped, and counted, because
-    // the socket takes no more and enough waits already, or because the listener is gone. True: it is sent,
-    // or will be; what the network does with it nobody knows.
+    // the socket takes no more and enough waits already, because it is too long for a datagram (over IPv4
+    // 65507 bytes, over IPv6 65527), or because the kernel refuses it; or it is dropped, and counted nowhere,
+    // because the listener is gone. True: it is sent, or waits for the socket, or for the end of a turn;
+    // what the kernel refuses then is counted. What the network does with it nobody knows.
     bool reply(std::string_view bytes) const;
     Address peer_address() const noexcept;
 
@@ -50,7 +53,8 @@ class Datagram {
 
     // May be empty; valid during the call.
     std::string_view payload() const noexcept { return payload_; }
-    unsigned listener() const noexcept;  // index into the pool's list of listeners
+    // Index into the pool's list of listeners; 0xffff when a hot reload has just taken the listener away.
+    unsigned listener() const noexcept;
     Address peer_address() const noexcept;
     Address local_address() const noexcept;
 

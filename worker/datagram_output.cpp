@@ -38,7 +38,7 @@ void set_source(msghdr& message, const DatagramPath& path) noexcept {
     }
     in6_pktinfo info{};
     info.ipi6_addr = path.local;
-    if (IN6_IS_ADDR_LINKLOCAL(&path.local)) info.ipi6_ifindex = path.peer.sin6_scope_id;
+    info.ipi6_ifindex = path.interface;
     put_source(message, IPPROTO_IPV6, IPV6_PKTINFO, info);
 }
 
@@ -85,7 +85,8 @@ bool DatagramOutput::add(const DatagramPath& path, std::string_view bytes) {
         bytes_ = std::make_unique_for_overwrite<std::byte[]>(max_bytes);
         replies_.reserve(max_replies);
     }
-    if (replies_.size() == max_replies || bytes.size() > max_bytes - used_) return false;
+    if (!has_room(bytes.size())) move_down();
+    if (!has_room(bytes.size())) return false;
     if (!bytes.empty()) std::memcpy(bytes_.get() + used_, bytes.data(), bytes.size());
     replies_.push_back({path, static_cast<std::uint32_t>(used_), static_cast<std::uint32_t>(bytes.size())});
     used_ += bytes.size();
@@ -113,10 +114,30 @@ DatagramOutput::Result DatagramOutput::send(int socket) {
         result.sent += static_cast<std::uint64_t>(sent);
         first_ += static_cast<std::size_t>(sent);
     }
+    clear();
+    return result;
+}
+
+void DatagramOutput::clear() noexcept {
     replies_.clear();
     first_ = 0;
     used_ = 0;
-    return result;
+}
+
+bool DatagramOutput::has_room(std::size_t size) const noexcept {
+    return replies_.size() < max_replies && size <= max_bytes - used_;
+}
+
+// Into the room of those that have left.
+void DatagramOutput::move_down() noexcept {
+    if (first_ == 0) return;
+    const std::uint32_t gone = replies_[first_].offset;
+    used_ -= gone;
+    std::memmove(bytes_.get(), bytes_.get() + gone, used_);
+    replies_.erase(replies_.begin(), replies_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+    for (Reply& reply : replies_)
+        reply.offset -= gone;
 }
 
 }  // namespace drover

@@ -21,6 +21,8 @@ class DatagramOutput {
     // Keeps a copy. False: there is no room.
     bool add(const DatagramPath& path, std::string_view bytes);
     bool empty() const noexcept { return replies_.empty(); }
+    std::size_t size() const noexcept { return replies_.size() - first_; }
+    void clear() noexcept;
 
     struct Result {
         std::uint64_t sent = 0;
@@ -38,6 +40,9 @@ class DatagramOutput {
         std::uint32_t size = 0;
     };
     class Batch;
+
+    bool has_room(std::size_t size) const noexcept;
+    void move_down() noexcept;
 
     std::unique_ptr<std::byte[]> bytes_;  // max_bytes
     std::size_t used_ = 0;

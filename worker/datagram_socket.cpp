@@ -10,6 +10,21 @@
 
 namespace drover {
 
+namespace {
+
+// How soon one that finishes looks again whether its replies have left.
+constexpr std::chrono::milliseconds full_socket_time{10};
+
+constexpr in6_addr mapped_prefix = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}}};
+
+// The length fields of the headers have 16 bits; IPv4's counts itself (ip(7), udp(7)).
+std::size_t longest_reply(const sockaddr_in6& peer) noexcept {
+    const bool ipv6 = peer.sin6_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr);
+    return ipv6 ? 65'527 : 65'507;
+}
+
+}  // namespace
+
 std::byte* DatagramBuffer::get(std::size_t size) {
     if (size > size_) {
         bytes_ = std::make_unique_for_overwrite<std::byte[]>(size);
@@ -50,29 +65,32 @@ class DatagramSocket::Batch {
         auto& message = const_cast<msghdr&>(messages_[index].msg_hdr);
         for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
              control = CMSG_NXTHDR(&message, control))
-            read_destination(*control, path.local);
+            read_destination(*control, path);
         return path;
     }
 
   private:
     // Of a broadcast or multicast ip(7) tells the address to answer from; ipv6(7) tells the group, which
-    // nobody can send from.
-    static void read_destination(const cmsghdr& control, in6_addr& local) noexcept {
+    // nobody can send from. A socket for both tells of IPv4 in both ways, ip(7)'s last.
+    static void read_destination(const cmsghdr& control, DatagramPath& path) noexcept {
         const unsigned char* const data = CMSG_DATA(&control);
         if (control.cmsg_level == IPPROTO_IP && control.cmsg_type == IP_PKTINFO) {
             in_pktinfo info;
             std::memcpy(&info, data, sizeof info);
-            std::memcpy(&local, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+            const bool mapped = path.peer.sin6_family == AF_INET6;
+            if (mapped) path.local = mapped_prefix;
+            std::memcpy(&path.local.s6_addr[mapped ? 12 : 0], &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
         }
         if (control.cmsg_level == IPPROTO_IPV6 && control.cmsg_type == IPV6_PKTINFO) {
             in6_pktinfo info;
             std::memcpy(&info, data, sizeof info);
-            if (!IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) local = info.ipi6_addr;
+            if (!IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) path.local = info.ipi6_addr;
+            if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) path.interface = info.ipi6_ifindex;
         }
     }
 
     struct Control {
-        alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(in6_pktinfo))];
+        alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo))];
     };
     std::array<mmsghdr, batch> messages_;
     std::array<iovec, batch> parts_;
@@ -85,7 +103,8 @@ DatagramSocket::DatagramSocket(EventLoop& loop, UniqueFd socket, DatagramBuffer&
       socket_(std::move(socket)),
       address_(Address::local_of(socket_.get()).as_udp()),
       buffer_(buffer),
-      handler_(handler) {}
+      handler_(handler),
+      turn_(loop, Timer::Handler::to<&DatagramSocket::on_turn>(this)) {}
 
 void DatagramSocket::start() {
     if (!socket_) return;
@@ -93,24 +112,54 @@ void DatagramSocket::start() {
     watch();
 }
 
+void DatagramSocket::stop() noexcept {
+    reading_ = false;
+    turn_.stop();
+    if (!output_waits_) watch_.stop();
+}
+
 void DatagramSocket::finish() {
     if (!reading_) return;
-    for (unsigned read = 0; read < finish_limit && !output_waits_; read += batch) {
-        if (receive() < batch) break;
+    stop();
+    if (!anything_waits()) return;
+    finish_left_ = finish_limit / batch;
+    finish_end_ms_ = loop_.now_ms() + finish_time.count();
+    turn_.start_once(std::chrono::milliseconds(0));
+}
+
+void DatagramSocket::on_turn() {
+    const bool full = output_waits_;
+    if (!full) {
+        receive();
+        --finish_left_;
     }
-    reading_ = false;
-    watch();
+    if (finish_left_ == 0 || loop_.now_ms() >= finish_end_ms_ || !anything_waits()) return;
+    turn_.start_once(full ? full_socket_time : std::chrono::milliseconds(0));
+}
+
+// An empty datagram does, too: FIONREAD would not tell.
+bool DatagramSocket::anything_waits() const noexcept {
+    return ::recv(socket_.get(), nullptr, 0, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
 void DatagramSocket::close() noexcept {
     reading_ = false;
+    turn_.stop();
     watch_.stop();
     socket_.reset();
-    counters_ = {};  // the generation's cells may become another's
+    settings_.counters.replies_dropped.add(output_.size());
+    output_.clear();
+    settings_.counters = {};  // the generation's cells may become another's
+    settings_.configuration.reset();
+}
+
+std::size_t DatagramSocket::return_addresses() const noexcept {
+    const long users = weak_from_this().use_count();
+    return socket_ && users > 1 ? static_cast<std::size_t>(users - 1) : 0;
 }
 
 bool DatagramSocket::owes_replies() const noexcept {
-    return socket_ && (!output_.empty() || weak_from_this().use_count() > 1);
+    return socket_ && (!output_.empty() || return_addresses() > 0);
 }
 
 void DatagramSocket::watch() {
@@ -121,19 +170,22 @@ void DatagramSocket::watch() {
 }
 
 void DatagramSocket::on_ready(Readiness) {
-    if (output_waits_) return send();
+    if (output_waits_) {
+        send();
+        return;
+    }
     if (reading_) receive();
 }
 
 // What other workers were faster to take is not there any more; what the kernel says of an earlier reply (an
 // ICMP message, udp(7)) stops nothing.
-unsigned DatagramSocket::receive() {
-    Batch messages(buffer_.get(batch * max_datagram_), max_datagram_);
+void DatagramSocket::receive() {
+    Batch messages(buffer_.get(batch * settings_.max_datagram), settings_.max_datagram);
     const int result = messages.receive(socket_.get());
     if (result < 0) {
         const bool unusable = errno == EBADF || errno == ENOTSOCK || errno == EINVAL || errno == EFAULT;
         if (unusable) throw_errno("recvmmsg", address_.text());
-        return 0;
+        return;
     }
     const auto count = static_cast<unsigned>(result);
     gathering_ = true;
@@ -141,36 +193,39 @@ unsigned DatagramSocket::receive() {
         deliver(messages, i);
     gathering_ = false;
     if (!output_.empty()) send();
-    return count;
 }
 
 void DatagramSocket::deliver(const Batch& messages, unsigned index) {
-    if (messages.truncated(index)) return counters_.truncated.add();
+    DatagramCounters& counters = settings_.counters;
+    if (messages.truncated(index)) return counters.truncated.add();
     const std::string_view payload = messages.payload(index);
-    counters_.received.add();
-    counters_.received_bytes.add(payload.size());
+    counters.received.add();
+    counters.received_bytes.add(payload.size());
     const DatagramPath path = messages.path(index);
-    if (!handler_(Datagram(*this, path, payload))) counters_.failed.add();
+    if (!handler_(settings_.module, Datagram(*this, path, payload))) counters.failed.add();
 }
 
 bool DatagramSocket::reply(const DatagramPath& path, std::string_view bytes) {
-    bool kept = socket_ && output_.add(path, bytes);
-    if (socket_ && !kept && !output_waits_) {
+    if (!socket_) return false;
+    const bool fits = bytes.size() <= longest_reply(path.peer);
+    bool kept = fits && output_.add(path, bytes);
+    if (fits && !kept && !output_waits_) {
         send();
         kept = output_.add(path, bytes);
     }
-    if (!kept) counters_.replies_dropped.add();
-    if (kept && !gathering_ && !output_waits_) send();
-    return kept;
+    if (!kept) settings_.counters.replies_dropped.add();
+    if (!kept || gathering_ || output_waits_) return kept;
+    return send() == 0;  // it was the only one
 }
 
-void DatagramSocket::send() {
+std::uint64_t DatagramSocket::send() {
     const DatagramOutput::Result result = output_.send(socket_.get());
-    counters_.sent.add(result.sent);
-    counters_.sent_bytes.add(result.sent_bytes);
-    counters_.replies_dropped.add(result.refused);
+    settings_.counters.sent.add(result.sent);
+    settings_.counters.sent_bytes.add(result.sent_bytes);
+    settings_.counters.replies_dropped.add(result.refused);
     output_waits_ = result.waits;
     watch();
+    return result.refused;
 }
 
 static_assert(sizeof(ReturnAddress) == 64);
@@ -202,6 +257,7 @@ Address Datagram::local_address() const noexcept {
     } else {
         place.peer.sin6_port = htons(socket_.address().port());
         place.peer.sin6_addr = path_.local;
+        place.peer.sin6_scope_id = path_.interface;
     }
     return ReturnAddress(nullptr, place).peer_address();
 }

@@ -1,8 +1,8 @@
 // DatagramSocket is a worker's end of a udp listener: it receives in batches, gives each datagram to a
 // handler, and sends the replies. The socket is the same one in all workers of the pool, so that what waits
 // in its queue belongs to whoever reads next. While replies wait for the socket it reads nothing. Special
-// states: not reading (before start, after finish; it can still reply), closed. Owned by the worker, and kept
-// alive by the return addresses that modules keep. Runs in: worker.
+// states: not reading (before start, after stop or finish; it can still reply), closed. Owned by the worker,
+// and kept alive by the return addresses that modules keep. Runs in: worker.
 #pragma once
 
 #include "core/counter.h"
@@ -11,9 +11,12 @@
 #include "worker/datagram.h"
 #include "worker/datagram_output.h"
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace drover {
 
@@ -38,45 +41,68 @@ struct DatagramCounters {
     Counter replies_dropped;
 };
 
+class Configuration;
+class Module;
+
+// What a generation says of a udp listener.
+struct DatagramSettings {
+    unsigned listener = 0;         // index into the pool's list of listeners
+    std::size_t max_datagram = 0;  // bytes
+    Module* module = nullptr;      // that gets the datagrams
+    DatagramCounters counters;
+    std::shared_ptr<const Configuration> configuration;  // keeps the counters' cells
+};
+
 class DatagramSocket : public std::enable_shared_from_this<DatagramSocket> {
   public:
     // False: it could not handle it.
-    using Handler = Callback<bool(const Datagram&)>;
+    using Handler = Callback<bool(Module*, const Datagram&)>;
 
-    static constexpr unsigned batch = 32;           // of one turn, so that others are not kept waiting
-    static constexpr unsigned finish_limit = 4096;  // senders that never cease must not keep a worker
+    static constexpr unsigned batch = 32;  // of one turn, so that others are not kept waiting
+    // Senders that never cease must not keep a worker from leaving.
+    static constexpr unsigned finish_limit = 4096;
+    static constexpr std::chrono::milliseconds finish_time{2000};
 
     // Loop and buffer outlive it until it is closed. Make it with std::make_shared. Takes the
     // socket, which is non-blocking. Throws std::system_error.
     DatagramSocket(EventLoop& loop, UniqueFd socket, DatagramBuffer& buffer, Handler handler);
 
     // Before it starts, and again when another generation calls it otherwise.
-    void configure(unsigned listener, std::size_t max_datagram, const DatagramCounters& counters) noexcept {
-        listener_ = listener;
-        max_datagram_ = max_datagram;
-        counters_ = counters;
-    }
-    unsigned listener() const noexcept { return listener_; }
+    void configure(DatagramSettings settings) noexcept { settings_ = std::move(settings); }
+    // Its listener has this number now.
+    void renumber(unsigned listener) noexcept { settings_.listener = listener; }
+    unsigned listener() const noexcept { return settings_.listener; }
     const Address& address() const noexcept { return address_; }
 
     void start();
-    // Reads what waits, up to finish_limit, and no more from then on. Others read on.
+    // Reads no more: what waits is for others.
+    void stop() noexcept;
+    // Nobody reads after it: takes what waits, in turns, until nothing does, finish_limit have come, or
+    // finish_time is over.
     void finish();
+    // Replies that wait are dropped, and counted.
     void close() noexcept;
     bool reading() const noexcept { return reading_; }
+    bool finishing() const noexcept { return turn_.started(); }
     bool closed() const noexcept { return !socket_; }
-    // There is, or may be, a reply to be sent: somebody keeps a return address.
+    // While it is open.
+    std::size_t return_addresses() const noexcept;
+    // There is, or may be, a reply to be sent.
     bool owes_replies() const noexcept;
 
+    // As ReturnAddress::reply.
     bool reply(const DatagramPath& path, std::string_view bytes);
 
   private:
     class Batch;
 
     void on_ready(Readiness readiness);
-    unsigned receive();
+    void on_turn();
+    bool anything_waits() const noexcept;
+    void receive();
     void deliver(const Batch& messages, unsigned index);
-    void send();
+    // How many replies the kernel has refused.
+    std::uint64_t send();
     void watch();
 
     EventLoop& loop_;
@@ -84,14 +110,15 @@ class DatagramSocket : public std::enable_shared_from_this<DatagramSocket> {
     Address address_;  // as bound
     DatagramBuffer& buffer_;
     Handler handler_;
-    DatagramCounters counters_;
+    DatagramSettings settings_;
     DatagramOutput output_;
-    std::size_t max_datagram_ = 0;
-    unsigned listener_ = 0;
+    std::int64_t finish_end_ms_ = 0;
+    unsigned finish_left_ = 0;  // turns
     bool reading_ = false;
     bool gathering_ = false;  // a turn is under way: its replies leave at its end
     bool output_waits_ = false;
     FdWatch watch_;
+    Timer turn_;  // while it finishes
 };
 
 }  // namespace drover

@@ -87,7 +87,8 @@ class Module {
     virtual void prepare(const std::shared_ptr<const Configuration>& next, const ImageNode& options);
     virtual void commit() noexcept {}
     virtual void abandon() noexcept {}
-    // Finish what is under way. The connections are told by Connection::on_drain; datagrams come no more.
+    // Finish what is under way. The connections are told by Connection::on_drain. Where no other worker comes
+    // after this one, connections and datagrams that waited still come for a moment.
     virtual void drain() {}
     virtual void stop() noexcept {}
 };

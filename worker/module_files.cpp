@@ -5,7 +5,20 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <sys/stat.h>
+
 namespace drover {
+
+namespace {
+
+bool same_file(int left, int right) noexcept {
+    struct stat one {};
+    struct stat other {};
+    return ::fstat(left, &one) == 0 && ::fstat(right, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+}  // namespace
 
 std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configuration,
                                                     std::string_view value) const {
@@ -21,8 +34,8 @@ void ModuleFiles::put(std::string_view path, UniqueFd fd) {
         entry->second = std::make_shared<ModuleFile>(std::move(fd));
         return;
     }
+    if (!same_file(entry->second->fd_.get(), fd.get())) ++entry->second->replaced_;
     entry->second->fd_ = std::move(fd);
-    ++entry->second->replaced_;
 }
 
 void ModuleFiles::keep_only(const Configuration& configuration) noexcept {

@@ -86,8 +86,7 @@ ExitCode Worker::run() {
     }
     for (const auto& acceptor : acceptors_)
         acceptor->close();
-    for (const auto& socket : datagram_sockets_)
-        socket->close();
+    close_datagrams();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
     if (channel_ != nullptr) channel_->flush(goodbye_time);
@@ -222,7 +221,7 @@ void Worker::start_modules() {
     for (unsigned i = 0; i < listen.size(); ++i) {
         listener_modules_.push_back(modules_->find(listen[i].module));
         check_takes(listener_modules_.back(), listen[i]);
-        add_listener(std::move(assignment_.listeners[i]), i, listen[i]);
+        add_listener(i);
     }
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_);
@@ -243,6 +242,7 @@ void Worker::send_report() {
     report.state = static_cast<std::uint32_t>(state_);
     report.time_ms = loop_.now_ms();
     report.connections = connections_.size();
+    report.return_addresses = return_addresses();
     report.accepted = accepted_.value();
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();

@@ -65,11 +65,21 @@ class Worker {
     ExitCode run();
 
   private:
+    // Made while a hot reload is prepared, so that nothing can fail when it is put in place.
+    struct NextListeners {
+        std::vector<unsigned> new_index;  // by index of before; no_listener for those that go
+        // By index of after. None where there is one already.
+        std::vector<Module*> modules;
+        std::vector<std::unique_ptr<Acceptor>> acceptors;
+        std::vector<std::shared_ptr<DatagramSocket>> sockets;
+        std::vector<DatagramSettings> datagrams;
+    };
     // What the worker is given before it starts, and before each hot reload.
     struct Assignment {
         std::shared_ptr<const Configuration> configuration;
         std::vector<UniqueFd> listeners;  // by index in the pool
         std::vector<UniqueFd> libraries;  // by index in the image; at the start only
+        NextListeners next;               // of a hot reload that is prepared
     };
 
     void on_message(Message& message);
@@ -78,7 +88,7 @@ class Worker {
     void on_signal(int signal);
     void on_accept(Accepted accepted);
     void on_shortage(int error);
-    bool on_datagram(const Datagram& datagram);
+    bool on_datagram(Module* module, const Datagram& datagram);
     void on_replies_time();
     void on_connection_closed();
     void on_drain_timeout();
@@ -95,12 +105,18 @@ class Worker {
     void watch_listener(Message& message);
     std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
     static void check_takes(const Module* module, const ListenSettings& listen);
-    void add_listener(UniqueFd socket, unsigned listener, const ListenSettings& listen);
-    void add_datagram_socket(UniqueFd socket, unsigned listener, const ListenSettings& listen);
+    void add_listener(unsigned listener);
+    std::shared_ptr<DatagramSocket> make_datagram_socket(UniqueFd socket);
+    DatagramSettings datagram_settings(const std::shared_ptr<const Configuration>& configuration,
+                                       unsigned listener) const;
     void start_listeners();
     DatagramCounters datagram_counters(const ListenSettings& listen) const;
     void finish_datagrams();
+    void finish_gone_datagrams();
+    void close_datagrams() noexcept;
+    bool close_gone_sockets() noexcept;
     bool close_answered_sockets() noexcept;
+    std::uint32_t return_addresses() const noexcept;
     void take_successor(Message& message);
     void take_predecessor(Message& message);
     HandoverReceiver::Target find_target(std::string_view listener_name) const;
@@ -111,6 +127,7 @@ class Worker {
     void abandon();
     void check_generations() const;
     void note_generations(Report& report) const noexcept;
+    void prepare_listeners();
     void take_over_listeners();
     void drop_listeners(const std::vector<unsigned>& new_index);
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
@@ -157,15 +174,16 @@ class Worker {
     std::vector<Module*> listener_modules_;             // by index in the pool
     DatagramBuffer datagram_buffer_;
     std::vector<std::shared_ptr<DatagramSocket>> datagram_sockets_;  // of the udp listeners
-    std::unique_ptr<HandoverGiver> giver_;                           // when this worker has successors
-    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;    // who give, or gave, to this worker
+    std::vector<std::shared_ptr<DatagramSocket>> gone_sockets_;  // of those that a hot reload has taken away
+    std::unique_ptr<HandoverGiver> giver_;                       // when this worker has successors
+    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
     std::unique_ptr<LoadMeter> load_;
     std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
     Timer report_timer_;
     Timer drain_timer_;
     Timer started_timer_;
-    Timer replies_timer_;  // while drained udp sockets owe replies
+    Timer replies_timer_;  // while udp sockets that are done with finish, or owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Counter accepted_;
     Counter refused_;

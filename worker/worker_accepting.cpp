@@ -33,9 +33,14 @@ std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listen
                                       Acceptor::ClosedHandler::to<&Worker::on_acceptor_closed>(this));
 }
 
-void Worker::add_listener(UniqueFd socket, unsigned listener, const ListenSettings& listen) {
-    if (listen.address.is_udp()) return add_datagram_socket(std::move(socket), listener, listen);
-    acceptors_.push_back(make_acceptor(std::move(socket), listener));
+void Worker::add_listener(unsigned listener) {
+    UniqueFd& socket = assignment_.listeners[listener];
+    if (!pool().listen[listener].address.is_udp()) {
+        acceptors_.push_back(make_acceptor(std::move(socket), listener));
+        return;
+    }
+    datagram_sockets_.push_back(make_datagram_socket(std::move(socket)));
+    datagram_sockets_.back()->configure(datagram_settings(assignment_.configuration, listener));
 }
 
 void Worker::start_listeners() {

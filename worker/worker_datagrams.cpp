@@ -40,16 +40,25 @@ DatagramCounters Worker::datagram_counters(const ListenSettings& listen) const {
             .replies_dropped = counter("drover_datagram_replies_dropped_total")};
 }
 
-void Worker::add_datagram_socket(UniqueFd socket, unsigned listener, const ListenSettings& listen) {
-    datagram_sockets_.push_back(std::make_shared<DatagramSocket>(
-        loop_, std::move(socket), datagram_buffer_, DatagramSocket::Handler::to<&Worker::on_datagram>(this)));
-    datagram_sockets_.back()->configure(listener, listen.max_datagram, datagram_counters(listen));
+DatagramSettings Worker::datagram_settings(const std::shared_ptr<const Configuration>& configuration,
+                                           unsigned listener) const {
+    const ListenSettings& listen = configuration->pool().listen[listener];
+    return {.listener = listener,
+            .max_datagram = listen.max_datagram,
+            .module = modules_->find(listen.module),
+            .counters = datagram_counters(listen),
+            .configuration = configuration};
+}
+
+std::shared_ptr<DatagramSocket> Worker::make_datagram_socket(UniqueFd socket) {
+    return std::make_shared<DatagramSocket>(loop_, std::move(socket), datagram_buffer_,
+                                            DatagramSocket::Handler::to<&Worker::on_datagram>(this));
 }
 
 // Whoever sends what a module cannot take must not fill the log with it.
-bool Worker::on_datagram(const Datagram& datagram) {
+bool Worker::on_datagram(Module* module, const Datagram& datagram) {
     try {
-        listener_modules_[datagram.listener()]->datagram(datagram);
+        module->datagram(datagram);
         return true;
     } catch (const std::exception& failure) {
         const std::int64_t now = loop_.now_ms();
@@ -60,24 +69,60 @@ bool Worker::on_datagram(const Datagram& datagram) {
     }
 }
 
+// A successor, or the others of the pool, read on.
 void Worker::finish_datagrams() {
-    for (const auto& socket : datagram_sockets_)
-        socket->finish();
+    for (const auto& socket : datagram_sockets_) {
+        giver_ != nullptr ? socket->stop() : socket->finish();
+    }
     if (!close_answered_sockets()) replies_timer_.start_every(replies_interval);
 }
 
-// A socket that is open keeps its address in use. True when none is.
+// Their listeners are gone, and so are their queues when all workers have closed them.
+void Worker::finish_gone_datagrams() {
+    for (const auto& socket : gone_sockets_)
+        socket->finish();
+    if (!close_gone_sockets()) replies_timer_.start_every(replies_interval);
+}
+
+// A socket that is open keeps its address in use: replies that are owed are not waited for. True when none
+// is.
+bool Worker::close_gone_sockets() noexcept {
+    std::erase_if(gone_sockets_, [](const auto& socket) {
+        if (socket->finishing()) return false;
+        socket->close();
+        return true;
+    });
+    return gone_sockets_.empty();
+}
+
+// True when none is open.
 bool Worker::close_answered_sockets() noexcept {
     for (const auto& socket : datagram_sockets_) {
-        if (!socket->owes_replies()) socket->close();
+        if (!socket->finishing() && !socket->owes_replies()) socket->close();
     }
-    return std::ranges::all_of(datagram_sockets_, [](const auto& socket) { return socket->closed(); });
+    const auto closed = [](const auto& socket) { return socket->closed(); };
+    return close_gone_sockets() && std::ranges::all_of(datagram_sockets_, closed);
 }
 
 void Worker::on_replies_time() {
-    if (!close_answered_sockets()) return;
+    const bool draining = state_ == WorkerState::draining;
+    if (draining ? !close_answered_sockets() : !close_gone_sockets()) return;
     replies_timer_.stop();
-    leave_when_done();
+    if (draining) leave_when_done();
+}
+
+void Worker::close_datagrams() noexcept {
+    for (const auto& socket : datagram_sockets_)
+        socket->close();
+    for (const auto& socket : gone_sockets_)
+        socket->close();
+}
+
+std::uint32_t Worker::return_addresses() const noexcept {
+    std::size_t count = 0;
+    for (const auto& socket : datagram_sockets_)
+        count += socket->return_addresses();
+    return static_cast<std::uint32_t>(count);
 }
 
 }  // namespace drover

@@ -5,7 +5,9 @@
 
 namespace drover {
 
+// A udp listener has no connections to be handed to its module.
 std::string Worker::listener_name(const ListenSettings& listen) {
+    if (listen.address.is_udp()) return listen.address.text();
     return listen.address.text() + " " + std::string(listen.module);
 }
 

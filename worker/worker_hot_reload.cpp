@@ -20,6 +20,7 @@ void Worker::prepare() {
             check_takes(modules_->find(listen.module), listen);
         }
         check_generations();
+        prepare_listeners();
         modules_->prepare(*assignment_.configuration, next_->configuration);
     } catch (const std::exception& failure) {
         const std::string generation = std::to_string(next_->configuration->generation());
@@ -72,6 +73,7 @@ void Worker::commit() {
     apply_settings();
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
+    finish_gone_datagrams();
     channel_->send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});
     send_report();
 }
@@ -89,16 +91,19 @@ std::optional<unsigned> Worker::find_again(const std::vector<ListenSettings>& be
     return std::nullopt;
 }
 
-// What goes takes its queue along. The others get their new numbers.
+// What goes takes its queue along; of a udp socket it is read when the rest is in place. The others get their
+// new numbers.
 void Worker::drop_listeners(const std::vector<unsigned>& new_index) {
-    const auto gone = [&](const auto& each) { return new_index[each->listener()] == no_listener; };
+    const auto gone = [&](const auto& each) {
+        return each->listener() == no_listener || new_index[each->listener()] == no_listener;
+    };
     for (const auto& acceptor : acceptors_) {
         if (gone(acceptor)) acceptor->finish();
     }
     for (const auto& socket : datagram_sockets_) {
         if (!gone(socket)) continue;
-        socket->finish();
-        socket->close();  // replies that are owed would keep the address in use
+        socket->renumber(no_listener);
+        gone_sockets_.push_back(socket);
     }
     std::erase_if(acceptors_, gone);
     std::erase_if(datagram_sockets_, gone);
@@ -106,30 +111,48 @@ void Worker::drop_listeners(const std::vector<unsigned>& new_index) {
         acceptor->set_listener(new_index[acceptor->listener()]);
 }
 
-// A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
-void Worker::take_over_listeners() {
+void Worker::prepare_listeners() {
     const std::vector<ListenSettings>& before = pool().listen;
     const std::vector<ListenSettings>& after = next_->configuration->pool().listen;
-    std::vector<unsigned> new_index;
+    NextListeners& next = next_->next;
+    next.acceptors.resize(after.size());
+    next.sockets.resize(after.size());
+    next.datagrams.resize(after.size());
     std::vector<bool> kept(after.size());
     for (unsigned i = 0; i < before.size(); ++i) {
         const std::optional<unsigned> again = find_again(before, i, after);
-        new_index.push_back(again.value_or(no_listener));
+        next.new_index.push_back(again.value_or(no_listener));
         if (again) kept[*again] = true;
     }
-    drop_listeners(new_index);  // while everything else is still as it was
+    for (unsigned i = 0; i < after.size(); ++i) {
+        const bool udp = after[i].address.is_udp();
+        next.modules.push_back(modules_->find(after[i].module));
+        if (udp) next.datagrams[i] = datagram_settings(next_->configuration, i);
+        if (kept[i]) continue;
+        if (udp) next.sockets[i] = make_datagram_socket(std::move(next_->listeners[i]));
+        if (!udp) next.acceptors[i] = make_acceptor(std::move(next_->listeners[i]), i);
+    }
+}
+
+// A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
+void Worker::take_over_listeners() {
+    NextListeners& next = next_->next;
+    drop_listeners(next.new_index);  // while everything else is still as it was
     for (const auto& acceptor : watched_)
         acceptor->finish();
-    for (const auto& socket : datagram_sockets_) {
-        const unsigned index = new_index[socket->listener()];
-        socket->configure(index, after[index].max_datagram, datagram_counters(after[index]));
+    for (const auto& socket : datagram_sockets_)
+        socket->configure(std::move(next.datagrams[next.new_index[socket->listener()]]));
+    listener_modules_ = std::move(next.modules);
+    for (auto& acceptor : next.acceptors) {
+        if (acceptor != nullptr) acceptors_.push_back(std::move(acceptor));
     }
-    listener_modules_.clear();
-    for (unsigned i = 0; i < after.size(); ++i) {
-        listener_modules_.push_back(modules_->find(after[i].module));
-        if (!kept[i]) add_listener(std::move(next_->listeners[i]), i, after[i]);
+    for (unsigned i = 0; i < next.sockets.size(); ++i) {
+        if (next.sockets[i] == nullptr) continue;
+        next.sockets[i]->configure(std::move(next.datagrams[i]));
+        datagram_sockets_.push_back(std::move(next.sockets[i]));
     }
-    connections_.renumber_listeners(new_index);
+    connections_.renumber_listeners(next.new_index);
+    next = {};
     start_listeners();
 }
 

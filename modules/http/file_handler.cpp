@@ -32,7 +32,7 @@ void FileHandler::follow_reloads() noexcept {
     const std::uint64_t reloads = services_.reloads();
     if (reloads == reloads_) return;
     reloads_ = reloads;
-    files_.clear();
+    files_.follow(reloads);
     root_.reopen();
 }
 

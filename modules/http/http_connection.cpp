@@ -19,7 +19,7 @@ HttpConnection::HttpConnection(Services& services, Accepted accepted,
 
 HttpConnection::~HttpConnection() {
     drop_exchange();
-    on_flushed(true);
+    if (*server_ != nullptr) on_flushed(true);  // null: the module has stopped before
 }
 
 bool HttpConnection::answering() const noexcept {

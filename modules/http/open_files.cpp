@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -179,6 +180,10 @@ OpenFiles::Found OpenFiles::open(const FileRoot& root, const std::string& name) 
     file->type = type_of(name);
     file->file = std::make_shared<const UniqueFd>(std::move(fd));
     return {.file = std::move(file)};
+}
+
+void OpenFiles::follow(std::uint64_t reloads) noexcept {
+    if (std::exchange(reloads_, reloads) != reloads) clear();
 }
 
 void OpenFiles::clear() noexcept {

@@ -67,6 +67,8 @@ class OpenFiles {
         int error = 0;  // errno, when nothing could be opened
     };
     Found find(const FileRoot& root, std::string_view name);
+    // Empties it when that many reloads are another number than the last time: once for all routes.
+    void follow(std::uint64_t reloads) noexcept;
     void clear() noexcept;
 
     // The media type of a file of that name.
@@ -85,6 +87,7 @@ class OpenFiles {
     const HttpOptions& options_;
     std::list<Entry> entries_;  // the one that was used last first
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
+    std::uint64_t reloads_ = 0;
     std::string key_;  // the root's address and the name being looked for
 };
 

@@ -45,7 +45,7 @@ const std::string files = pool +
                           "[module.web]\nlog = \"a.log\"\ntitle = \"title\"\n"
                           "[module.web.main]\nlog = \"/var/b.log\"\n"
                           "[[module.web.site]]\nlog = \"\"\n"
-                          "[[module.web.site]]\nlog = \"stderr\"\n"
+                          "[[module.web.site]]\nlog = \"stdout\"\n"
                           "[module.other]\nlog = \"not_used.log\"\n";
 
 CheckedConfiguration check(const std::string& text) {
@@ -56,7 +56,7 @@ CheckedConfiguration check(const std::string& text) {
 
 std::string rights_of(const std::string& text) {
     const Document document = parse_toml(text, "/etc/f.toml");
-    return privileged_values(document) + module_texts(document);
+    return privileged_values(document) + privileged_files(document);
 }
 
 bool allowed(const std::string& by, const std::string& text) {
@@ -77,7 +77,7 @@ TEST_CASE("files of the modules that run come with the image, with path and plac
     CHECK(settings.files[0].place == "/etc/f.toml:4:7: module.web.log");
     CHECK(settings.files[1].path == "/var/b.log");
     CHECK(settings.files[1].place == "/etc/f.toml:7:7: module.web.main.log");
-    CHECK(settings.files[2].path == "/etc/stderr");
+    CHECK(settings.files[2].path == "/etc/stdout");
     CHECK(settings.files[2].place == "/etc/f.toml:11:7: module.web.site[1].log");
 }
 
@@ -99,16 +99,64 @@ TEST_CASE("where a file is named is no change") {
     CHECK(next.difference.change == Change::none);
 }
 
-TEST_CASE("an image may name files that stand in its file's tables of modules, and no others") {
+TEST_CASE("an image may name files that its file names at the same place, and no others") {
     CHECK(allowed(files, files));
-    CHECK(allowed(pool + "[module.web]\ntitle = \"a\"\n", pool + "[module.web]\nlog = \"a\"\n"));
-    CHECK_FALSE(allowed(pool, pool + "[module.web]\nlog = \"a\"\n"));
-    CHECK_FALSE(allowed(pool + "[module.web]\ntitle = \"ab\"\n", pool + "[module.web]\nlog = \"a\"\n"));
-    CHECK_FALSE(
-        allowed(pool + "[module.web]\ntitle = \"x\\ntext 1 a\\n\"\n", pool + "[module.web]\nlog = \"a\"\n"));
-    CHECK_FALSE(
-        allowed(pool + "[module.web]\ntitle = \"a\\nb\"\n", pool + "[module.web]\nlog = \"a\\nb\"\n"));
-    CHECK_FALSE(allowed("[master]\nuser = \"a\"\n" + pool,
-                        "[master]\nuser = \"a\"\n" + pool + "[module.web]\nlog = \"a\"\n"));
+    const std::string log = pool + "[module.web]\nlog = \"a\"\n";
+    CHECK(allowed(log, log));
+    CHECK_FALSE(allowed(pool, log));
+    CHECK_FALSE(allowed(pool + "[module.web]\nlog = \"ab\"\n", log));
+    CHECK_FALSE(allowed(pool + "[module.web]\nlog = \"aa\"\n[module.other]\nlog = \"a\"\n", log));
+    CHECK_FALSE(allowed(pool + "[module.web]\n\nlog = \"a\"\n", log));
+    CHECK_FALSE(allowed("[master]\nuser = \"a\"\n" + pool, "[master]\nuser = \"a\"\n" + log));
     CHECK_FALSE(allowed("[master]\nuser = \"b\"\n" + pool, "[master]\nuser = \"a\"\n" + pool));
+}
+
+TEST_CASE("texts of other keys are no files, and are not sent") {
+    const std::string title = pool + "[module.web]\ntitle = \"a\"\n[[module.web.route]]\nroot = \"/etc\"\n";
+    CHECK(privileged_files(parse_toml(title, "/etc/f.toml")).empty());
+    CHECK_FALSE(allowed(pool + "[module.web]\ntitle = \"a\"\n", pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK(privileged_files(parse_toml("module = 1\n", "/etc/f.toml")).empty());
+    CHECK(privileged_files(parse_toml("[module]\nweb = \"a_log\"\n", "/etc/f.toml")).empty());
+}
+
+TEST_CASE("rights with anything behind them, or cut, allow no file") {
+    const std::string text = pool + "[module.web]\nlog = \"a\"\n";
+    const CheckedConfiguration checked = check(text);
+    const Image image = Image::view(checked.image);
+    const Settings settings = Settings::load(image);
+    const std::string rights = rights_of(text);
+    CHECK(allows(rights, settings));
+    for (const char* more : {"x", "\n", "file 1 a\n", "module 3 web\nplace 1 x\nfile 99 a\n",
+                             "module 18446744073709551615 web\n", "module  3 web\n", "module"})
+        CHECK_MESSAGE(!allows(rights + more, settings), more);
+    for (std::size_t size = 0; size < rights.size(); ++size)
+        CHECK_FALSE(allows(rights.substr(0, size), settings));
+}
+
+TEST_CASE("an image whose relative paths start elsewhere is not its file's") {
+    const std::string text = pool + "[module.web]\nlog = \"a\"\n";
+    const CheckedConfiguration checked = check(text);
+    const Image image = Image::view(checked.image);
+    Settings settings = Settings::load(image);
+    CHECK(allows(rights_of(text), settings));
+    settings.directory = "/etc/cron.d";
+    CHECK_FALSE(allows(rights_of(text), settings));
+}
+
+TEST_CASE("what would be no file for log_file is none here, and is refused") {
+    for (const char* value : {"stderr", "journal", "journal:/run/j", "fifo:/x"}) {
+        const CheckedConfiguration checked =
+            check(pool + "[module.web]\nlog = \"" + std::string(value) + "\"\n");
+        REQUIRE(checked.findings.size() == 1);
+        CHECK_MESSAGE(checked.findings.front().find("is no file; only log_file") != std::string::npos,
+                      checked.findings.front());
+    }
+    CHECK(check(pool + "[module.web]\nlog = \"./stderr\"\n").findings.empty());
+}
+
+TEST_CASE("the names that such options may have") {
+    for (const char* name : {"log", "log_file", "access_log", "access_log_file"})
+        CHECK(may_be_master_file(name));
+    for (const char* name : {"", "root", "logs", "catalog", "log_level", "tls_key"})
+        CHECK_FALSE(may_be_master_file(name));
 }

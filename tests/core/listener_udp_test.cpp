@@ -59,6 +59,7 @@ TEST_CASE("a udp socket on every address learns where datagrams went, another ne
     const Listener ipv6 = Listener::bind(Address::parse("udp:[::]:0"), {}, 1);
     CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
     CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_V6ONLY) == 1);
+    CHECK(option_of(ipv6.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 1);
     const Listener one = Listener::bind(any_port, {}, 1);
     CHECK(option_of(one.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 0);
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -50,11 +51,11 @@ TEST_CASE("a file that nobody holds is closed, and not opened anew") {
     registry.acquire(folder.file("a"));
     CHECK(count_open_fds() == before);
     std::filesystem::remove(folder.file("a"));
-    registry.reopen();
+    CHECK(registry.reopen({}).empty());
     CHECK_FALSE(std::filesystem::exists(folder.file("a")));
 }
 
-TEST_CASE("reopening follows the name; when one file cannot be had all stay") {
+TEST_CASE("reopening follows the name; when a needed file cannot be had all stay") {
     const TemporaryFolder folder;
     std::filesystem::create_directory(folder.file("logs"));
     FileRegistry registry;
@@ -63,16 +64,95 @@ TEST_CASE("reopening follows the name; when one file cannot be had all stay") {
     append(*a, "1");
     std::filesystem::rename(folder.file("a"), folder.file("a.1"));
     std::filesystem::rename(folder.file("logs"), folder.file("moved"));
-    CHECK_THROWS_AS(registry.reopen(), std::system_error);
+    CHECK_THROWS_AS(registry.reopen({a, b}), std::system_error);
     append(*a, "2");
     append(*b, "3");
     CHECK(read_file(folder.file("a.1")) == "12");
     CHECK(read_file(folder.file("moved/b")) == "3");
     std::filesystem::create_directory(folder.file("logs"));
-    registry.reopen();
+    CHECK(registry.reopen({a, b}).empty());
     append(*a, "4");
     append(*b, "5");
     CHECK(read_file(folder.file("a.1")) == "12");
     CHECK(read_file(folder.file("a")) == "4");
     CHECK(read_file(folder.file("logs/b")) == "5");
+}
+
+TEST_CASE("a file that only a leaving generation has holds nobody up") {
+    const TemporaryFolder folder;
+    std::filesystem::create_directory(folder.file("logs"));
+    FileRegistry registry;
+    const auto a = registry.acquire(folder.file("a"));
+    const auto old = registry.acquire(folder.file("logs/b"));
+    std::filesystem::rename(folder.file("a"), folder.file("a.1"));
+    std::filesystem::rename(folder.file("logs"), folder.file("moved"));
+    const std::vector<std::string> failures = registry.reopen({a});
+    REQUIRE(failures.size() == 1);
+    CHECK(failures.front().find("logs/b") != std::string::npos);
+    append(*a, "1");
+    append(*old, "2");
+    CHECK(read_file(folder.file("a")) == "1");
+    CHECK(read_file(folder.file("moved/b")) == "2");
+}
+
+TEST_CASE("who asks for a name that means another file by now gets that") {
+    const TemporaryFolder folder;
+    FileRegistry registry;
+    const auto before = registry.acquire(folder.file("a"));
+    std::filesystem::rename(folder.file("a"), folder.file("a.1"));
+    const auto after = registry.acquire(folder.file("a"));
+    CHECK(after != before);
+    CHECK(registry.acquire(folder.file("a")) == after);
+    append(*before, "1");
+    append(*after, "2");
+    CHECK(read_file(folder.file("a.1")) == "1");
+    CHECK(read_file(folder.file("a")) == "2");
+}
+
+TEST_CASE("root appends to no file that another has put in the log's place") {
+    if (::geteuid() != 0) return;  // needs root
+    constexpr uid_t nobody = 65534;
+    constexpr uid_t other = 65533;
+    const TemporaryFolder folder;
+    const std::string logs = folder.file("logs");
+    const std::string log = logs + "/a";
+    std::filesystem::create_directory(logs);
+    REQUIRE(::chown(logs.c_str(), nobody, nobody) == 0);
+    std::ofstream(folder.file("secret")) << "secret";
+    const auto refused = [&](const std::string& reason) {
+        FileRegistry registry;
+        std::string text;
+        try {
+            registry.acquire(log);
+        } catch (const std::system_error& failure) {
+            text = failure.what();
+        }
+        CHECK_MESSAGE(text.find(reason) != std::string::npos, text);
+        std::filesystem::remove(log);
+    };
+    REQUIRE(::symlink(folder.file("secret").c_str(), log.c_str()) == 0);
+    refused("symbolic link");
+    REQUIRE(::symlink(folder.file("nowhere").c_str(), log.c_str()) == 0);
+    refused("symbolic link");
+    CHECK_FALSE(std::filesystem::exists(folder.file("nowhere")));
+    REQUIRE(::link(folder.file("secret").c_str(), log.c_str()) == 0);
+    refused("hard link");
+    REQUIRE(::mkfifo(log.c_str(), 0600) == 0);
+    refused("no regular file");
+    std::ofstream(log) << "";
+    REQUIRE(::chown(log.c_str(), other, other) == 0);
+    refused("neither root's nor the folder's owner's");
+
+    for (const uid_t owner : {uid_t{0}, nobody}) {
+        std::ofstream(log) << "";
+        REQUIRE(::chown(log.c_str(), owner, 0) == 0);
+        CHECK_NOTHROW(FileRegistry().acquire(log));
+    }
+    REQUIRE(::chmod(logs.c_str(), 0777) == 0);
+    refused("everybody may write to its folder");
+    REQUIRE(::chmod(logs.c_str(), 01777) == 0);
+    CHECK_NOTHROW(FileRegistry().acquire(log));
+    REQUIRE(::chown(log.c_str(), nobody, 0) == 0);
+    refused("neither root's nor the folder's owner's");
+    CHECK_NOTHROW(FileRegistry().acquire("/dev/null"));
 }

@@ -274,3 +274,19 @@ TEST_CASE("a root that is not there stops the start") {
     fs::remove_all(site.root());
     CHECK_THROWS_WITH(FileServer server(site), doctest::Contains("open root"));
 }
+
+TEST_CASE("a reload empties the cache once, however many routes look") {
+    const Site site;
+    EventLoop loop;
+    const http::HttpOptions options = http::HttpOptions::options().load({});
+    http::OpenFiles files(loop, options);
+    const http::FileRoot root(site.root());
+    REQUIRE(files.find(root, "a.txt").file != nullptr);
+    files.follow(1);
+    CHECK(files.size() == 0);
+    REQUIRE(files.find(root, "a.txt").file != nullptr);
+    files.follow(1);
+    CHECK(files.size() == 1);
+    files.follow(2);
+    CHECK(files.size() == 0);
+}

@@ -250,3 +250,13 @@ TEST_CASE("OPTIONS are told what there is") {
               "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n" + close_header + "\r\n");
     }
 }
+
+TEST_CASE("a connection may outlive what its module serves from") {
+    Server server;
+    FixtureClient client(server);
+    REQUIRE(client.send(get));
+    REQUIRE(client.read_bytes(ok_size));
+    REQUIRE(server.connection_count() == 1);
+    server.module()->stop();
+    CHECK(server.connection_count() == 1);  // and ends with the fixture
+}

@@ -198,8 +198,9 @@ class TroubleModule final : public Module {
     void connection(Accepted accepted) override {
         open_connection<TroubleConnection>(*services_, std::move(accepted));
     }
-    // "keep" is answered when the worker leaves, a moment later; anything else is acted upon.
+    // "keep" is answered when the worker leaves, a moment later, "hold" never; anything else is acted upon.
     void datagram(const Datagram& datagram) override {
+        if (datagram.payload() == "hold") return held_.push_back(datagram.return_address());
         if (datagram.payload() == "keep") return kept_.push_back(datagram.return_address());
         act(datagram.payload());
         datagram.reply("ok");
@@ -227,6 +228,7 @@ class TroubleModule final : public Module {
     std::unique_ptr<Timer> prepared_;
     std::unique_ptr<Timer> answer_;
     std::vector<ReturnAddress> kept_;
+    std::vector<ReturnAddress> held_;
 };
 
 }  // namespace

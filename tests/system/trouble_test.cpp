@@ -77,7 +77,8 @@ TEST_CASE("a config reader that sends garbage") {
     check_refused("in_check = \"garbage\"\n", "reader");
 }
 TEST_CASE("a config reader that makes an image of its own") {
-    check_refused("in_check = \"forge\"\n", "its user, files or addresses are not those of the file");
+    check_refused("in_check = \"forge\"\n",
+                  "its directory, user, files or addresses are not those of the file");
 }
 TEST_CASE("a config reader that eats memory") {
     if (!sanitizers) check_refused("in_check = \"memory\"\n", "");

@@ -19,12 +19,15 @@ namespace {
 // One udp listener beside the usual ones.
 struct UdpSetup {
     explicit UdpSetup(unsigned worker_count, const std::string& module_name = "echo")
-        : workers(worker_count), module(module_name) {}
+        : workers(worker_count), module(module_name), more_modules(module_name) {}
 
     TestConfig config() const {
         TestConfig config{
             .body = body, .workers = workers, .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n"};
-        if (module != "echo") config.modules += ", \"" + module + "\"";
+        for (const std::string& each : {module, more_modules}) {
+            if (config.modules.find('"' + each + '"') == std::string::npos)
+                config.modules += ", \"" + each + "\"";
+        }
         config.rest =
             "\n[[pool.main.listen]]\naddress = \"" + address + "\"\nmodule = \"" + module + "\"\n" + keys;
         return config;
@@ -37,6 +40,7 @@ struct UdpSetup {
     std::string keys;
     unsigned workers;
     std::string module;
+    std::string more_modules;
 };
 
 // More answers have come than there can have been on their way.
@@ -50,6 +54,16 @@ void wait_answers(MasterUnderTest& master, const CountingUdpClient& client) {
 
 std::string counter_of(const std::string& name, const std::string& address) {
     return name + "{pool=\"main\",listener=\"" + address + "\"}";
+}
+
+void wait_received(MasterUnderTest& master, const UdpSetup& setup, std::uint64_t wanted) {
+    const auto received = [&] {
+        return value(reader_of(master), counter_of("drover_datagrams_received_total", setup.address));
+    };
+    const Deadline deadline;
+    while (received() < wanted && !deadline.passed())
+        master.get();
+    REQUIRE(received() == wanted);
 }
 
 }  // namespace
@@ -195,20 +209,64 @@ TEST_CASE("udp: a worker that leaves gives the answers that it owes") {
     const UdpSetup setup(1, "trouble");
     MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
     const UdpClient client(setup.server());
-    const auto received = [&] {
-        return value(reader_of(master), counter_of("drover_datagrams_received_total", setup.address));
-    };
     for (std::uint64_t round = 1; round <= 2; ++round) {
         REQUIRE(client.send("keep"));
-        const Deadline deadline;
-        while (received() < round && !deadline.passed())
-            master.get();
-        REQUIRE(received() == round);
+        wait_received(master, setup, round);
         if (round == 1) REQUIRE(master.cli({"reload", "--fresh"}).code() == 0);
         if (round == 2) master.signal(SIGTERM);
         INFO(round, master.output());
         CHECK(client.receive().value_or("no answer") == "kept until now");
     }
+    CHECK(master.wait_exit().code == 0);
+    master.verify_clean();
+}
+
+TEST_CASE("udp: a listener that a hot reload gives to another module keeps its socket and return addresses") {
+    UdpSetup setup(1, "trouble");
+    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    const std::vector<pid_t> workers = master.worker_pids();
+    const UdpClient client(setup.server());
+    REQUIRE(client.send("keep"));
+    wait_received(master, setup, 1);
+    setup.module = "echo";
+    master.write_config(setup.config());
+    REQUIRE(master.control("reload").ok);
+    CHECK(master.worker_pids() == workers);
+    REQUIRE(client.send("echo has it"));
+    CHECK(client.receive().value_or("no answer") == "echo has it");
+    master.signal(SIGTERM);
+    CHECK(client.receive().value_or("no answer") == "kept until now");
+    CHECK(master.wait_exit().code == 0);
+    master.verify_clean();
+}
+
+TEST_CASE("udp: what waits on a listener that a hot reload takes away is answered") {
+    const UdpSetup setup(1);
+    MasterUnderTest master(setup.config());
+    const pid_t worker = master.worker_pids().front();
+    const UdpClient client(setup.server());
+    kill(worker, SIGSTOP);
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(client.send(std::to_string(i)));
+    TestConfig without = setup.config();
+    without.rest.clear();
+    master.write_config(without);
+    master.signal(SIGHUP);
+    kill(worker, SIGCONT);
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(client.receive().value_or("none") == std::to_string(i));
+    master.finish();
+}
+
+TEST_CASE("udp: the log says what a worker without a deadline waits for") {
+    const UdpSetup setup(1, "trouble");
+    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    const UdpClient client(setup.server());
+    REQUIRE(client.send("hold"));
+    wait_received(master, setup, 1);
+    master.signal(SIGQUIT);
+    master.wait_output("1 workers with 0 connections (1 return addresses are kept)");
+    master.signal(SIGINT);
     CHECK(master.wait_exit().code == 0);
     master.verify_clean();
 }

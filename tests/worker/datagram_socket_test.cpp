@@ -1,88 +1,19 @@
 #include "worker/datagram_socket.h"
 
-#include "core/listener.h"
-#include "tests/support/run_until.h"
-#include "tests/support/udp_client.h"
+#include "tests/worker/datagram_server.h"
 #include "tests/worker/full_socket.h"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 
 using namespace drover;
 using namespace drover::test;
 
-namespace {
-
-struct CountingThread {
-    CountingThread() { detail::counting_thread = true; }
-    ~CountingThread() { detail::counting_thread = false; }
-};
-
-// A udp listener and the workers' ends of it; what comes is answered with itself unless a test says
-// otherwise.
-struct Server {
-    explicit Server(const std::string& address = "udp:127.0.0.1:0", const ListenerOptions& options = {})
-        : listener(Listener::bind(Address::parse(address), options, 1)) {
-        add_socket();
-    }
-    ~Server() {
-        for (const auto& socket : sockets)
-            socket->close();
-    }
-
-    DatagramSocket& add_socket(std::size_t max_datagram = 65536) {
-        sockets.push_back(std::make_shared<DatagramSocket>(
-            loop, UniqueFd(::fcntl(listener.socket_for(0), F_DUPFD_CLOEXEC, 0)), buffer,
-            DatagramSocket::Handler::to<&Server::handle>(this)));
-        sockets.back()->configure(7, max_datagram, counters());
-        return *sockets.back();
-    }
-    DatagramSocket& socket() { return *sockets.front(); }
-    DatagramCounters counters() {
-        return {.received = Counter(&cells[0]),
-                .received_bytes = Counter(&cells[1]),
-                .sent = Counter(&cells[2]),
-                .sent_bytes = Counter(&cells[3]),
-                .truncated = Counter(&cells[4]),
-                .failed = Counter(&cells[5]),
-                .replies_dropped = Counter(&cells[6])};
-    }
-    bool handle(const Datagram& datagram) {
-        ++handled;
-        return script(datagram);
-    }
-    Address place(const std::string& host) const {
-        return Address::parse("udp:" + host + ":" + std::to_string(listener.address().port()));
-    }
-    // What the client gets while the loop runs.
-    std::string answer_to(const UdpClient& client) {
-        std::optional<std::string> answer;
-        const bool came = run_until(loop, [&] { return (answer = client.take()).has_value(); });
-        return came ? *answer : "no answer";
-    }
-
-    CountingThread counting;
-    EventLoop loop;
-    Listener listener;
-    DatagramBuffer buffer;
-    std::uint64_t cells[7] = {};
-    unsigned handled = 0;
-    std::function<bool(const Datagram&)> script = [](const Datagram& datagram) {
-        datagram.reply(datagram.payload());
-        return true;
-    };
-    std::vector<std::shared_ptr<DatagramSocket>> sockets;
-};
-
-}  // namespace
-
 TEST_CASE("datagrams come with who sent them and where to, and each reply arrives") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     Address peer;
     Address local;
@@ -109,7 +40,7 @@ TEST_CASE("datagrams come with who sent them and where to, and each reply arrive
 }
 
 TEST_CASE("an empty datagram is one, too") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     server.socket().start();
     REQUIRE(client.send(""));
@@ -118,7 +49,7 @@ TEST_CASE("an empty datagram is one, too") {
 }
 
 TEST_CASE("a turn takes a bounded number, and nothing stays behind") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     for (int i = 0; i < 100; ++i)
         REQUIRE(client.send(std::to_string(i)));
@@ -140,7 +71,7 @@ TEST_CASE("on a wildcard socket the reply leaves from the address that was asked
                                   {"udp:[::]:0", true, {"[::1]"}},
                                   {"udp:[::]:0", false, {"[::1]", "127.0.0.1", "127.0.0.2"}}};
     for (const Case& each : cases) {
-        Server server(each.bound, {.ipv6_only = each.ipv6_only});
+        DatagramServer server(each.bound, {.ipv6_only = each.ipv6_only});
         std::string local;
         ReturnAddress later;
         server.script = [&](const Datagram& datagram) {
@@ -164,8 +95,9 @@ TEST_CASE("on a wildcard socket the reply leaves from the address that was asked
 }
 
 TEST_CASE("a datagram that is too long is counted, never delivered cut") {
-    Server server;
-    server.socket().configure(7, 512, server.counters());
+    DatagramServer server;
+    server.socket().configure(
+        {.listener = 7, .max_datagram = 512, .counters = server.counters(), .configuration = {}});
     const UdpClient client(server.listener.address());
     server.socket().start();
     REQUIRE(client.send(std::string(513, 'x')));
@@ -177,7 +109,7 @@ TEST_CASE("a datagram that is too long is counted, never delivered cut") {
 }
 
 TEST_CASE("the longest datagram that there is goes both ways") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     server.socket().start();
     const std::string longest(65'507, 'z');
@@ -187,7 +119,7 @@ TEST_CASE("the longest datagram that there is goes both ways") {
 }
 
 TEST_CASE("replies come later, in any number, until the socket is closed") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     std::vector<ReturnAddress> kept;
     server.script = [&](const Datagram& datagram) {
@@ -202,7 +134,7 @@ TEST_CASE("replies come later, in any number, until the socket is closed") {
     kept.push_back(kept.front());
     CHECK(kept[1].peer_address() == client.address());
     CHECK(kept[1].reply("one"));
-    server.socket().finish();  // it reads no more, and can still answer
+    server.socket().stop();  // it reads no more, and can still answer
     CHECK(kept[0].reply("two"));
     CHECK(client.receive() == "one");
     CHECK(client.receive() == "two");
@@ -219,7 +151,7 @@ TEST_CASE("replies come later, in any number, until the socket is closed") {
 }
 
 TEST_CASE("while replies wait nothing is read; beyond the limit they are dropped and counted") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     ReturnAddress to;
     server.script = [&](const Datagram& datagram) {
@@ -251,7 +183,7 @@ TEST_CASE("while replies wait nothing is read; beyond the limit they are dropped
 }
 
 TEST_CASE("a turn with more replies than have room together sends in between") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     const std::string large(30'000, 'x');
     server.script = [&](const Datagram& datagram) {
@@ -268,7 +200,7 @@ TEST_CASE("a turn with more replies than have room together sends in between") {
 }
 
 TEST_CASE("a client that is gone stops nothing") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     server.socket().start();
     for (int round = 0; round < 5; ++round) {
@@ -283,7 +215,7 @@ TEST_CASE("a client that is gone stops nothing") {
 }
 
 TEST_CASE("what a handler cannot take is counted, and the next comes") {
-    Server server;
+    DatagramServer server;
     const UdpClient client(server.listener.address());
     server.script = [&](const Datagram& datagram) {
         return datagram.payload() != "bad" && datagram.reply(datagram.payload());
@@ -296,22 +228,50 @@ TEST_CASE("what a handler cannot take is counted, and the next comes") {
     CHECK(server.cells[5] == 1);
 }
 
-TEST_CASE("one that finishes reads what waits and no more; the other one goes on") {
-    Server server;
+TEST_CASE("a reply that cannot leave says so: too long, or refused by the kernel") {
+    DatagramServer server;
     const UdpClient client(server.listener.address());
-    DatagramSocket& leaving = server.socket();
-    leaving.start();
-    for (int i = 0; i < 70; ++i)
-        REQUIRE(client.send("early"));
-    leaving.finish();
-    CHECK_FALSE(leaving.reading());
-    CHECK(server.handled == 70);
-    REQUIRE(client.send("late"));
-    server.loop.run_once(std::chrono::milliseconds(0));
-    CHECK(server.handled == 70);
-    leaving.close();
-    server.add_socket().start();
-    for (int i = 0; i < 70; ++i)
-        CHECK(server.answer_to(client) == "early");
-    CHECK(server.answer_to(client) == "late");
+    ReturnAddress later;
+    bool too_long = true;
+    server.script = [&](const Datagram& datagram) {
+        later = datagram.return_address();
+        too_long = datagram.reply(std::string(65'508, 'x'));
+        return datagram.reply("fine");
+    };
+    server.socket().start();
+    REQUIRE(client.send("?"));
+    CHECK(server.answer_to(client) == "fine");
+    CHECK_FALSE(too_long);
+    CHECK(server.cells[6] == 1);
+    CHECK_FALSE(later.reply(std::string(65'508, 'x')));
+    CHECK(server.cells[6] == 2);
+    {
+        const RefusingSocket refusing;
+        CHECK_FALSE(later.reply("a firewall"));
+        CHECK(server.cells[6] == 3);
+    }
+    CHECK(later.reply("again"));
+    CHECK(server.answer_to(client) == "again");
+    CHECK(server.cells[2] == 2);
+}
+
+TEST_CASE("a broadcast is answered from an address of this machine, by a socket for both families, too") {
+    for (const char* const bound : {"udp:*:0", "udp:[::]:0"}) {
+        DatagramServer server(bound, {.ipv6_only = false});
+        server.socket().start();
+        const UniqueFd client(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        const int yes = 1;
+        REQUIRE(::setsockopt(client.get(), SOL_SOCKET, SO_BROADCAST, &yes, sizeof yes) == 0);
+        const Address everybody = server.place("127.255.255.255");
+        REQUIRE(::sendto(client.get(), "?", 1, 0, everybody.data(), everybody.size()) == 1);
+        sockaddr_in from{};
+        const bool came = run_until(server.loop, [&] {
+            char byte = 0;
+            socklen_t size = sizeof from;
+            return ::recvfrom(client.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &size) == 1;
+        });
+        CHECK(came);
+        CHECK(from.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+        CHECK(server.cells[2] == 1);
+    }
 }

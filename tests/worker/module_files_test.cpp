@@ -4,6 +4,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/worker_fixture.h"
 
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 
@@ -51,6 +52,10 @@ TEST_CASE("a file is known by its path, and another takes its place") {
         files.put(path, open_file(path));
         const auto file = files.find(configuration, path);
         CHECK(file->replaced() == 0);
+        files.put(path, open_file(path));
+        CHECK(files.find(configuration, path) == file);
+        CHECK(file->replaced() == 0);  // a reload sends the same again
+        std::filesystem::rename(path, path + ".1");
         files.put(path, open_file(path));
         CHECK(files.find(configuration, path) == file);
         CHECK(file->replaced() == 1);
