@@ -201,7 +201,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const CounterRow counters(table.read_only_fd(), table.fd(), row.value(), 1);
     Mailbox mailbox(loop);
     BlockingPool blocking(mailbox, 1);
-    Services services{loop, log, deadlines, connections, mailbox, blocking, counters, nullptr};
+    ModuleFiles files;
+    Services services{loop, log, deadlines, connections, mailbox, blocking, files, counters, nullptr};
 
     std::array<int, 2> ends{};
     check_call(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
