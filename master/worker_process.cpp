@@ -280,13 +280,12 @@ bool WorkerProcess::answer(const Message& message) {
     if (desk_ == nullptr) return false;
     if (message.type == MessageType::status_wanted) {
         desk_->answer_status(*channel_, message.as<QuestionMessage>());
-        return true;
-    }
-    if (message.type == MessageType::events_wanted) {
+    } else if (message.type == MessageType::events_wanted) {
         desk_->answer_events(*channel_, message.as<QuestionMessage>());
-        return true;
+    } else {
+        return false;
     }
-    return false;
+    return true;
 }
 
 void WorkerProcess::drop_channel() {

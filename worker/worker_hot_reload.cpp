@@ -35,8 +35,7 @@ void Worker::prepare() {
 // Requests that are under way keep the generation they began with alive; slow ones must not pile them up.
 void Worker::check_generations() const {
     const auto alive = std::ranges::count_if(generations_, [](const auto& each) { return !each.expired(); });
-    // The one that a module's unchanged options were read from, the running one and the next are always there.
-    const unsigned most = std::max(settings().master.max_generations, 3U);
+    const unsigned most = settings().master.max_generations;
     if (alive <= static_cast<std::ptrdiff_t>(most)) return;
     throw std::runtime_error("requests that are under way still use " + std::to_string(alive - 1) +
                              " generations (master.max_generations is " + std::to_string(most) + ")");

@@ -7,6 +7,7 @@
 #include "worker/connection.h"
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -188,6 +189,12 @@ struct Peer {
 };
 
 }  // namespace
+
+// As every worker: sendfile(2) has no MSG_NOSIGNAL.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    std::signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     EventLoop loop;
