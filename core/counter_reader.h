@@ -34,6 +34,12 @@ class CounterReader {
         std::string text() const { return counter_text(name, labels); }
         double quantile(double q) const noexcept;  // in what is counted
         double in_units(double counted) const noexcept { return counted / (per_unit == 0 ? 1 : per_unit); }
+        std::int64_t gauge() const noexcept { return static_cast<std::int64_t>(value); }
+        // `value` in units, whatever the kind.
+        double amount() const noexcept {
+            return in_units(kind == CounterKind::gauge ? static_cast<double>(gauge())
+                                                       : static_cast<double>(value));
+        }
     };
     // Every live column, in column order. The counters and buckets of two calls never go backwards. Throws
     // std::runtime_error when no consistent sum was found in a bounded number of tries.

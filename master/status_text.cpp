@@ -125,11 +125,8 @@ std::string value_text(const CounterReader::Sum& sum) {
         return fmt::format("{} (p50 {:.3g}, p99 {:.3g} {})", sum.value, sum.in_units(sum.quantile(0.5)),
                            sum.in_units(sum.quantile(0.99)), sum.unit);
     }
-    const auto gauge = static_cast<std::int64_t>(sum.value);
-    const bool is_gauge = sum.kind == CounterKind::gauge;
-    if (sum.per_unit == 1) return is_gauge ? fmt::to_string(gauge) : fmt::to_string(sum.value);
-    const double value = is_gauge ? static_cast<double>(gauge) : static_cast<double>(sum.value);
-    return fmt::format("{:.3f}", sum.in_units(value));
+    if (sum.per_unit > 1) return fmt::format("{:.3f}", sum.amount());
+    return sum.kind == CounterKind::gauge ? fmt::to_string(sum.gauge()) : fmt::to_string(sum.value);
 }
 
 // Gauges of each worker add up to nothing.

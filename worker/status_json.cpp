@@ -53,32 +53,6 @@ void write_deaths(JsonWriter& json, const WorkerStatus& worker, std::int64_t now
     json.end_array();
 }
 
-void write_worker(JsonWriter& json, const CounterReader& reader, const WorkerStatus& worker,
-                  std::int64_t now_ms) {
-    const WorkerLoad load = current_load(reader, worker);
-    json.begin_object();
-    json.member("pool", std::string_view(worker.pool));
-    json.member("slot", worker.slot);
-    json.member("pid", worker.pid);
-    json.member("generation", worker.generation);
-    json.member("state", to_text(worker.state));
-    json.member("connections", load.connections);
-    json.member("accepted", load.accepted);
-    json.member("restarts", worker.restarts);
-    write_seconds_or_null(json, "age_s", worker.pid != 0, now_ms - worker.started_ms);
-    write_seconds_or_null(json, "heartbeat_age_s", worker.heartbeat_ms != 0, now_ms - worker.heartbeat_ms);
-    write_seconds_or_null(json, "next_attempt_s",
-                          worker.state == WorkerState::backing_off && worker.next_attempt_ms != 0,
-                          worker.next_attempt_ms - now_ms);
-    write_seconds_or_null(json, "drain_left_s", worker.leaves_by_ms != 0, worker.leaves_by_ms - now_ms);
-    write_deaths(json, worker, now_ms);
-    json.member("loop_lag_us", worker.loop_lag_us);
-    json.member("cpu_us", worker.cpu_us);
-    json.member("resident_bytes", worker.resident_bytes);
-    json.member("dropped_reports", worker.dropped_reports);
-    json.end_object();
-}
-
 void write_histogram(JsonWriter& json, const CounterReader::Sum& sum) {
     json.begin_object();
     json.member("count", sum.value);
@@ -91,12 +65,10 @@ void write_histogram(JsonWriter& json, const CounterReader::Sum& sum) {
 
 // In units; whole where what is counted is the unit.
 void write_counter(JsonWriter& json, const CounterReader::Sum& sum) {
-    const auto gauge = static_cast<std::int64_t>(sum.value);
-    const bool is_gauge = sum.kind == CounterKind::gauge;
     if (sum.per_unit > 1)
-        json.value(sum.in_units(is_gauge ? static_cast<double>(gauge) : static_cast<double>(sum.value)));
-    else if (is_gauge)
-        json.value(gauge);
+        json.value(sum.amount());
+    else if (sum.kind == CounterKind::gauge)
+        json.value(sum.gauge());
     else
         json.value(sum.value);
 }
@@ -116,22 +88,52 @@ WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker)
     return load;
 }
 
+void write_master_members(JsonWriter& json, const MasterStatus& master, std::int64_t now_ms) {
+    json.member("version", std::string_view(master.version));
+    json.member("pid", master.pid);
+    json.member("state", to_text(master.state));
+    json.member("generation", master.generation);
+    json.member("uptime_s", seconds(now_ms - master.started_ms));
+    write_last_reload(json, master);
+    write_seconds_or_null(json, "probation_s", master.probation_until_ms != 0,
+                          master.probation_until_ms - now_ms);
+}
+
+void write_worker_members(JsonWriter& json, const WorkerStatus& worker, const WorkerLoad& load,
+                          std::int64_t now_ms) {
+    json.member("pool", std::string_view(worker.pool));
+    json.member("slot", worker.slot);
+    json.member("pid", worker.pid);
+    json.member("generation", worker.generation);
+    json.member("state", to_text(worker.state));
+    json.member("connections", load.connections);
+    json.member("accepted", load.accepted);
+    json.member("restarts", worker.restarts);
+    write_seconds_or_null(json, "age_s", worker.pid != 0, now_ms - worker.started_ms);
+    write_seconds_or_null(json, "heartbeat_age_s", worker.heartbeat_ms != 0, now_ms - worker.heartbeat_ms);
+    write_seconds_or_null(json, "next_attempt_s",
+                          worker.state == WorkerState::backing_off && worker.next_attempt_ms != 0,
+                          worker.next_attempt_ms - now_ms);
+    write_seconds_or_null(json, "drain_left_s", worker.leaves_by_ms != 0, worker.leaves_by_ms - now_ms);
+    write_deaths(json, worker, now_ms);
+    json.member("loop_lag_us", worker.loop_lag_us);
+    json.member("cpu_us", worker.cpu_us);
+    json.member("resident_bytes", worker.resident_bytes);
+    json.member("dropped_reports", worker.dropped_reports);
+}
+
 std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     const StatusSnapshot status = reader.status_snapshot();
     JsonWriter json(2);
     json.begin_object();
-    json.member("version", std::string_view(status.master.version));
-    json.member("pid", status.master.pid);
-    json.member("state", to_text(status.master.state));
-    json.member("generation", status.master.generation);
-    json.member("uptime_s", seconds(now_ms - status.master.started_ms));
-    write_last_reload(json, status.master);
-    write_seconds_or_null(json, "probation_s", status.master.probation_until_ms != 0,
-                          status.master.probation_until_ms - now_ms);
+    write_master_members(json, status.master, now_ms);
     json.key("workers");
     json.begin_array();
-    for (const WorkerStatus& worker : status.workers)
-        write_worker(json, reader, worker, now_ms);
+    for (const WorkerStatus& worker : status.workers) {
+        json.begin_object();
+        write_worker_members(json, worker, current_load(reader, worker), now_ms);
+        json.end_object();
+    }
     json.end_array();
     json.key("counters");
     json.begin_object();

@@ -3,7 +3,8 @@
 // socket) and worker (the http status handler).
 #pragma once
 
-#include "core/counter_table.h"
+#include "core/counter_reader.h"
+#include "core/json_writer.h"
 
 #include <cstdint>
 #include <string>
@@ -12,14 +13,14 @@ namespace drover {
 
 // One object. `now_ms` is CLOCK_MONOTONIC. Throws std::runtime_error when the table stays torn.
 //
-//   version, pid, state, generation, uptime_s
-//   counters      name, with its labels as name{label="value"}: total; of a histogram {count, sum, p50, p90,
-//                 p99}; in units; without what is each worker's own
-//   last_reload   null, or {result, generation, error (null when there is none)}
-//   workers       a list of {pool, slot, pid (0: no process), generation, state, connections, accepted,
-//   restarts,
-//                 age_s (null: no process), heartbeat_age_s (null: none yet), next_attempt_s (null: not
-//                 backing off), loop_lag_us, cpu_us, resident_bytes, dropped_reports}
+// - of the master: version, pid, state, generation, uptime_s, probation_s (null: none),
+//   last_reload: null, or {result, generation, error (null when there is none)}
+// - workers: a list of {pool, slot, pid (0: no process), generation, state, connections, accepted,
+//   restarts, age_s (null: no process), heartbeat_age_s (null: none yet), next_attempt_s (null: not
+//   backing off), drain_left_s (null: no limit), deaths, recent_deaths: a list of {reason, age_s},
+//   loop_lag_us, cpu_us, resident_bytes, dropped_reports}
+// - counters: name, with its labels as name{label="value"}: total; of a histogram {count, sum, p50,
+//   p90, p99}; in units; without what is each worker's own
 std::string status_json(const CounterReader& reader, std::int64_t now_ms);
 
 // A worker's figures as its counters say now; as last reported when it has no row any more.
@@ -28,5 +29,10 @@ struct WorkerLoad {
     std::uint64_t accepted = 0;
 };
 WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker);
+
+// The same members in objects of another document.
+void write_master_members(JsonWriter& json, const MasterStatus& master, std::int64_t now_ms);
+void write_worker_members(JsonWriter& json, const WorkerStatus& worker, const WorkerLoad& load,
+                          std::int64_t now_ms);
 
 }  // namespace drover

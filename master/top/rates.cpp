@@ -14,23 +14,15 @@ std::optional<double> per_second(std::uint64_t before, std::uint64_t now, double
     return static_cast<double>(now - before) / seconds;
 }
 
-std::optional<double> latency(const Traffic& now, const std::vector<std::uint64_t>& counts, double share) {
-    if (std::ranges::all_of(counts, [](std::uint64_t count) { return count == 0; })) return std::nullopt;
-    return quantile(now.scale, counts, share) / now.per_second;
-}
-
 Pace pace_between(const Traffic& before, const Traffic& now, double seconds) {
     Pace pace;
     if (now.counts_requests) pace.requests = per_second(before.requests, now.requests, seconds);
     pace.accepted = per_second(before.accepted, now.accepted, seconds);
     pace.bytes_in = per_second(before.bytes_in, now.bytes_in, seconds);
     pace.bytes_out = per_second(before.bytes_out, now.bytes_out, seconds);
-    std::vector<std::uint64_t> counts = now.latency;
-    const bool same = before.latency.size() == counts.size();
-    for (std::size_t i = 0; same && i < counts.size(); ++i)
-        counts[i] -= std::min(counts[i], before.latency[i]);
-    pace.p50 = latency(now, counts, 0.5);
-    pace.p99 = latency(now, counts, 0.99);
+    const HistogramCounts between = now.latency.since(before.latency);
+    pace.p50 = between.quantile(0.5);
+    pace.p99 = between.quantile(0.99);
     return pace;
 }
 

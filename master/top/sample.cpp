@@ -15,20 +15,6 @@ bool is_of(const CounterReader::Sum& value, CounterKind kind, std::string_view e
     return value.kind == kind && value.name.ends_with(ending);
 }
 
-void add_latency(Traffic& traffic, const CounterReader::Sum& histogram) {
-    if (traffic.latency.empty()) {
-        traffic.scale = HistogramScale(histogram.bounds);
-        traffic.per_second = histogram.per_unit;
-        traffic.latency = histogram.buckets;
-        return;
-    }
-    const bool alike = traffic.latency.size() == histogram.buckets.size() &&
-                       traffic.per_second == histogram.per_unit &&
-                       traffic.scale.least(1) == HistogramScale(histogram.bounds).least(1);
-    if (!alike) return;
-    std::ranges::transform(traffic.latency, histogram.buckets, traffic.latency.begin(), std::plus<>());
-}
-
 Traffic traffic_of(const Values& values) {
     Traffic traffic;
     for (const CounterReader::Sum& value : values) {
@@ -36,7 +22,7 @@ Traffic traffic_of(const Values& values) {
             traffic.counts_requests = true;
             traffic.requests += value.value;
         } else if (is_of(value, CounterKind::histogram, "_request_seconds")) {
-            add_latency(traffic, value);
+            traffic.latency.add(value);
         } else if (value.name == "drover_connections_accepted_total") {
             traffic.accepted = value.value;
         } else if (value.name == "drover_received_bytes_total") {
@@ -51,7 +37,7 @@ Traffic traffic_of(const Values& values) {
 double gauge(const Values& values, std::string_view name) {
     const auto found = std::ranges::find(values, name, &CounterReader::Sum::name);
     if (found == values.end()) return 0;
-    return found->in_units(static_cast<double>(static_cast<std::int64_t>(found->value)));
+    return found->amount();
 }
 
 WorkerSample sample_of(const CounterReader& reader, const WorkerStatus& status) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/counter_reader.h"
-#include "core/histogram.h"
+#include "core/histogram_counts.h"
 #include "core/status_page.h"
 
 #include <cstdint>
@@ -20,9 +20,7 @@ struct Traffic {
     std::uint64_t accepted = 0;
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
-    HistogramScale scale;                // of the first such histogram; others with another one are left out
-    double per_second = 1;               // how many of what is observed make a second
-    std::vector<std::uint64_t> latency;  // a count for each bucket; empty: nothing observes
+    HistogramCounts latency;
 };
 
 struct WorkerSample {

@@ -2,28 +2,31 @@
 #pragma once
 
 #include "core/counter_reader.h"
+#include "core/histogram_counts.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace drover::observer {
 
+struct Latency {
+    double p50_ms = 0;
+    double p99_ms = 0;
+};
+
 // How long requests took between two looks at the table.
 class LatencyMeter {
   public:
-    struct Quantiles {
-        double p50 = 0;  // milliseconds
-        double p99 = 0;
-    };
-    // Of the histograms of drover_http_request_seconds, all routes together: what they have counted since the
-    // last call. False when there is none, or nothing was.
-    bool take(const std::vector<CounterReader::Sum>& sums, Quantiles& quantiles);
+    // Of the histograms of drover_http_request_seconds, all routes together. None when there was no look
+    // before this one, or no request since.
+    std::optional<Latency> take(const std::vector<CounterReader::Sum>& sums);
 
   private:
-    std::vector<std::uint64_t> before_;  // buckets
+    std::optional<HistogramCounts> before_;
 };
 
 class LiveMessage {
@@ -38,12 +41,11 @@ class LiveMessage {
     // who reads two of them. Throws as CounterReader does.
     //
     //   time_ms, now_ms, answers
-    //   master   version, pid, state, generation, uptime_s, last_reload (null, or result, generation, error)
+    //   master   what status_json says of it
     //   totals   accepted, received_bytes, sent_bytes, queue, drops, cpu_s; requests and errors, null where
     //            nothing of the kind is counted; without the observer's own: connections, resident_bytes
     //   latency  null, or p50_ms and p99_ms of the time since the last message
-    //   workers  pool, slot, pid, generation, state, connections, accepted, restarts, deaths, age_s (null: no
-    //            process), next_attempt_s (null: none), busy (0 to 1), lag_us, cpu_us, resident_bytes
+    //   workers  what status_json says of each, and busy (0 to 1)
     //   more_workers  that are left out
     std::string make(std::int64_t now_ms, std::int64_t unix_ms, bool answers);
     // The next one has no latency: there is no message before it.

@@ -125,14 +125,11 @@ class Writer {
 };
 
 void write_value(Writer& writer, const CounterReader::Sum& sum) {
-    const bool is_gauge = sum.kind == CounterKind::gauge;
-    const std::string value =
-        sum.per_unit > 1
-            ? number_text(sum.in_units(is_gauge ? static_cast<double>(static_cast<std::int64_t>(sum.value))
-                                                : static_cast<double>(sum.value)))
-        : is_gauge ? std::to_string(static_cast<std::int64_t>(sum.value))
-                   : std::to_string(sum.value);
-    writer.sample(sum.name, "", sum.labels, value);
+    const auto value = [&] {
+        if (sum.per_unit > 1) return number_text(sum.amount());
+        return sum.kind == CounterKind::gauge ? std::to_string(sum.gauge()) : std::to_string(sum.value);
+    };
+    writer.sample(sum.name, "", sum.labels, value());
 }
 
 void write_histogram(Writer& writer, const CounterReader::Sum& sum) {

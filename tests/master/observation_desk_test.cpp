@@ -1,7 +1,7 @@
 #include "master/observation_desk.h"
 
 #include "core/log.h"
-#include "tests/support/deadline.h"
+#include "tests/support/run_until.h"
 
 #include <algorithm>
 #include <memory>
@@ -42,12 +42,7 @@ struct Desk {
     void record(const std::string& text) { events.info(EventKind::trouble, {}, text); }
     template <class Predicate>
     bool run_until(Predicate done) {
-        const test::Deadline deadline;
-        while (!done()) {
-            if (deadline.passed()) return false;
-            loop.run_once(std::chrono::milliseconds(5));
-        }
-        return true;
+        return test::run_until(loop, done);
     }
     void settle() {
         for (int i = 0; i < 5; ++i)

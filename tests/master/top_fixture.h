@@ -22,9 +22,6 @@ inline top::WorkerSample worker_sample(std::uint32_t slot, std::uint64_t instanc
     worker.connections = static_cast<std::int64_t>(slot);
     worker.traffic.counts_requests = true;
     worker.traffic.requests = requests;
-    worker.traffic.scale = HistogramScale({.min = 1, .max = 1000});
-    worker.traffic.per_second = 1000;
-    worker.traffic.latency.assign(worker.traffic.scale.buckets(), 0);
     return worker;
 }
 

@@ -1,4 +1,5 @@
 #include "tests/master/top_fixture.h"
+#include "tests/support/observed.h"
 
 #include <doctest/doctest.h>
 
@@ -29,14 +30,17 @@ TEST_CASE("a new process in a slot begins at nothing, and the slot's history goe
 
 TEST_CASE("percentiles are of what ended in between") {
     top::Rates rates;
-    top::WorkerSample worker = worker_sample(0, 1, 0);
-    worker.traffic.latency[worker.traffic.scale.bucket_of(500)] = 1000;
-    rates.add(sample_at(1000, {worker}));
-    worker.traffic.latency[worker.traffic.scale.bucket_of(10)] += 98;
-    worker.traffic.latency[worker.traffic.scale.bucket_of(12)] += 2;
-    const top::View& view = rates.add(sample_at(2000, {worker}));
-    CHECK(view.workers[0].pace.p50.value() == doctest::Approx(0.010).epsilon(0.07));
-    CHECK(view.workers[0].pace.p99.value() == doctest::Approx(0.012).epsilon(0.07));
+    const auto after = [&](std::int64_t time_ms, const std::vector<std::uint64_t>& milliseconds) {
+        const CounterDeclaration declaration{
+            .name = "x_request_seconds", .bounds = {1, 1000}, .per_unit = 1000};
+        top::WorkerSample worker = worker_sample(0, 1, 0);
+        worker.traffic.latency.add(observed(declaration, milliseconds));
+        return rates.add(sample_at(time_ms, {worker})).workers[0].pace;
+    };
+    after(1000, {500, 500, 500});
+    const top::Pace pace = after(2000, {500, 500, 500, 10, 10, 12});
+    CHECK(pace.p50.value() == doctest::Approx(0.010).epsilon(0.07));
+    CHECK(pace.p99.value() == doctest::Approx(0.012).epsilon(0.07));
 }
 
 TEST_CASE("history is a minute long") {

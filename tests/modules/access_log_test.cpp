@@ -46,6 +46,25 @@ std::string log_options(const std::string& path) {
     return "[module.http]\naccess_log = \"" + path + "\"\naccess_log_format = \"common\"\n" + routes;
 }
 
+// A log that takes only so much, as nobody reads it.
+struct Fifo {
+    Fifo() {
+        REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+        reader.reset(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    }
+
+    TemporaryFolder folder;
+    std::string path = folder.file("fifo");
+    UniqueFd reader;
+};
+
+std::string thousand_requests() {
+    std::string requests;
+    for (int index = 0; index < 1000; ++index)
+        requests += get;
+    return requests;
+}
+
 }  // namespace
 
 TEST_CASE("the formats") {
@@ -108,26 +127,20 @@ TEST_CASE("a log that is opened anew gets what was not written yet, and each lin
 }
 
 TEST_CASE("a line that an old file has a part of is not ended in the new one, and counts as lost") {
-    const TemporaryFolder folder;
-    const std::string path = folder.file("fifo");
-    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    Server server(log_options(path));
-    std::string requests;
-    for (int index = 0; index < 1000; ++index)
-        requests += get;
+    const Fifo fifo;
+    Server server(log_options(fifo.path));
     FixtureClient client(server);
     // More than the FIFO has room for, and less than what may wait.
-    REQUIRE(client.send(requests + requests));
+    REQUIRE(client.send(thousand_requests() + thousand_requests()));
     REQUIRE(client.read_bytes(2000 * ok_size));
-    std::filesystem::rename(path, path + ".1");
+    std::filesystem::rename(fifo.path, fifo.path + ".1");
     server.reopen_files();
-    REQUIRE(server.run_until([&] { return !text_of(path).empty(); }));
+    REQUIRE(server.run_until([&] { return !text_of(fifo.path).empty(); }));
     std::string old(1 << 20, '\0');
-    const ssize_t size = ::read(reader.get(), old.data(), old.size());
+    const ssize_t size = ::read(fifo.reader.get(), old.data(), old.size());
     REQUIRE(size > 0);
     old.resize(static_cast<std::size_t>(size));
-    const std::string fresh = text_of(path);
+    const std::string fresh = text_of(fifo.path);
     CHECK_FALSE(old.ends_with("\n"));
     CHECK(fresh.starts_with("127.0.0.1 - - ["));
     CHECK(occurrences(old, "\n") + occurrences(fresh, "\n") + 1 == 2000);
@@ -135,15 +148,10 @@ TEST_CASE("a line that an old file has a part of is not ended in the new one, an
 }
 
 TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted") {
-    const TemporaryFolder folder;
-    const std::string path = folder.file("fifo");
-    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    Server server(log_options(path));
-    std::string requests;
-    for (int index = 0; index < 1000; ++index)
-        requests += get;
+    const Fifo fifo;
+    Server server(log_options(fifo.path));
     FixtureClient client(server);
+    const std::string requests = thousand_requests();
     while (server.count("drover_http_access_log_lost_total") == 0) {
         REQUIRE(client.send(requests));
         REQUIRE(client.read_bytes(1000 * ok_size));
@@ -152,6 +160,6 @@ TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted
     CHECK(server.count("drover_http_requests_total") < 20'000);
     // What the FIFO has are whole lines from the first on.
     std::array<char, 4096> buffer{};
-    REQUIRE(::read(reader.get(), buffer.data(), buffer.size()) > 0);
+    REQUIRE(::read(fifo.reader.get(), buffer.data(), buffer.size()) > 0);
     CHECK(std::string_view(buffer.data(), buffer.size()).starts_with("127.0.0.1 - - ["));
 }

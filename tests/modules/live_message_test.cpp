@@ -1,7 +1,7 @@
 #include "modules/observer/live_message.h"
 
 #include "core/counter_table.h"
-#include "core/histogram.h"
+#include "tests/support/observed.h"
 
 #include <algorithm>
 #include <string>
@@ -13,20 +13,12 @@ using namespace drover::observer;
 
 namespace {
 
-constexpr HistogramBounds bounds{.min = 1, .max = 60'000'000};
-
-CounterReader::Sum latency(const std::string& route, const std::vector<std::uint64_t>& observed) {
-    CounterReader::Sum sum;
-    sum.name = "drover_http_request_seconds";
-    sum.kind = CounterKind::histogram;
-    sum.labels = {{"route", route}};
-    sum.bounds = bounds;
-    sum.per_unit = 1'000'000;
-    const HistogramScale scale(bounds);
-    sum.buckets.resize(scale.buckets());
-    for (const std::uint64_t value : observed)
-        ++sum.buckets[scale.bucket_of(value)];
-    return sum;
+CounterReader::Sum latency(const std::string& route, const std::vector<std::uint64_t>& microseconds) {
+    return test::observed({.name = "drover_http_request_seconds",
+                           .labels = {{"route", route}},
+                           .bounds = {.min = 1, .max = 60'000'000},
+                           .per_unit = 1'000'000},
+                          microseconds);
 }
 
 struct Fixture {
@@ -75,15 +67,14 @@ bool has(const std::string& text, const std::string& part) {
 
 TEST_CASE("latencies are those of what came since the last look, all routes together") {
     LatencyMeter meter;
-    LatencyMeter::Quantiles quantiles;
-    CHECK_FALSE(meter.take({}, quantiles));
-    CHECK_FALSE(meter.take({latency("/a", {5000, 5000})}, quantiles));  // since when is not known
-    CHECK_FALSE(meter.take({latency("/a", {5000, 5000})}, quantiles));
-    REQUIRE(meter.take({latency("/a", {5000, 5000, 1000}), latency("/b", {1000, 90'000})}, quantiles));
-    CHECK(quantiles.p50 == doctest::Approx(1).epsilon(0.07));
-    CHECK(quantiles.p99 == doctest::Approx(90).epsilon(0.07));
+    CHECK_FALSE(meter.take({latency("/a", {5000, 5000})}).has_value());  // since when is not known
+    CHECK_FALSE(meter.take({latency("/a", {5000, 5000})}).has_value());
+    const auto taken = meter.take({latency("/a", {5000, 5000, 1000}), latency("/b", {1000, 90'000})});
+    REQUIRE(taken.has_value());
+    CHECK(taken->p50_ms == doctest::Approx(1).epsilon(0.07));
+    CHECK(taken->p99_ms == doctest::Approx(90).epsilon(0.07));
     // A route that is gone takes nothing back.
-    CHECK_FALSE(meter.take({latency("/b", {1000, 90'000})}, quantiles));
+    CHECK_FALSE(meter.take({latency("/b", {1000, 90'000})}).has_value());
 }
 
 TEST_CASE("a message is one line of what the table says") {

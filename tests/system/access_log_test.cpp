@@ -2,12 +2,13 @@
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/repeater.h"
 
-#include <atomic>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <sstream>
-#include <thread>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -23,26 +24,15 @@ std::string log_key(const std::string& path) {
 }
 
 // Asks for "/NUMBER/0", "/NUMBER/1", ... until it is told to stop.
-struct Asker {
-    std::atomic<int> replies = 0;
-    std::string failure;
-    std::thread thread;
-
-    void start(int number, std::uint16_t port, const std::atomic<bool>& stopping) {
-        thread = std::thread([this, number, port, &stopping] {
-            try {
-                HttpClient client(port);
-                while (!stopping) {
-                    const std::string path = "/" + std::to_string(number) + "/" + std::to_string(replies);
-                    if (client.get(path).status != 200) throw std::runtime_error("not 200");
-                    ++replies;
-                }
-            } catch (const std::exception& error) {
-                failure = error.what();
-            }
-        });
-    }
-};
+std::unique_ptr<Repeater> ask_again_and_again(int number, std::uint16_t port) {
+    return std::make_unique<Repeater>([number, port] {
+        const auto client = std::make_shared<HttpClient>(port);
+        return [client, number](int times) {
+            const std::string path = "/" + std::to_string(number) + "/" + std::to_string(times);
+            if (client->get(path).status != 200) throw std::runtime_error("not 200");
+        };
+    });
+}
 
 // Counts each request's lines; returns the first line that is none.
 std::string take_lines(const std::string& text, std::map<std::string, int>& by_path) {
@@ -80,10 +70,9 @@ TEST_CASE("the access log is moved away and opened anew under load: each request
     TestConfig config{.workers = 3, .rest = log_key("access.log")};
     MasterUnderTest master(config);
     const std::string log = master.folder().file("access.log");
-    std::atomic<bool> stopping = false;
-    std::array<Asker, client_count> askers;
+    std::vector<std::unique_ptr<Repeater>> askers;
     for (int i = 0; i < client_count; ++i)
-        askers[static_cast<std::size_t>(i)].start(i, master.http_port(), stopping);
+        askers.push_back(ask_again_and_again(i, master.http_port()));
 
     constexpr int moves = 12;
     for (int move = 0; move < moves; ++move) {
@@ -100,17 +89,15 @@ TEST_CASE("the access log is moved away and opened anew under load: each request
             master.write_config(config);
             REQUIRE(master.control("reload").ok);
         }
-        const int seen = askers[0].replies;
+        const int seen = askers[0]->times();
         master.wait_until("a new log with lines, and the old one closed", [&] {
-            return askers[0].replies > seen + 20 && !read_file(log).empty() && !is_open(master, log + ".");
+            return askers[0]->times() > seen + 20 && !read_file(log).empty() && !is_open(master, log + ".");
         });
     }
-    stopping = true;
     int replies = 0;
-    for (Asker& asker : askers) {
-        asker.thread.join();
-        CHECK(asker.failure.empty());
-        replies += asker.replies;
+    for (const auto& asker : askers) {
+        CHECK(asker->stop().empty());
+        replies += asker->times();
     }
     std::map<std::string, int> by_path;
     master.wait_until("all lines", [&] {

@@ -1,11 +1,13 @@
 // The log through USR1: rename and reopen under load, every line once and none torn.
 #include "tests/support/master_under_test.h"
+#include "tests/support/repeater.h"
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <regex>
 #include <sstream>
-#include <thread>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -30,27 +32,16 @@ struct TalkingMaster {
 };
 
 // A client makes its worker log numbered lines, one after the other, until it is told to stop.
-struct Writer {
-    std::atomic<int> lines = 0;
-    std::string failure;
-    std::thread thread;
-
-    void start(int number, std::uint16_t port, const std::atomic<bool>& stopping) {
-        thread = std::thread([this, number, port, &stopping] {
-            try {
-                StreamClient client = StreamClient::connect_tcp(port);
-                while (!stopping) {
-                    client.send("log writer " + std::to_string(number) + " line " + std::to_string(lines) +
-                                " end\n");
-                    client.read_until("ok\n");
-                    ++lines;
-                }
-            } catch (const std::exception& error) {
-                failure = error.what();
-            }
-        });
-    }
-};
+std::unique_ptr<Repeater> write_lines(int number, std::uint16_t port) {
+    return std::make_unique<Repeater>([number, port] {
+        const auto client = std::make_shared<StreamClient>(StreamClient::connect_tcp(port));
+        return [client, number](int times) {
+            client->send("log writer " + std::to_string(number) + " line " + std::to_string(times) +
+                         " end\n");
+            client->read_until("ok\n");
+        };
+    });
+}
 
 }  // namespace
 
@@ -58,10 +49,9 @@ TEST_CASE("the log is moved away and reopened under load: every line once, none 
     TalkingMaster talking("drover.log");
     MasterUnderTest& master = talking.master;
     const std::string log = master.folder().file("drover.log");
-    std::atomic<bool> stopping = false;
-    std::array<Writer, writers> all;
+    std::vector<std::unique_ptr<Repeater>> all;
     for (int i = 0; i < writers; ++i)
-        all[static_cast<std::size_t>(i)].start(i, talking.port.number(), stopping);
+        all.push_back(write_lines(i, talking.port.number()));
 
     constexpr int moves = 20;
     for (int move = 0; move < moves; ++move) {
@@ -71,16 +61,13 @@ TEST_CASE("the log is moved away and reopened under load: every line once, none 
         } else {
             CHECK(master.control("reopen").ok);
         }
-        const int seen = all[0].lines;
+        const int seen = all[0]->times();
         master.wait_until("a new log file with lines of workers", [&] {
-            return all[0].lines > seen + 20 && read_file(log).find("writer 0") != std::string::npos;
+            return all[0]->times() > seen + 20 && read_file(log).find("writer 0") != std::string::npos;
         });
     }
-    stopping = true;
-    for (Writer& writer : all)
-        writer.thread.join();
-    for (const Writer& writer : all)
-        CHECK_MESSAGE(writer.failure.empty(), writer.failure);
+    for (const auto& writer : all)
+        CHECK(writer->stop() == "");
     master.finish();
 
     std::map<std::string, int> found;
@@ -97,7 +84,7 @@ TEST_CASE("the log is moved away and reopened under load: every line once, none 
         }
     }
     for (int i = 0; i < writers; ++i) {
-        const int lines = all[static_cast<std::size_t>(i)].lines;
+        const int lines = all[static_cast<std::size_t>(i)]->times();
         CHECK(lines > 0);
         int once = 0;
         for (int line = 0; line < lines; ++line)

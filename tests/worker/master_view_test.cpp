@@ -1,7 +1,7 @@
 #include "worker/master_view.h"
 
 #include "core/channel.h"
-#include "tests/support/deadline.h"
+#include "tests/support/run_until.h"
 
 #include <memory>
 #include <string>
@@ -48,12 +48,7 @@ struct ViewFixture {
     }
     template <class Predicate>
     bool run_until(Predicate done) {
-        const test::Deadline deadline;
-        while (!done()) {
-            if (deadline.passed()) return false;
-            loop.run_once(std::chrono::milliseconds(10));
-        }
-        return true;
+        return test::run_until(loop, done);
     }
 
     struct Question {

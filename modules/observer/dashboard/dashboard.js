@@ -116,7 +116,7 @@ function show_worker(entry, worker, earlier, elapsed) {
   say(texts[4], alive ? bytes(worker.resident_bytes) : "–");
   say(texts[5], number(worker.connections));
   say(texts[6], accepted === null ? "–" : number(accepted));
-  say(texts[7], alive ? milliseconds(worker.lag_us / 1000) : "–");
+  say(texts[7], alive ? milliseconds(worker.loop_lag_us / 1000) : "–");
   say(texts[8], String(worker.restarts));
   say(texts[9], worker.age_s === null ? "–" : duration(worker.age_s));
 }

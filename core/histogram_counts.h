@@ -1,0 +1,28 @@
+// HistogramCounts are what the histograms of one name have observed, whatever their labels, and, as the
+// difference of two of them, what was observed in between. Runs in: every process.
+#pragma once
+
+#include "core/counter_reader.h"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace drover {
+
+class HistogramCounts {
+  public:
+    // One with other bounds or units than the first is left out.
+    void add(const CounterReader::Sum& histogram);
+    // A histogram that left the configuration took its counts along: it takes nothing back.
+    HistogramCounts since(const HistogramCounts& before) const;
+    // In units; none when nothing was observed.
+    std::optional<double> quantile(double q) const noexcept;
+
+  private:
+    HistogramBounds bounds_;
+    std::uint32_t per_unit_ = 1;
+    std::vector<std::uint64_t> counts_;  // of each bucket; empty: of no histogram yet
+};
+
+}  // namespace drover
