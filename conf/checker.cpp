@@ -8,6 +8,7 @@
 #include "conf/pool_checker.h"
 #include "conf/settings.h"
 #include "conf/value_text.h"
+#include "core/log_target.h"
 
 #include <algorithm>
 #include <charconv>
@@ -71,6 +72,7 @@ class Check {
     const DocumentValue* section(const char* name);
     void check_root_keys();
     ImageValue check_master();
+    void check_log_target(const DocumentValue& master);
     void check_observer();
     ImageValue check_pools();
     ImageValue check_modules();
@@ -114,7 +116,15 @@ ImageValue Check::check_master() {
                             ? default_table(MasterSettings::options())
                             : check_table(MasterSettings::options(), *table, "master", findings_);
     master.name = "master";
+    if (table != nullptr) check_log_target(*table);
     return master;
+}
+
+void Check::check_log_target(const DocumentValue& master) {
+    const DocumentValue* const named = master.find("log_file");
+    if (named == nullptr || named->kind != DocumentKind::text) return;
+    const std::string fault = log_target_fault(absolute_log_target(named->text, document_.directory));
+    if (!fault.empty()) findings_.add(named->place, "master.log_file", fault);
 }
 
 ImageValue Check::check_pools() {

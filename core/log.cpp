@@ -77,7 +77,7 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
           text_identity_(identity_text(identity)),
           json_identity_(identity_json(identity)) {}
 
-    void set_file(UniqueFd file) noexcept { file_.replace(std::move(file)); }
+    void set_target(LogTarget target) noexcept { file_.replace(std::move(target)); }
     void set_format(LogFormat format) noexcept {
         format_ = format;
         calendar_second_ = -1;
@@ -205,8 +205,8 @@ Log::Log(LogIdentity identity) : sink_(std::make_unique<Sink>(identity)) {}
 
 Log::~Log() = default;
 
-void Log::set_file(UniqueFd file) noexcept {
-    sink_->lines->set_file(std::move(file));
+void Log::set_target(LogTarget target) noexcept {
+    sink_->lines->set_target(std::move(target));
 }
 
 void Log::set_format(LogFormat format) noexcept {

@@ -6,7 +6,7 @@
 // in each process. Runs in: every process, on its one thread.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/log_target.h"
 
 #include <cstdint>
 #include <memory>
@@ -39,16 +39,16 @@ struct LogSubject {
 
 class Log {
   public:
-    // Until set_file lines go nowhere, on purpose: they do not count as lost.
+    // Until set_target lines go nowhere, on purpose: they do not count as lost.
     explicit Log(LogIdentity identity);
     ~Log();
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
 
     // Takes over a new file; later lines go there. Nothing is lost between the two. A pipe or terminal should
-    // be non-blocking (open_log_file sees to it); one that is not gets a line only when poll(2) says that it
-    // has room, and lines below PIPE_BUF bytes.
-    void set_file(UniqueFd file) noexcept;
+    // be non-blocking (open_log_target sees to it); one that is not gets a line only when poll(2) says that
+    // it has room, and lines below PIPE_BUF bytes.
+    void set_target(LogTarget target) noexcept;
     void set_level(LogLevel level) noexcept { level_ = level; }
     void set_format(LogFormat format) noexcept;
 
@@ -75,27 +75,5 @@ class Log {
     LogLevel level_ = LogLevel::info;
     std::unique_ptr<Sink> sink_;
 };
-
-// Opens what a configuration calls log_file (core/log_target.cpp):
-//
-// - stderr: reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a
-//   description that others share; a socket is used with MSG_DONTWAIT, and a regular file as it is: it never
-//   blocks, and a second description with an offset of its own would overwrite what others print to the
-//   first.
-// - journal: systemd's, by its own protocol: the Log sends entries with fields, and no time,
-//   text or JSON.
-// - journal:PATH: the same at another socket, that of a namespace of the journal.
-// - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
-//   as it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
-// - PATH: append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
-//   refused.
-//
-// Throws std::system_error.
-UniqueFd open_log_file(const std::string& target);
-// The same for a path, whatever its name.
-UniqueFd open_log_path(const std::string& path);
-
-// The same target with its path, if it has one, made absolute: relative ones start at `directory`.
-std::string absolute_log_target(std::string_view target, const std::string& directory);
 
 }  // namespace drover

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <climits>
-#include <cstddef>
 #include <utility>
 
 #include <fcntl.h>
@@ -25,33 +24,23 @@ ssize_t send_once(int fd, std::string_view bytes) noexcept {
 
 }  // namespace
 
-void LogFile::replace(UniqueFd fd) noexcept {
+void LogFile::replace(LogTarget target) noexcept {
     struct stat status {};
-    ::fstat(fd.get(), &status);
+    ::fstat(target.fd.get(), &status);
     const bool same_file = status.st_dev == device_ && status.st_ino == inode_;
     torn_ = torn_ && same_file;
     device_ = status.st_dev;
     inode_ = status.st_ino;
-    fd_ = std::move(fd);
+    target_ = std::move(target);
     kind_ = kind_of(status.st_mode);
 }
 
-// What can be asked of the descriptor need not travel with it to other processes.
-LogFile::Kind LogFile::kind_of(mode_t mode) noexcept {
-    const int flags = ::fcntl(fd_.get(), F_GETFL);
-    if (S_ISREG(mode)) return Kind::plain;
-    if (!S_ISSOCK(mode)) {
-        if (S_ISFIFO(mode) && (flags & O_ACCMODE) == O_RDWR) return Kind::whole;
-        return (flags & O_NONBLOCK) == 0 ? Kind::may_block : Kind::plain;
-    }
-    int type = 0;
-    socklen_t size = sizeof type;
-    ::getsockopt(fd_.get(), SOL_SOCKET, SO_TYPE, &type, &size);
-    journal_size_ = sizeof journal_;
-    auto* const name = reinterpret_cast<sockaddr*>(&journal_);
-    const bool named = ::getpeername(fd_.get(), name, &journal_size_) == 0 &&
-                       journal_.sun_family == AF_UNIX && journal_size_ > offsetof(sockaddr_un, sun_path);
-    return type == SOCK_DGRAM && named ? Kind::journal : Kind::socket;
+LogFile::Kind LogFile::kind_of(mode_t mode) const noexcept {
+    if (target_.is_journal()) return Kind::journal;
+    if (target_.is_fifo()) return Kind::whole;
+    if (S_ISSOCK(mode)) return Kind::socket;
+    const bool blocks = (::fcntl(target_.fd.get(), F_GETFL) & O_NONBLOCK) == 0;
+    return blocks && !S_ISREG(mode) ? Kind::may_block : Kind::plain;
 }
 
 // pipe(7): what is not longer than PIPE_BUF is not mixed with what others write.
@@ -60,14 +49,14 @@ std::size_t LogFile::line_limit() const noexcept {
 }
 
 ssize_t LogFile::write_once(std::string_view bytes) noexcept {
-    if (kind_ == Kind::socket) return send_once(fd_.get(), bytes);
+    if (kind_ == Kind::socket) return send_once(target_.fd.get(), bytes);
     if (kind_ == Kind::may_block) {
-        pollfd room{fd_.get(), POLLOUT, 0};
+        pollfd room{target_.fd.get(), POLLOUT, 0};
         if (::poll(&room, 1, 0) != 1) return -1;
     }
     ssize_t result = 0;
     do {
-        result = ::write(fd_.get(), bytes.data(), bytes.size());
+        result = ::write(target_.fd.get(), bytes.data(), bytes.size());
     } while (result < 0 && errno == EINTR);
     return result;
 }
@@ -85,10 +74,9 @@ bool LogFile::write(const LogLine& line) noexcept {
 
 // Who listened may have gone, and another one may have come in his place.
 bool LogFile::send_entry(std::string_view entry) noexcept {
-    if (send_once(fd_.get(), entry) >= 0) return true;
+    if (send_once(target_.fd.get(), entry) >= 0) return true;
     if (errno != ECONNREFUSED && errno != ECONNRESET && errno != ENOTCONN) return false;
-    const auto* const name = reinterpret_cast<const sockaddr*>(&journal_);
-    return ::connect(fd_.get(), name, journal_size_) == 0 && send_once(fd_.get(), entry) >= 0;
+    return connect_journal(target_) && send_once(target_.fd.get(), entry) >= 0;
 }
 
 }  // namespace drover

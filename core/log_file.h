@@ -4,20 +4,19 @@
 #pragma once
 
 #include "core/log_line.h"
-#include "core/unique_fd.h"
+#include "core/log_target.h"
 
 #include <cstddef>
 #include <string_view>
 
 #include <sys/types.h>
-#include <sys/un.h>
 
 namespace drover {
 
 class LogFile {
   public:
-    void replace(UniqueFd fd) noexcept;
-    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    void replace(LogTarget target) noexcept;
+    explicit operator bool() const noexcept { return static_cast<bool>(target_.fd); }
 
     // It takes entries (core/journal_entry.h), not lines.
     bool is_journal() const noexcept { return kind_ == Kind::journal; }
@@ -30,20 +29,18 @@ class LogFile {
     enum class Kind {
         plain,
         may_block,  // asked first whether it has room
-        whole,      // a FIFO of our own (fifo:PATH): a line goes as a whole or not at all
+        whole,      // fifo:PATH: a line goes as a whole or not at all
         socket,
-        journal,  // a datagram socket that is connected to a name
+        journal,
     };
 
-    Kind kind_of(mode_t mode) noexcept;
+    Kind kind_of(mode_t mode) const noexcept;
     ssize_t write_once(std::string_view bytes) noexcept;
 
-    UniqueFd fd_;
+    LogTarget target_;
     Kind kind_ = Kind::plain;
     dev_t device_ = 0;
     ino_t inode_ = 0;
-    sockaddr_un journal_{};
-    socklen_t journal_size_ = 0;
     bool torn_ = false;  // the last line has no end
 };
 

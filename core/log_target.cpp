@@ -1,11 +1,12 @@
-// What a configuration calls log_file, opened.
-#include "core/log.h"
+#include "core/log_target.h"
+
 #include "core/system_error.h"
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -19,9 +20,11 @@ namespace drover {
 
 namespace {
 
+constexpr std::string_view standard_error = "stderr";
+constexpr std::string_view journal_word = "journal";
 constexpr std::string_view journal_prefix = "journal:";
 constexpr std::string_view fifo_prefix = "fifo:";
-constexpr std::string_view journal_path = "/run/systemd/journal/socket";
+constexpr std::string_view default_journal = "/run/systemd/journal/socket";
 // What may be on its way to the journal, as far as the kernel lets us (net.core.wmem_max).
 constexpr int journal_buffer = 1024 * 1024;
 
@@ -37,34 +40,32 @@ void check_log_file_type(const std::string& target, const struct stat& status) {
     if (S_ISBLK(status.st_mode)) refuse_log_file(target, "it is a block device");
 }
 
-UniqueFd open_standard_error() {
-    struct stat status {};
-    check_call(::fstat(STDERR_FILENO, &status), "fstat", "standard error");
-    if (!S_ISSOCK(status.st_mode) && !S_ISREG(status.st_mode)) {
-        const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-        UniqueFd own(::open("/proc/self/fd/2", flags));
-        if (own) return own;
-    }
-    return UniqueFd(check_call(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), "fcntl", "standard error"));
+std::string_view journal_path(std::string_view name) noexcept {
+    return name == journal_word ? default_journal : name.substr(journal_prefix.size());
+}
+
+UniqueFd make_journal_socket() noexcept {
+    UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &journal_buffer, sizeof journal_buffer);
+    return socket;
+}
+
+LogTarget open_standard_error() {
+    return {UniqueFd(check_call(reopen_for_appending(STDERR_FILENO).release(), "open", "standard error")),
+            std::string(standard_error)};
 }
 
 // Connected, so that every process can send on it, whatever user it is.
-UniqueFd open_journal(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof address.sun_path) throw_error(ENAMETOOLONG, "connect", path);
-    std::memcpy(address.sun_path, path.data(), path.size());
-    UniqueFd socket(check_call(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &journal_buffer, sizeof journal_buffer);
-    const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    check_call(::connect(socket.get(), name, sizeof address), "connect", path + " as the journal");
-    return socket;
+LogTarget open_journal(const std::string& name) {
+    LogTarget journal{UniqueFd(check_call(make_journal_socket().release(), "socket")), name};
+    if (!connect_journal(journal))
+        throw_errno("connect", std::string(journal_path(name)) + " as the journal");
+    return journal;
 }
 
 // For reading, too (fifo(7)): this can be done without a reader, does not end with one, and he sees no end of
 // file as long as the service lives.
 UniqueFd open_fifo(const std::string& path) {
-    if (path.empty()) throw_error(EINVAL, "open", "fifo: without a path as a log file");
     if (::mkfifo(path.c_str(), 0640) != 0 && errno != EEXIST) throw_errno("mkfifo", path);
     struct stat status {};
     // Before open(2), which may do anything to a device, and after it.
@@ -78,15 +79,45 @@ UniqueFd open_fifo(const std::string& path) {
 
 }  // namespace
 
-std::string absolute_log_target(std::string_view target, const std::string& directory) {
-    if (target == "stderr" || target == "journal") return std::string(target);
-    std::string_view path = target;
-    for (const std::string_view prefix : {journal_prefix, fifo_prefix}) {
-        if (target.starts_with(prefix)) path.remove_prefix(prefix.size());
+bool LogTarget::is_fifo() const noexcept {
+    return name.starts_with(fifo_prefix);
+}
+
+bool LogTarget::is_journal() const noexcept {
+    return name == journal_word || name.starts_with(journal_prefix);
+}
+
+UniqueFd LogTarget::for_another_process() const noexcept {
+    if (!is_journal()) return reopen_for_appending(fd.get());
+    LogTarget another{make_journal_socket(), name};
+    connect_journal(another);
+    return std::move(another.fd);
+}
+
+bool connect_journal(const LogTarget& journal) noexcept {
+    const std::string_view path = journal_path(journal.name);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path) {
+        errno = path.empty() ? ENOENT : ENAMETOOLONG;
+        return false;
     }
-    const std::string_view prefix = target.substr(0, target.size() - path.size());
-    if (path.empty()) return std::string(target);
-    return std::string(prefix) + (std::filesystem::path(directory) / path).lexically_normal().string();
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const auto* const name = reinterpret_cast<const sockaddr*>(&address);
+    return ::connect(journal.fd.get(), name, sizeof address) == 0;
+}
+
+UniqueFd reopen_for_appending(int fd) noexcept {
+    struct stat status {};
+    ::fstat(fd, &status);
+    const bool appends = (::fcntl(fd, F_GETFL) & O_APPEND) != 0;
+    if (!S_ISSOCK(status.st_mode) && (appends || !S_ISREG(status.st_mode))) {
+        char path[32];
+        *fmt::format_to_n(path, sizeof path - 1, "/proc/self/fd/{}", fd).out = '\0';
+        UniqueFd own(::open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+        if (own) return own;
+    }
+    return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 UniqueFd open_log_path(const std::string& target) {
@@ -105,12 +136,34 @@ UniqueFd open_log_path(const std::string& target) {
     return fd;
 }
 
-UniqueFd open_log_file(const std::string& target) {
-    if (target == "stderr") return open_standard_error();
-    if (target == "journal") return open_journal(std::string(journal_path));
-    if (target.starts_with(journal_prefix)) return open_journal(target.substr(journal_prefix.size()));
-    if (target.starts_with(fifo_prefix)) return open_fifo(target.substr(fifo_prefix.size()));
-    return open_log_path(target);
+LogTarget open_log_target(const std::string& name) {
+    if (const std::string fault = log_target_fault(name); !fault.empty()) throw_error(EINVAL, "open", fault);
+    if (name == standard_error) return open_standard_error();
+    if (name == journal_word || name.starts_with(journal_prefix)) return open_journal(name);
+    if (name.starts_with(fifo_prefix)) return {open_fifo(name.substr(fifo_prefix.size())), name};
+    return {open_log_path(name), name};
+}
+
+std::string absolute_log_target(std::string_view name, const std::string& directory) {
+    if (name == standard_error || name == journal_word) return std::string(name);
+    std::string_view path = name;
+    for (const std::string_view prefix : {journal_prefix, fifo_prefix}) {
+        if (name.starts_with(prefix)) path.remove_prefix(prefix.size());
+    }
+    const std::string_view prefix = name.substr(0, name.size() - path.size());
+    if (path.empty()) return std::string(name);
+    return std::string(prefix) + (std::filesystem::path(directory) / path).lexically_normal().string();
+}
+
+std::string log_target_fault(std::string_view name) {
+    for (const std::string_view prefix : {journal_prefix, fifo_prefix}) {
+        if (name == prefix)
+            return fmt::format("\"{}\" needs a path, such as \"{}/run/drover.log\"", name, prefix);
+    }
+    constexpr std::size_t longest = sizeof sockaddr_un{}.sun_path - 1;
+    if (!name.starts_with(journal_prefix) || journal_path(name).size() <= longest) return "";
+    return fmt::format("the path of a journal's socket has at most {} bytes, this one {}", longest,
+                       journal_path(name).size());
 }
 
 }  // namespace drover

@@ -14,7 +14,6 @@ constexpr MessageRule text(std::size_t min_fds, std::size_t max_fds) noexcept {
 constexpr MessageRule empty_rule = fixed(0, 0);
 constexpr MessageRule leave_rule = fixed(sizeof(LeaveMessage), 0);
 constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
-constexpr MessageRule log_file_rule = fixed(0, 1);
 constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
 constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
@@ -40,8 +39,6 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
     switch (static_cast<MessageType>(type)) {
         case MessageType::hello:
             return &hello_rule;
-        case MessageType::log_file:
-            return &log_file_rule;
         case MessageType::counter_table:
             return &counter_table_rule;
         case MessageType::image:
@@ -88,8 +85,9 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::config_error:
         case MessageType::config_change:
             return &text_rule;
-        case MessageType::config_library:
+        case MessageType::log_file:
         case MessageType::module_file:
+        case MessageType::config_library:
             return &text_and_file_rule;
         case MessageType::config_image:
             return &config_image_rule;

@@ -18,7 +18,7 @@ enum class MessageType : std::uint16_t {
     hello = 1,  // both ways, sent by Channel itself, always the first
 
     // master to worker, in this order at start
-    log_file,       // [log]; again after USR1
+    log_file,       // text: the target's name (core/log_target.h), [log]; again after USR1
     counter_table,  // CounterTableMessage, [table read-only, table read-write for mapping the row]
     image,          // GenerationMessage, [sealed memfd]
     library,        // ListenerMessage, [sealed copy]: a shared library of the image's list

@@ -1,6 +1,6 @@
 #include "master/file_registry.h"
 
-#include "core/log.h"
+#include "core/log_target.h"
 #include "core/system_error.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// FileRegistry opens the files that modules append to, as the master may and workers may not. Generations and
-// workers that name one path share one description. A file lives as long as a generation holds it.
-// Runs in: the master.
+// FileRegistry opens the files that modules append to, as the master may and workers may not. Generations
+// that name one path share one description; workers get one of their own. A file lives as long as a
+// generation holds it. Runs in: the master.
 #pragma once
 
 #include "core/unique_fd.h"

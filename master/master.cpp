@@ -212,14 +212,15 @@ MasterState Master::public_state() const noexcept {
 }
 
 void Master::open_log(const Settings& settings) {
-    use_log(settings, open_log_file(settings.log_target()));
+    use_log(settings, open_log_target(settings.log_target()));
 }
 
-void Master::use_log(const Settings& settings, UniqueFd file) {
-    pools_->log_file = std::move(file);
+void Master::use_log(const Settings& settings, LogTarget target) {
+    UniqueFd own(check_call(target.for_another_process().release(), "open", target.name));
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
-    log_.set_file(pools_->log_file.duplicate());
+    log_.set_target({std::move(own), target.name});
+    pools_->log = std::move(target);
 }
 
 // Why the log files could not be reopened, all of them; empty: they were.
@@ -227,7 +228,7 @@ std::string Master::reopen_log() {
     if (current_ == nullptr) return "the master is starting";
     try {
         const Settings& settings = current_->settings();
-        UniqueFd log = open_log_file(settings.log_target());
+        LogTarget log = open_log_target(settings.log_target());
         for (const std::string& failure : pools_->files.reopen(current_->files()))
             events_.error(EventKind::log_files, {},
                           "a file of a generation that leaves stays as it is: " + failure);

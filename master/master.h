@@ -119,7 +119,7 @@ class Master : private PoolObserver {
     void check_gone();
     std::vector<Generation*> generations() const;
     void open_log(const Settings& settings);
-    void use_log(const Settings& settings, UniqueFd file);
+    void use_log(const Settings& settings, LogTarget target);
     std::string reopen_log();
     // What operators ask for (master_requests.cpp).
     void on_reload_request(ControlCaller caller, const ControlRequest& request);

@@ -38,7 +38,7 @@ struct PoolContext {
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance;
-    UniqueFd log_file;                                // what new workers get
+    LogTarget log = {};                               // the master's; workers get it, too
     std::minstd_rand random{std::random_device{}()};  // for jitter
     FileRegistry files = {};
 };

@@ -115,7 +115,7 @@ bool Pool::all_committed() const noexcept {
 
 void Pool::send_log_files() {
     each_worker([this](WorkerProcess& worker) {
-        worker.send_log_file(context_.log_file.get());
+        worker.send_log(context_.log);
         for (const Origin* const origin : {&origin_, &next_.origin})
             for (const auto& file : origin->files)
                 worker.send_file(*file);

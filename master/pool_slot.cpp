@@ -19,7 +19,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.image_fd = pool.origin_.image_fd;
     recipe.library_fds = pool.origin_.library_fds;
     recipe.files = pool.origin_.files;
-    recipe.log_fd = pool.context_.log_file.get();
+    recipe.log = &pool.context_.log;
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
     if (pool.settings_->observes) recipe.desk = &pool.context_.desk;

@@ -1,12 +1,11 @@
 #include "master/worker_process.h"
 
+#include "core/process_facts.h"
+
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <fstream>
 #include <stdexcept>
-
-#include <unistd.h>
 
 namespace drover {
 
@@ -16,33 +15,6 @@ namespace {
 constexpr std::chrono::milliseconds drain_grace{2000};
 constexpr std::chrono::milliseconds abort_time{2000};  // for writing a core
 constexpr std::chrono::milliseconds exit_time{500};    // from the end of a channel to the end of its process
-
-std::string read_proc(pid_t pid, const char* file) {
-    std::ifstream stream("/proc/" + std::to_string(pid) + "/" + file);
-    std::string text;
-    std::getline(stream, text, '\0');
-    return text;
-}
-
-// proc(5): R, S, D, T (stopped), t, Z; '?' when it cannot be read.
-char state_in_kernel(pid_t pid) {
-    const std::string stat = read_proc(pid, "stat");
-    const std::size_t name_end = stat.rfind(')');
-    return name_end == std::string::npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
-}
-
-std::uint64_t resident_bytes_of(pid_t pid) {
-    std::ifstream stream("/proc/" + std::to_string(pid) + "/statm");
-    std::uint64_t size = 0;
-    std::uint64_t resident = 0;
-    stream >> size >> resident;
-    return stream ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
-}
-
-std::string wait_channel(pid_t pid) {
-    const std::string name = read_proc(pid, "wchan");
-    return name.empty() || name == "0" ? "nothing" : name;
-}
 
 std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     const WorkerIdentity& identity = recipe.identity;
@@ -86,7 +58,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
         throw;
     }
     const GenerationMessage generation{generation_};
-    send_log_file(recipe.log_fd);
+    send_log(*recipe.log);
     channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
                    std::array{counters_.read_only_fd(), counters_.fd()});
     send_configuration(recipe);
@@ -226,13 +198,18 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor) {
                    std::array{give.get()});
 }
 
-void WorkerProcess::send_log_file(int fd) {
-    if (channel_ != nullptr) channel_->send(MessageType::log_file, {}, std::array{fd});
+void WorkerProcess::send_log(const LogTarget& log) {
+    send_to_append(MessageType::log_file, log.name, log.for_another_process(), log.fd);
 }
 
 void WorkerProcess::send_file(const OpenedFile& file) {
-    if (channel_ != nullptr)
-        channel_->send_text(MessageType::module_file, file.path, std::array{file.fd.get()});
+    send_to_append(MessageType::module_file, file.path, reopen_for_appending(file.fd.get()), file.fd);
+}
+
+// At its limit of descriptors the master shares its own.
+void WorkerProcess::send_to_append(MessageType type, std::string_view name, const UniqueFd& own,
+                                   const UniqueFd& shared) {
+    if (channel_ != nullptr) channel_->send_text(type, name, std::array{own ? own.get() : shared.get()});
 }
 
 void WorkerProcess::on_exit() {

@@ -6,6 +6,7 @@
 #include "core/channel.h"
 #include "core/counter_table.h"
 #include "core/event_loop.h"
+#include "core/log_target.h"
 #include "core/process.h"
 #include "core/report_pipe.h"
 #include "core/status_page.h"
@@ -51,7 +52,7 @@ struct WorkerRecipe {
     WorkerIdentity identity;
     std::uint64_t generation = 0;
     int image_fd = -1;
-    int log_fd = -1;
+    const LogTarget* log = nullptr;
     int lifeline_fd = -1;
     std::vector<int> library_fds;
     std::vector<int> listener_fds;
@@ -118,7 +119,7 @@ class WorkerProcess {
     std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
-    void send_log_file(int fd);
+    void send_log(const LogTarget& log);
     void send_file(const OpenedFile& file);
     // It has been reaped: hears what it said last.
     void on_exit();
@@ -127,6 +128,7 @@ class WorkerProcess {
 
   private:
     void send_configuration(const WorkerRecipe& recipe);
+    void send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
     void drop_channel();
     void on_not_prepared(std::string_view text);

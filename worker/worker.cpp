@@ -96,7 +96,7 @@ ExitCode Worker::run() {
 void Worker::on_message(Message& message) {
     switch (message.type) {
         case MessageType::log_file:
-            return log_.set_file(std::move(message.fds[0]));
+            return log_.set_target({std::move(message.fds[0]), std::string(message.text())});
         case MessageType::counter_table:
             return take_counters(message);
         case MessageType::image:

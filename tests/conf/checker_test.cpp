@@ -85,6 +85,8 @@ TEST_CASE("bounds are kept and shown") {
           "F:3:8: master.user: must not contain a NUL character\n");
     CHECK(toy::findings("[pool.a]\n[master]\nlog_file = ''") ==
           "F:3:12: master.log_file: must not be empty\n");
+    CHECK(toy::findings("[pool.a]\n[master]\nlog_file = 'fifo:'") ==
+          "F:3:12: master.log_file: \"fifo:\" needs a path, such as \"fifo:/run/drover.log\"\n");
 }
 
 TEST_CASE("durations and sizes are taken by their unit") {

@@ -17,7 +17,7 @@ struct JournalLog {
     JournalSocket journal{path};
     Log log{LogIdentity{"worker", "main", 3}};
 
-    JournalLog() { log.set_file(open_log_file("journal:" + path)); }
+    JournalLog() { log.set_target(open_log_target("journal:" + path)); }
 };
 
 }  // namespace
@@ -54,7 +54,7 @@ TEST_CASE("journal: levels are syslog's priorities") {
 TEST_CASE("journal: what a line is about takes the place of who speaks") {
     JournalLog journal;
     Log log({"master", "", -1});
-    log.set_file(open_log_file("journal:" + journal.path));
+    log.set_target(open_log_target("journal:" + journal.path));
     log.info("plain");
     log.write(LogLevel::error, "about",
               {.event = "worker_death", .pool = "back", .slot = 0, .pid = 71, .generation = 2});
@@ -97,7 +97,7 @@ TEST_CASE("journal: one that is gone costs lines until another one has its place
     Log log({"master", "", -1});
     {
         const JournalSocket first(path);
-        log.set_file(open_log_file("journal:" + path));
+        log.set_target(open_log_target("journal:" + path));
     }
     log.info("lost");
     std::filesystem::remove(path);
@@ -115,12 +115,12 @@ TEST_CASE("journal: one that is not there is an error that names it") {
     const TemporaryFolder folder;
     const std::string path = folder.file("socket");
     try {
-        open_log_file("journal:" + path);
+        open_log_target("journal:" + path);
         FAIL("it was opened");
     } catch (const std::system_error& error) {
         CHECK(error.code() == std::errc::no_such_file_or_directory);
         CHECK(std::string(error.what()).find(path) != std::string::npos);
     }
-    CHECK_THROWS_AS(open_log_file("journal:"), std::system_error);
-    CHECK_THROWS_AS(open_log_file("journal:" + std::string(200, 'x')), std::system_error);
+    CHECK_THROWS_AS(open_log_target("journal:"), std::system_error);
+    CHECK_THROWS_AS(open_log_target("journal:" + std::string(200, 'x')), std::system_error);
 }

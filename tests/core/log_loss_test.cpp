@@ -19,18 +19,18 @@ using namespace drover::test;
 TEST_CASE("a full disk: lines are counted, and the first one afterwards is preceded by their number") {
     FileLog file;
     file.log.info("before");
-    file.log.set_file(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
+    file.log.set_target({UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC))});
     for (int i = 0; i < 7; ++i)
         file.log.info("lost");
     file.log.debug("below the level");
     CHECK(file.log.lost() == 7);
-    file.log.set_file(open_log_file(file.path));
+    file.log.set_target(open_log_target(file.path));
     file.log.set_level(LogLevel::error);
     file.log.error("after");
     file.log.error("after that");
-    file.log.set_file(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
+    file.log.set_target({UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC))});
     file.log.error("lost");
-    file.log.set_file(open_log_file(file.path));
+    file.log.set_target(open_log_target(file.path));
     file.log.error("end");
     CHECK(messages_in(file.content()) == std::vector<std::string>{"before", "7 log lines were lost", "after",
                                                                   "after that", "1 log line was lost",
@@ -57,7 +57,7 @@ TEST_CASE("a disk that is full in mid-line: the next line starts on a fresh line
     SUBCASE("the same file, reopened") {
         reopened = true;
     }
-    if (reopened) file.log.set_file(open_log_file(file.path));
+    if (reopened) file.log.set_target(open_log_target(file.path));
     file.log.info("after");
     const std::vector<std::string> messages = messages_in(file.content());
     REQUIRE(messages.size() == 4);
@@ -67,7 +67,7 @@ TEST_CASE("a disk that is full in mid-line: the next line starts on a fresh line
     CHECK(messages[2] == "2 log lines were lost");
     CHECK(messages[3] == "after");
 
-    file.log.set_file(open_log_file(file.directory.file("b.log")));
+    file.log.set_target(open_log_target(file.directory.file("b.log")));
     file.log.info("elsewhere");
     CHECK(lines_of(content_of(file.directory.file("b.log"))).size() == 1);
 }
@@ -77,7 +77,7 @@ TEST_CASE("a full pipe that nobody reads never blocks, also one that is blocking
         CAPTURE(flags);
         auto [read_end, write_end] = make_pipe(flags);
         Log log({"master", "", -1});
-        log.set_file(std::move(write_end));
+        log.set_target({std::move(write_end)});
         for (int i = 0; i < 5000; ++i)
             log.info("line");
         log.info(std::string(8000, 'x'));
@@ -101,7 +101,7 @@ TEST_CASE("a blocking pipe with room for one page gets a line that fits into it"
         REQUIRE(::write(write_end.get(), page.data(), page.size()) == 4096);
     }
     Log log({"master", "", -1});
-    log.set_file(std::move(write_end));
+    log.set_target({std::move(write_end)});
     log.info(std::string(8000, 'x'));
     CHECK(log.lost() == 0);
     CHECK(drain(read_end.get()).ends_with("xxx...\n"));
@@ -111,7 +111,7 @@ TEST_CASE("a reader that is gone does not stop the process") {
     auto* const before = std::signal(SIGPIPE, SIG_IGN);
     auto [read_end, write_end] = make_pipe(O_NONBLOCK);
     Log log({"master", "", -1});
-    log.set_file(std::move(write_end));
+    log.set_target({std::move(write_end)});
     read_end.reset();
     log.info("lost");
     CHECK(log.lost() == 1);
@@ -127,7 +127,7 @@ TEST_CASE("four processes append to one file: no torn line, none missing") {
         const pid_t child = ::fork();
         if (child == 0) {
             Log log({"worker", "main", slot});
-            log.set_file(open_log_file(path));
+            log.set_target(open_log_target(path));
             for (int i = 0; i < lines_each; ++i) {
                 const auto length = static_cast<std::size_t>(i % 300);
                 log.info(std::to_string(i) + " " + std::string(length, 'x') + "!");
@@ -171,7 +171,7 @@ TEST_CASE("standard error that is a socket never blocks and keeps its flags") {
     Log log({"master", "", -1});
     {
         const StandardError replaced(writer.get());
-        log.set_file(open_log_file("stderr"));
+        log.set_target(open_log_target("stderr"));
     }
     CHECK_FALSE(is_non_blocking(writer.get()));
     std::uint64_t lines = 0;

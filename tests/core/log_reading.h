@@ -43,7 +43,7 @@ struct FileLog {
     std::string path = directory.file("a.log");
     Log log{LogIdentity{"worker", "main", 0}};
 
-    FileLog() { log.set_file(open_log_file(path)); }
+    FileLog() { log.set_target(open_log_target(path)); }
     std::string content() const { return content_of(path); }
 };
 

@@ -68,7 +68,7 @@ TEST_CASE("who speaks: with and without pool and slot") {
     const auto line_of = [&](LogIdentity identity, LogFormat format) {
         std::filesystem::remove(path);
         Log log(std::move(identity));
-        log.set_file(open_log_file(path));
+        log.set_target(open_log_target(path));
         log.set_format(format);
         log.info("m");
         return content_of(path);
@@ -162,24 +162,24 @@ TEST_CASE("lines are cut at 8 KiB, not inside of a character, and JSON stays JSO
     CHECK(messages_in(file.content()) == std::vector<std::string>{std::string(8000, 'x')});
 }
 
-TEST_CASE("set_file in mid-way: earlier lines in the old file, later ones in the new") {
+TEST_CASE("set_target in mid-way: earlier lines in the old file, later ones in the new") {
     FileLog file;
     file.log.info("1");
     file.log.info("2");
     const std::string other = file.directory.file("b.log");
-    file.log.set_file(open_log_file(other));
+    file.log.set_target(open_log_target(other));
     file.log.info("3");
     CHECK(messages_in(file.content()) == std::vector<std::string>{"1", "2"});
     CHECK(messages_in(content_of(other)) == std::vector<std::string>{"3"});
     CHECK(file.log.lost() == 0);
 }
 
-TEST_CASE("before set_file lines go nowhere and are not lost") {
+TEST_CASE("before set_target lines go nowhere and are not lost") {
     const TemporaryFolder directory;
     Log log({"master", "", -1});
     log.info("1");
     CHECK(log.lost() == 0);
-    log.set_file(open_log_file(directory.file("a.log")));
+    log.set_target(open_log_target(directory.file("a.log")));
     log.info("2");
     CHECK(messages_in(content_of(directory.file("a.log"))) == std::vector<std::string>{"2"});
 }

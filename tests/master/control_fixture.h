@@ -28,7 +28,7 @@ inline constexpr std::string_view status_reply = "{\"ok\":true,\"text\":\"fine\"
 struct ControlFixture {
     explicit ControlFixture(std::chrono::milliseconds silence = ControlServer::silence_limit)
         : log_file(::memfd_create("log", MFD_CLOEXEC)), log({.role = "master", .pool = {}}) {
-        log.set_file(log_file.duplicate());
+        log.set_target({log_file.duplicate()});
         server = std::make_unique<ControlServer>(
             loop, log, path, ControlServer::RequestHandler::to<&ControlFixture::on_request>(this), silence);
     }

@@ -56,6 +56,17 @@ std::size_t count_fds_of(pid_t pid) {
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
 }
 
+std::vector<int> fds_of(pid_t pid, std::string_view path) {
+    std::vector<int> fds;
+    std::error_code gone;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
+        if (std::filesystem::read_symlink(entry.path(), gone).string().starts_with(path))
+            fds.push_back(std::stoi(entry.path().filename()));
+    }
+    return fds;
+}
+
 std::size_t pss_kb_of(pid_t pid) {
     const std::string rollup = proc_file(pid, "smaps_rollup");
     std::size_t sum = 0;

@@ -53,15 +53,7 @@ std::string take_lines(const std::string& text, std::map<std::string, int>& by_p
 bool is_open(const MasterUnderTest& master, const std::string& name) {
     std::vector<pid_t> pids = children_of(master.pid());
     pids.push_back(master.pid());
-    for (const pid_t pid : pids) {
-        std::error_code gone;
-        for (const auto& entry :
-             std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone)) {
-            const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
-            if (target.starts_with(name)) return true;
-        }
-    }
-    return false;
+    return std::ranges::any_of(pids, [&name](pid_t pid) { return !fds_of(pid, name).empty(); });
 }
 
 }  // namespace

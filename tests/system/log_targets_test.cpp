@@ -1,14 +1,19 @@
 // The log to systemd's journal and to a FIFO, of a whole service: fields, drops, changes by reloads.
 #include "tests/core/journal_socket.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <optional>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace drover::test {
@@ -65,6 +70,26 @@ class FifoReader {
     UniqueFd fd_;
     std::string text_;
 };
+
+// Whether a worker's writing to `path` is on a description that the master or another worker has, too.
+bool shares_description(const MasterUnderTest& master, const std::string& path) {
+    std::vector<pid_t> processes = master.worker_pids();
+    processes.push_back(master.pid());
+    for (const pid_t one : processes) {
+        const std::vector<int> fds = fds_of(one, path);
+        REQUIRE_FALSE(fds.empty());
+        for (const pid_t other : processes) {
+            for (const int fd : fds) {
+                for (const int other_fd : one < other ? fds_of(other, path) : std::vector<int>()) {
+                    const long order = ::syscall(SYS_kcmp, one, other, KCMP_FILE, fd, other_fd);
+                    REQUIRE_MESSAGE(order >= 0, std::strerror(errno));
+                    if (order == 0) return true;
+                }
+            }
+        }
+    }
+    return false;
+}
 
 }  // namespace
 
@@ -193,6 +218,30 @@ TEST_CASE("fifo: a path that is something else is refused with the reason") {
     CHECK_MESSAGE(master.output().find("drover.toml as a log file (it is no FIFO)") != std::string::npos,
                   master.output());
     master.verify_clean({1, 0});
+}
+
+TEST_CASE("what a worker does to the description of a log it does to itself") {
+    for (const std::string target : {"drover.log", "fifo:log.fifo"}) {
+        CAPTURE(target);
+        MasterUnderTest master(
+            {.workers = 3, .log_file = target, .rest = "\n[module.http]\naccess_log = \"access.log\"\n"});
+        const std::string log = master.folder().file(target.substr(target.find(':') + 1));
+        CHECK_FALSE(shares_description(master, log));
+        CHECK_FALSE(shares_description(master, master.folder().file("access.log")));
+        REQUIRE(master.control("reopen").ok);
+        CHECK(master.get() == "first");
+        CHECK_FALSE(shares_description(master, log));
+        CHECK_FALSE(shares_description(master, master.folder().file("access.log")));
+        master.finish();
+    }
+}
+
+TEST_CASE("fifo: a path that is missing is said with its place") {
+    MasterUnderTest master({.log_file = "fifo:"}, {.wait_ready = false});
+    CHECK(master.wait_exit() == Exit{78, 0});
+    CHECK_MESSAGE(master.output().find(": master.log_file: \"fifo:\" needs a path") != std::string::npos,
+                  master.output());
+    master.verify_clean({78, 0});
 }
 
 }  // namespace drover::test

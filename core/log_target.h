@@ -1,0 +1,58 @@
+// LogTarget is what a configuration calls log_file, opened: a descriptor and the name that says how lines are
+// written to it. The two travel together to other processes. Runs in: every process.
+#pragma once
+
+#include "core/unique_fd.h"
+
+#include <string>
+#include <string_view>
+
+namespace drover {
+
+struct LogTarget {
+    UniqueFd fd;
+    std::string name = {};  // as open_log_target has it; empty: a descriptor that is used as it is found
+
+    // A descriptor for another process, with a description of its own: whatever it does to the flags or the
+    // connection, it does to itself. What cannot be had a second time (a socket that is standard error, a
+    // file that could not be opened now) is shared; none when the process is at its limit of descriptors. The
+    // journal's need not be connected: who sends connects it when somebody listens again.
+    UniqueFd for_another_process() const noexcept;
+
+    bool is_fifo() const noexcept;
+    bool is_journal() const noexcept;
+};
+
+// - stderr: reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a
+//   description that others share; a socket is used with MSG_DONTWAIT, and a regular file as it is: it never
+//   blocks, and a second description with an offset of its own would overwrite what others print to the
+//   first.
+// - journal: systemd's, by its own protocol: the Log sends entries with fields, and no time,
+//   text or JSON.
+// - journal:PATH: the same at another socket, that of a namespace of the journal.
+// - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
+//   as it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
+// - PATH: append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
+//   refused.
+//
+// Throws std::system_error.
+LogTarget open_log_target(const std::string& name);
+
+// As for PATH above, whatever the name. Throws std::system_error.
+UniqueFd open_log_path(const std::string& path);
+
+// A second description, for writing without blocking, of what `fd` is, whatever its name means by now. A
+// duplicate of `fd` where that cannot be had, and of a file that is not appended to; none when the process is
+// at its limit of descriptors.
+UniqueFd reopen_for_appending(int fd) noexcept;
+
+// Connects the descriptor of a journal to who listens there now. False: nobody; errno says why.
+bool connect_journal(const LogTarget& journal) noexcept;
+
+// The same name with its path, if it has one, made absolute: relative ones start at `directory`.
+std::string absolute_log_target(std::string_view name, const std::string& directory);
+
+// Why the absolute name can be no target, whatever is there; empty: nothing is wrong with it.
+std::string log_target_fault(std::string_view name);
+
+}  // namespace drover

@@ -1,0 +1,15 @@
+// What the kernel says of a process (proc(5)). Runs in: the master, of its workers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <sys/types.h>
+
+namespace drover {
+
+char state_in_kernel(pid_t pid);             // R, S, D, T (stopped), t, Z; '?' when it cannot be read
+std::uint64_t resident_bytes_of(pid_t pid);  // 0 when it cannot be read
+std::string wait_channel(pid_t pid);         // the kernel's function that it waits in; "nothing"
+
+}  // namespace drover
