@@ -81,6 +81,23 @@ CounterDeclaration from_image(const ImageNode& entry) {
     return declaration;
 }
 
+constexpr const char* total = "_total";
+
+// The family's name is among them (openmetrics.io, "Suffixes").
+std::vector<std::string> series_of(const CounterDeclaration& declaration) {
+    std::string name = declaration.name;
+    switch (declaration.kind) {
+        case CounterKind::counter:
+            name.resize(name.size() - std::string_view(total).size());
+            return {name, declaration.name, name + "_created"};
+        case CounterKind::gauge:
+            return {name};
+        case CounterKind::histogram:
+            return {name, name + "_bucket", name + "_count", name + "_sum", name + "_created"};
+    }
+    return {};
+}
+
 std::string quoted(const CounterDeclaration& declaration) {
     return toml_string(cut_text(counter_text(declaration.name, declaration.labels), 100));
 }
@@ -115,6 +132,10 @@ bool CounterList::add_one(const CounterDeclaration& declaration) {
         on_fault_(declaration.owner, who + fault);
         return true;
     }
+    if (const std::string fault = exposition_fault(declaration); !fault.empty()) {
+        on_fault_(declaration.owner, who + fault);
+        return true;
+    }
     const auto [family, is_new] = families_.try_emplace(declaration.name, declaration);
     if (!is_new && !same_family(family->second, declaration)) {
         on_fault_(declaration.owner,
@@ -137,6 +158,22 @@ bool CounterList::add_one(const CounterDeclaration& declaration) {
     cells_by_owner_[declaration.owner] += cells;
     list_.children.push_back(to_image(declaration));
     return true;
+}
+
+// What readers of OpenMetrics would refuse or mix up: they know a counter by its ending, and a family by the
+// names of all its series.
+std::string CounterList::exposition_fault(const CounterDeclaration& declaration) {
+    const bool ends_as_counter = declaration.name.ends_with(total);
+    if (declaration.kind == CounterKind::counter && !ends_as_counter)
+        return "a counter's name ends with _total, such as " + toml_string(declaration.name + total);
+    if (declaration.kind != CounterKind::counter && ends_as_counter)
+        return "only a counter's name ends with _total";
+    for (const std::string& series : series_of(declaration)) {
+        const auto known = series_.try_emplace(series, declaration.name).first;
+        if (known->second != declaration.name)
+            return "its series " + series + " would be one of " + known->second + ", too";
+    }
+    return "";
 }
 
 CounterDifference compare_counters(const ImageNode& running, const ImageNode& next) {

@@ -42,11 +42,13 @@ class CounterList {
 
   private:
     bool add_one(const CounterDeclaration& declaration);
+    std::string exposition_fault(const CounterDeclaration& declaration);
 
     std::uint64_t capacity_;
     std::uint64_t cells_ = 0;
     FaultHandler on_fault_;
     std::map<std::string, CounterDeclaration, std::less<>> families_;  // the first of each name
+    std::map<std::string, std::string> series_;  // what they are called outside; whose they are
     std::map<std::string, std::uint64_t> cells_by_owner_;
     std::map<std::string, bool> known_;  // by counter_text
     ImageValue list_{.name = "counters", .type = ValueType::list};

@@ -34,13 +34,14 @@ void append_wrapped(std::string& page, std::string_view text) {
 // "`result` is ok, refused or rolled_back", for each label; one value is a placeholder.
 std::string labels_text(std::span<const CounterDeclaration> family) {
     std::string text;
-    for (std::size_t i = 0; i < family.front().labels.size(); ++i) {
+    for (const CounterLabel& label : family.front().labels) {
         std::vector<std::string> values;
         for (const CounterDeclaration& one : family) {
-            if (std::ranges::find(values, one.labels[i].value) == values.end())
-                values.push_back(one.labels[i].value);
+            const auto found = std::ranges::find(one.labels, label.name, &CounterLabel::name);
+            if (found != one.labels.end() && std::ranges::find(values, found->value) == values.end())
+                values.push_back(found->value);
         }
-        text += fmt::format(" `{}`: {}.", family.front().labels[i].name, fmt::join(values, ", "));
+        text += fmt::format(" `{}`: {}.", label.name, fmt::join(values, ", "));
     }
     return text;
 }

@@ -18,6 +18,7 @@
 namespace drover {
 
 inline constexpr std::size_t max_pools = 64;
+inline constexpr int max_generations_limit = 64;  // of the option
 
 // How a new generation proves itself: with more than `deaths` of its workers dead or hanging within `time_ms`
 // of the reload, the master goes back to the generation before it.
@@ -38,7 +39,7 @@ struct MasterSettings {
     std::string_view user;                // "": stay; Apply::fresh
     std::int64_t prepare_timeout_ms = 0;  // 1s
     Reload reload = Reload::automatic;    // "auto", "fresh"
-    unsigned max_generations = 0;         // 8, 2 to 64; alive at a time
+    unsigned max_generations = 0;         // 8, 2 to max_generations_limit; alive at a time
     unsigned counters = 0;                // cells of the counter table, 65536; Apply::restart
     ProbationSettings probation;
 

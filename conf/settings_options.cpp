@@ -69,8 +69,8 @@ Options<MasterSettings> master_options() {
                 "With \"auto\", workers keep running when a change allows it; with \"fresh\", every reload "
                 "starts new "
                 "ones.")
-        .integer("max_generations", &MasterSettings::max_generations, {.fallback = 8, .min = 2, .max = 64},
-                 Apply::hot,
+        .integer("max_generations", &MasterSettings::max_generations,
+                 {.fallback = 8, .min = 2, .max = max_generations_limit}, Apply::hot,
                  "Generations that may be alive at a time, the draining ones included; a reload that would "
                  "make more is refused.")
         .integer("counters", &MasterSettings::counters, {.fallback = 65536, .min = 512, .max = 262144},

@@ -104,6 +104,8 @@ std::string declaration_fault(const CounterDeclaration& declaration) {
     if (!histogram && bounds != HistogramBounds{}) return "it has bounds and is no histogram";
     if (declaration.scope == CounterScope::worker && declaration.kind != CounterKind::gauge)
         return "it is a worker's and no gauge";
+    if (declaration.scope == CounterScope::worker && !declaration.labels.empty())
+        return "it is a worker's and has labels of its own";
     return labels_fault(declaration);
 }
 

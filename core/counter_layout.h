@@ -45,7 +45,7 @@ struct TableLayout {
 
 struct TableHeader {
     static constexpr std::uint64_t expected_magic = 0x31544e5543565244;  // "DRVCUNT1"
-    static constexpr std::uint32_t expected_version = 2;
+    static constexpr std::uint32_t expected_version = 3;
 
     std::uint64_t magic = expected_magic;
     std::uint32_t version = expected_version;

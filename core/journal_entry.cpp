@@ -12,8 +12,10 @@ namespace {
 // Never inside of a character of UTF-8.
 std::string_view cut(std::string_view value) noexcept {
     if (value.size() <= JournalEntry::max_value) return value;
+    constexpr std::size_t most_following = 3;  // bytes of a character after its first
     std::size_t size = JournalEntry::max_value;
-    while (size > 0 && (static_cast<unsigned char>(value[size]) & 0xc0U) == 0x80U)
+    for (std::size_t i = 0; i < most_following && (static_cast<unsigned char>(value[size]) & 0xc0U) == 0x80U;
+         ++i)
         --size;
     return value.substr(0, size);
 }

@@ -79,6 +79,11 @@ UniqueFd open_fifo(const std::string& path) {
 
 }  // namespace
 
+bool LogTarget::moved() const {
+    if (name.empty() || name == standard_error || is_journal()) return false;
+    return !names_file(name.substr(is_fifo() ? fifo_prefix.size() : 0), fd.get());
+}
+
 bool LogTarget::is_fifo() const noexcept {
     return name.starts_with(fifo_prefix);
 }
@@ -92,6 +97,13 @@ UniqueFd LogTarget::for_another_process() const noexcept {
     LogTarget another{make_journal_socket(), name};
     connect_journal(another);
     return std::move(another.fd);
+}
+
+bool names_file(const std::string& path, int fd) noexcept {
+    struct stat named {};
+    struct stat opened {};
+    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
 }
 
 bool connect_journal(const LogTarget& journal) noexcept {

@@ -19,6 +19,9 @@ struct LogTarget {
     // journal's need not be connected: who sends connects it when somebody listens again.
     UniqueFd for_another_process() const noexcept;
 
+    // Its path means another file by now, or none.
+    bool moved() const;
+
     bool is_fifo() const noexcept;
     bool is_journal() const noexcept;
 };
@@ -40,6 +43,9 @@ LogTarget open_log_target(const std::string& name);
 
 // As for PATH above, whatever the name. Throws std::system_error.
 UniqueFd open_log_path(const std::string& path);
+
+// Whether `path` means the very file that `fd` is of.
+bool names_file(const std::string& path, int fd) noexcept;
 
 // A second description, for writing without blocking, of what `fd` is, whatever its name means by now. A
 // duplicate of `fd` where that cannot be had, and of a file that is not appended to; none when the process is

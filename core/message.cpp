@@ -87,6 +87,7 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &text_rule;
         case MessageType::log_file:
         case MessageType::module_file:
+        case MessageType::next_module_file:
         case MessageType::config_library:
             return &text_and_file_rule;
         case MessageType::config_image:

@@ -1,7 +1,8 @@
 // Every message that travels on a Channel, with the exact length and the number of descriptors each must
 // have: a receiver refuses anything else. A message is this header, a fixed struct or a text, and
-// descriptors. Both ends run the same struct layouts today; `protocol_version` is negotiated by the first
-// message (hello), so that a later master can talk to the workers of an earlier one.
+// descriptors. Numbers are fixed from version 0.1.0 on. Both ends run the same struct layouts today;
+// `protocol_version` is negotiated by the first message (hello), so that a later master can talk to the
+// workers of an earlier one.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +28,11 @@ enum class MessageType : std::uint16_t {
     start,          // GenerationMessage: all that was promised has been sent; start the modules
     serve,          // GenerationMessage: every worker of the generation is ready; accept
 
-    // a hot reload: image, listeners and files as at the start, then
-    prepare,  // GenerationMessage: build what the generation needs beside what runs
-    commit,   // GenerationMessage: put it in place
-    abandon,  // GenerationMessage: let it go
+    // a hot reload: image and listeners as at the start, then
+    next_module_file,  // as module_file; if the path is in use already, from the commit on
+    prepare,           // GenerationMessage: build what the generation needs beside what runs
+    commit,            // GenerationMessage: put it in place
+    abandon,           // GenerationMessage: let it go
 
     leave,  // LeaveMessage: the signal that follows is the master's own; one that comes without is somebody
             // else's

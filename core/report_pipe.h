@@ -12,8 +12,11 @@
 
 namespace drover {
 
+// That may be alive in one worker beside the one it serves.
+inline constexpr std::size_t max_older_generations = 63;
+
 struct Report {
-    static constexpr std::uint32_t expected_magic = 0x52505431;  // "RPT1"
+    static constexpr std::uint32_t expected_magic = 0x52505432;  // "RPT2"
 
     std::uint32_t magic = expected_magic;
     std::uint32_t state = 0;        // core/status_page.h: WorkerState
@@ -24,15 +27,13 @@ struct Report {
     std::uint64_t loop_lag_us = 0;  // the largest lag of the event loop in the interval
     std::uint64_t cpu_us = 0;       // user and system time since the worker started
     std::uint64_t resident_bytes = 0;
-    std::uint64_t dropped = 0;     // reports that found the pipe full, ever
-    std::uint64_t generation = 0;  // that the worker serves
-    // Those before it that something in the worker may still count for, the first `older_count`; when there
-    // are more they are not named here.
-    std::uint32_t older_count = 0;
-    std::uint32_t return_addresses = 0;  // of datagrams, that modules keep
-    std::uint64_t older[8] = {};
+    std::uint64_t dropped = 0;                        // reports that found the pipe full, ever
+    std::uint64_t generation = 0;                     // that the worker serves
+    std::uint32_t older_count = 0;                    // of `older`
+    std::uint32_t return_addresses = 0;               // of datagrams, that modules keep
+    std::uint64_t older[max_older_generations] = {};  // that something in the worker may still count for
 };
-static_assert(sizeof(Report) == 152);
+static_assert(sizeof(Report) == 592);
 
 // Both ends, close-on-exec and non-blocking: {read, write}. Throws std::system_error.
 std::pair<UniqueFd, UniqueFd> make_report_pipe();

@@ -1,7 +1,5 @@
 #include "core/unix_queue.h"
 
-#include "core/unique_fd.h"
-
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -61,16 +59,21 @@ std::optional<std::uint32_t> queue_in(std::span<const std::byte> answer) noexcep
 
 }  // namespace
 
-std::optional<std::uint32_t> unix_queue_length(int listener) noexcept {
+std::optional<std::uint32_t> UnixQueues::length(int listener) noexcept {
     struct stat status {};
-    if (::fstat(listener, &status) != 0) return std::nullopt;
-    const UniqueFd diagnosis(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (!diagnosis) return std::nullopt;
-    const Question question = question_about(status.st_ino);
-    if (::send(diagnosis.get(), &question, sizeof question, 0) != sizeof question) return std::nullopt;
+    if (::fstat(listener, &status) != 0 || !S_ISSOCK(status.st_mode) || silent_) return std::nullopt;
+    const std::optional<std::uint32_t> length = ask(status.st_ino);
+    silent_ = !length;
+    return length;
+}
+
+std::optional<std::uint32_t> UnixQueues::ask(ino_t inode) noexcept {
+    if (!kernel_) kernel_.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    const Question question = question_about(inode);
+    if (::send(kernel_.get(), &question, sizeof question, 0) != sizeof question) return std::nullopt;
     // The answer is there when the question has been sent.
     std::array<std::byte, 512> answer;
-    const ssize_t size = ::recv(diagnosis.get(), answer.data(), answer.size(), MSG_DONTWAIT);
+    const ssize_t size = ::recv(kernel_.get(), answer.data(), answer.size(), MSG_DONTWAIT);
     if (size < 0) return std::nullopt;
     return queue_in(std::span(answer).first(static_cast<std::size_t>(size)));
 }

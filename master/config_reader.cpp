@@ -78,7 +78,9 @@ void ConfigReader::add_rights(std::string_view text) {
         broken_ = "it asked for more after it had said what the file names";
     } else if (text.empty()) {
         rights_complete_ = true;
-    } else if (rights_.size() < max_rights) {
+    } else if (rights_.size() + text.size() > max_rights) {
+        broken_ = "its file names more files and addresses than can be told";
+    } else {
         rights_ += text;
     }
 }

@@ -30,22 +30,38 @@ void EventDesk::set_server(ControlServer* server) {
 }
 
 void EventDesk::ask(ControlCaller caller, const ControlRequest& request) {
-    std::erase_if(readers_, [this](const Reader& reader) { return !server_->knows(reader.caller); });
-    if (readers_.size() >= max_readers)
+    drop_done();
+    if (request.follow && count(true) >= max_followers)
         return server_->reply(caller, false, "too many follow the events already");
     const std::uint64_t wanted = std::min<std::uint64_t>(request.last.value_or(~0U), events_.kept());
     Reader reader{.caller = caller,
                   .last = events_.last_number() - wanted,
                   .json = request.format == "json",
                   .follow = request.follow};
-    if (!serve(reader)) readers_.push_back(reader);
+    serve(reader);
+    if (reader.done) return;
+    if (!reader.follow) make_place();
+    readers_.push_back(reader);
+}
+
+std::size_t EventDesk::count(bool follow) const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(readers_, follow, &Reader::follow));
+}
+
+void EventDesk::make_place() {
+    if (count(false) < max_unread) return;
+    Reader& oldest = *std::ranges::find(readers_, false, &Reader::follow);
+    server_->reply(oldest.caller, false, "not all events could be sent: others want them, too");
+    oldest.done = true;
+    drop_done();
 }
 
 void EventDesk::close_all() {
     timer_.stop();
     for (Reader& reader : std::exchange(readers_, {})) {
         reader.follow = false;
-        if (!serve(reader)) server_->reply(reader.caller, false, "not all events could be sent");
+        serve(reader);
+        if (!reader.done) server_->reply(reader.caller, false, "not all events could be sent");
     }
 }
 
@@ -54,26 +70,35 @@ void EventDesk::on_event() {
 }
 
 void EventDesk::on_room(ControlCaller caller) {
-    std::erase_if(readers_, [&](Reader& reader) { return reader.caller == caller && serve(reader); });
+    const auto reader = std::ranges::find(readers_, caller, &Reader::caller);
+    if (reader == readers_.end()) return;
+    serve(*reader);
+    drop_done();
 }
 
 void EventDesk::serve_all() {
-    std::erase_if(readers_, [this](Reader& reader) { return serve(reader); });
+    for (Reader& reader : readers_)
+        serve(reader);
+    drop_done();
 }
 
-bool EventDesk::serve(Reader& reader) {
-    while (server_->wants_more(reader.caller)) {
+void EventDesk::drop_done() {
+    std::erase_if(readers_,
+                  [this](const Reader& reader) { return reader.done || !server_->knows(reader.caller); });
+}
+
+void EventDesk::serve(Reader& reader) {
+    while (!reader.done && server_->wants_more(reader.caller)) {
         const std::string lines = next_lines(reader);
         if (!lines.empty()) {
             server_->send_lines(reader.caller, lines);
         } else if (reader.follow) {
-            return false;
+            return;
         } else {
             server_->reply(reader.caller, true, "");
-            return true;
+            reader.done = true;
         }
     }
-    return !server_->knows(reader.caller);
 }
 
 std::string EventDesk::next_lines(Reader& reader) const {

@@ -16,8 +16,10 @@ namespace drover {
 
 class EventDesk {
   public:
-    // Those who do not read must leave room for other callers.
-    static constexpr std::size_t max_readers = 16;
+    // Those who do not read must leave room for other callers: one more follower is refused; one more of the
+    // others takes the place of who has waited for the longest to be read.
+    static constexpr std::size_t max_followers = 16;
+    static constexpr std::size_t max_unread = 16;
 
     // Both outlive it.
     EventDesk(EventLoop& loop, EventLog& events);
@@ -34,13 +36,16 @@ class EventDesk {
         std::uint64_t last = 0;  // the number of what he has had
         bool json = false;
         bool follow = false;
+        bool done = false;  // nothing more is to come for him
     };
 
     void on_event();
     void on_room(ControlCaller caller);
     void serve_all();
-    // True when nothing more is to come for him.
-    bool serve(Reader& reader);
+    void drop_done();
+    void make_place();
+    std::size_t count(bool follow) const noexcept;
+    void serve(Reader& reader);
     std::string next_lines(Reader& reader) const;
 
     EventLog& events_;

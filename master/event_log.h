@@ -24,7 +24,7 @@ enum class EventKind : std::uint8_t {
     worker_started,  // a process was made for a slot
     worker_ready,    // it says that it can serve
     worker_killed,   // the master ends it, and why; its death follows
-    worker_death,    // it ended without being told to, and what comes next
+    worker_death,    // it ended otherwise than told to, and what comes next
     worker_exit,     // it ended as it was told to
     back_off,        // a slot waits before it is filled again
     given_up,        // a slot stays empty until the next reload

@@ -78,22 +78,24 @@ UniqueFd open_file(const std::string& path) {
     return ::geteuid() == 0 ? open_as_root(path) : open_log_path(path);
 }
 
-bool means(const std::string& path, const UniqueFd& fd) noexcept {
-    struct stat named {};
-    struct stat opened {};
-    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd.get(), &opened) == 0 && same_file(named, opened);
-}
-
 }  // namespace
 
 std::shared_ptr<const OpenedFile> FileRegistry::acquire(const std::string& path) {
     std::erase_if(files_, [](const auto& file) { return file.expired(); });
     for (const auto& known : files_) {
-        if (const auto file = known.lock(); file->path == path && means(path, file->fd)) return file;
+        if (const auto file = known.lock(); file->path == path && names_file(path, file->fd.get()))
+            return file;
     }
     auto file = std::make_shared<OpenedFile>(OpenedFile{path, open_file(path)});
     files_.push_back(file);
     return file;
+}
+
+bool FileRegistry::moved() const {
+    return std::ranges::any_of(files_, [](const auto& known) {
+        const auto file = known.lock();
+        return file != nullptr && !names_file(file->path, file->fd.get());
+    });
 }
 
 std::vector<std::string> FileRegistry::reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed) {

@@ -21,6 +21,8 @@ class FileRegistry {
     // Another one than before when the name means another file by now. As open_log_path has it; for root, see
     // open_as_root in the source. Throws std::system_error.
     std::shared_ptr<const OpenedFile> acquire(const std::string& path);
+    // The path of one means another file by now, or none.
+    bool moved() const;
     // Opens all of them anew. Throws std::system_error when one of `needed` cannot be had: every file is as
     // it was then, new ones may have been created. Returns why others could not, which stay as they are.
     std::vector<std::string> reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed);

@@ -211,16 +211,18 @@ MasterState Master::public_state() const noexcept {
     return healthy ? MasterState::running : MasterState::degraded;
 }
 
-void Master::open_log(const Settings& settings) {
-    use_log(settings, open_log_target(settings.log_target()));
+Master::OpenedLog Master::open_log(const Settings& settings) {
+    OpenedLog log{open_log_target(settings.log_target()), {}};
+    log.own =
+        UniqueFd(check_call(log.for_workers.for_another_process().release(), "open", log.for_workers.name));
+    return log;
 }
 
-void Master::use_log(const Settings& settings, LogTarget target) {
-    UniqueFd own(check_call(target.for_another_process().release(), "open", target.name));
+void Master::use_log(const Settings& settings, OpenedLog log) noexcept {
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
-    log_.set_target({std::move(own), target.name});
-    pools_->log = std::move(target);
+    log_.set_target({std::move(log.own), log.for_workers.name});
+    pools_->log = std::move(log.for_workers);
 }
 
 // Why the log files could not be reopened, all of them; empty: they were.
@@ -228,7 +230,7 @@ std::string Master::reopen_log() {
     if (current_ == nullptr) return "the master is starting";
     try {
         const Settings& settings = current_->settings();
-        LogTarget log = open_log_target(settings.log_target());
+        OpenedLog log = open_log(settings);
         for (const std::string& failure : pools_->files.reopen(current_->files()))
             events_.error(EventKind::log_files, {},
                           "a file of a generation that leaves stays as it is: " + failure);

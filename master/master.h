@@ -118,8 +118,12 @@ class Master : private PoolObserver {
     void check_quiet();
     void check_gone();
     std::vector<Generation*> generations() const;
-    void open_log(const Settings& settings);
-    void use_log(const Settings& settings, LogTarget target);
+    struct OpenedLog {
+        LogTarget for_workers;
+        UniqueFd own;
+    };
+    static OpenedLog open_log(const Settings& settings);
+    void use_log(const Settings& settings, OpenedLog log) noexcept;
     std::string reopen_log();
     // What operators ask for (master_requests.cpp).
     void on_reload_request(ControlCaller caller, const ControlRequest& request);

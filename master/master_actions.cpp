@@ -185,11 +185,11 @@ void Master::open_service(const Settings& settings) {
     counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
     constexpr std::uint64_t own_instance = 1;
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
-    pools_ = std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_,
-                                                       observation_, lifeline_reader_.get(), modules_,
-                                                       own_instance + 1, UniqueFd()});
+    pools_ =
+        std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_, observation_,
+                                                  lifeline_reader_.get(), modules_, own_instance + 1});
     publish_status();  // before any worker may look
-    open_log(settings);
+    use_log(settings, open_log(settings));
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
 }
 
@@ -232,7 +232,7 @@ void Master::announce() {
 
 void Master::follow_log_settings(const std::string& log_before) {
     const Settings& settings = current_->settings();
-    if (settings.log_target() != log_before) reopen_log();
+    if (settings.log_target() != log_before || pools_->log.moved()) reopen_log();
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
 }

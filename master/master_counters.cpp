@@ -1,7 +1,6 @@
 #include "master/master_counters.h"
 
 #include "conf/counters.h"
-#include "core/unix_queue.h"
 
 #include <algorithm>
 #include <array>
@@ -41,10 +40,11 @@ std::uint32_t tcp_queue_length(int fd) noexcept {
     return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
 }
 
-// Connections, or bytes of datagrams.
-std::uint32_t waiting_at(const Address& address, int fd) noexcept {
-    if (address.is_unix()) return unix_queue_length(fd).value_or(0);
-    return address.is_udp() ? meminfo_of(fd, SK_MEMINFO_RMEM_ALLOC) : tcp_queue_length(fd);
+// Which socket it is, as no later one will be. 0: the kernel does not tell.
+std::uint64_t cookie_of(int fd) noexcept {
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 }  // namespace
@@ -133,13 +133,24 @@ void MasterCounters::look_at(Queue& queue, const Listener& listener) {
     for (unsigned slot = 0; slot < listener.listening(); ++slot) {
         const int fd = listener.socket_for(slot);
         waiting += waiting_at(listener.address(), fd);
-        // A slot's new socket begins at 0 again.
-        const std::uint32_t drops = meminfo_of(fd, SK_MEMINFO_DROPS);
-        std::uint32_t& seen = queue.drops_seen[slot];
-        queue.drops.add(drops >= seen ? drops - seen : drops);
-        seen = drops;
+        if (!listener.address().is_unix()) count_drops(queue, slot, fd);
     }
     queue.waiting.set(waiting);
+}
+
+void MasterCounters::count_drops(Queue& queue, unsigned slot, int fd) {
+    DropsSeen& seen = queue.drops_seen[slot];
+    const std::uint64_t socket = cookie_of(fd);
+    if (socket != seen.socket) seen = {.socket = socket};
+    const std::uint32_t drops = meminfo_of(fd, SK_MEMINFO_DROPS);
+    queue.drops.add(drops - seen.drops);  // of 32 bits, which may have gone round
+    seen.drops = drops;
+}
+
+// Connections, or bytes of datagrams.
+std::uint32_t MasterCounters::waiting_at(const Address& address, int fd) {
+    if (address.is_unix()) return unix_queues_.length(fd).value_or(0);
+    return address.is_udp() ? meminfo_of(fd, SK_MEMINFO_RMEM_ALLOC) : tcp_queue_length(fd);
 }
 
 }  // namespace drover

@@ -8,6 +8,7 @@
 #include "core/listener.h"
 #include "core/log.h"
 #include "core/status_page.h"
+#include "core/unix_queue.h"
 
 #include <cstdint>
 #include <memory>
@@ -43,15 +44,21 @@ class MasterCounters {
     void count_death(DeathCause cause) noexcept;
 
   private:
+    struct DropsSeen {
+        std::uint64_t socket = 0;  // its cookie
+        std::uint32_t drops = 0;
+    };
     struct Queue {
         std::weak_ptr<Listener> listener;
         Gauge waiting;
         Counter drops;
-        std::vector<std::uint32_t> drops_seen = {};  // of each socket
+        std::vector<DropsSeen> drops_seen = {};  // of each slot's socket
     };
 
     void look();
-    static void look_at(Queue& queue, const Listener& listener);
+    void look_at(Queue& queue, const Listener& listener);
+    static void count_drops(Queue& queue, unsigned slot, int fd);
+    std::uint32_t waiting_at(const Address& address, int fd);
 
     const Log& log_;
     CounterTable& table_;
@@ -63,6 +70,7 @@ class MasterCounters {
     Counter log_lost_;
     Gauge generation_;
     std::vector<Queue> queues_;
+    UnixQueues unix_queues_;
     Timer timer_;
 };
 

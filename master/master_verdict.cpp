@@ -31,6 +31,7 @@ void Master::settle() {
 }
 
 void Master::settle_unchanged() {
+    if (pools_->log.moved() || pools_->files.moved()) reopen_log();
     close_reload(ReloadResult::ok, "nothing has changed");
 }
 

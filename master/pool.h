@@ -237,6 +237,7 @@ class Pool : private WorkerObserver {
     void watch_workers();
     void on_sockets_quiet();
     void count_death(const WorkerProcess& worker, const ExitReport& report) const;
+    void record_departure(const WorkerProcess& worker, const ExitReport& report) const;
     std::string obituary(const WorkerProcess& worker, const ExitReport& report) const;
     Slot* find_slot(const WorkerProcess& worker) const noexcept;
     void each_worker(const std::function<void(WorkerProcess&)>& visit) const;

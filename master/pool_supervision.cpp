@@ -104,10 +104,19 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
     const std::unique_ptr<WorkerProcess> worker = std::move(*left);
     leaving_.erase(left);
     worker->on_exit();
-    context_.events.info(EventKind::worker_exit, worker->subject(), obituary(*worker, report));
+    record_departure(*worker, report);
     observer_.on_worker_quiet(*this);
     observer_.on_status_changed();
     return true;
+}
+
+// Of one that had been told to leave. Whatever ends it before it exits has ended its connections.
+void Pool::record_departure(const WorkerProcess& worker, const ExitReport& report) const {
+    const std::string text = obituary(worker, report);
+    if (report.signal == 0 && report.code == 0)
+        return context_.events.info(EventKind::worker_exit, worker.subject(), text);
+    count_death(worker, report);
+    context_.events.error(EventKind::worker_death, worker.subject(), text + " while it was leaving");
 }
 
 // The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is
@@ -123,13 +132,14 @@ void Pool::bury(Slot& slot, const ExitReport& report) {
     const bool slot_is_gone =
         std::ranges::none_of(slots_, [place](const auto& each) { return each.get() == place; });
     if (slot_is_gone || phase_ == Phase::retired) {
-        context_.events.info(EventKind::worker_exit, worker->subject(), text);
+        record_departure(*worker, report);
         observer_.on_worker_quiet(*this);
     } else if (phase_ == Phase::gated) {
         count_death(*worker, report);
         context_.events.error(EventKind::worker_death, worker->subject(), text);
         observer_.on_start_failed(*this, text);
     } else if (slot.worker != nullptr) {
+        count_death(*worker, report);
         slot.note_death(worker->cause_of_death(report));
         context_.events.error(EventKind::worker_death, worker->subject(), text + "; replaced already");
     } else {

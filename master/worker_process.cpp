@@ -120,8 +120,10 @@ void WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
     channel_->send(MessageType::image, GenerationMessage{recipe.generation}, std::array{recipe.image_fd});
     for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i)
         channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{recipe.listener_fds[i]});
+    const MessageType type =
+        generation_ == recipe.generation ? MessageType::module_file : MessageType::next_module_file;
     for (const auto& file : recipe.files)
-        send_file(*file);
+        send_file(type, *file);
 }
 
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
@@ -202,8 +204,8 @@ void WorkerProcess::send_log(const LogTarget& log) {
     send_to_append(MessageType::log_file, log.name, log.for_another_process(), log.fd);
 }
 
-void WorkerProcess::send_file(const OpenedFile& file) {
-    send_to_append(MessageType::module_file, file.path, reopen_for_appending(file.fd.get()), file.fd);
+void WorkerProcess::send_file(MessageType type, const OpenedFile& file) {
+    send_to_append(type, file.path, reopen_for_appending(file.fd.get()), file.fd);
 }
 
 // At its limit of descriptors the master shares its own.

@@ -120,7 +120,8 @@ class WorkerProcess {
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
     void hand_over_to(WorkerProcess& successor);
     void send_log(const LogTarget& log);
-    void send_file(const OpenedFile& file);
+    // A file that has been opened anew.
+    void send_file(const OpenedFile& file) { send_file(MessageType::module_file, file); }
     // It has been reaped: hears what it said last.
     void on_exit();
 
@@ -128,6 +129,7 @@ class WorkerProcess {
 
   private:
     void send_configuration(const WorkerRecipe& recipe);
+    void send_file(MessageType type, const OpenedFile& file);
     void send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
     void drop_channel();

@@ -34,8 +34,27 @@ void ModuleFiles::put(std::string_view path, UniqueFd fd) {
         entry->second = std::make_shared<ModuleFile>(std::move(fd));
         return;
     }
+    next_.erase(entry->first);
     if (!same_file(entry->second->fd_.get(), fd.get())) ++entry->second->replaced_;
     entry->second->fd_ = std::move(fd);
+}
+
+void ModuleFiles::put_next(std::string_view path, UniqueFd fd) {
+    if (!by_path_.contains(path)) return put(path, std::move(fd));
+    next_.insert_or_assign(std::string(path), std::move(fd));
+}
+
+void ModuleFiles::commit(const Configuration& serving) noexcept {
+    while (!next_.empty()) {
+        auto next = next_.extract(next_.begin());
+        put(next.key(), std::move(next.mapped()));
+    }
+    keep_only(serving);
+}
+
+void ModuleFiles::abandon(const Configuration& serving) noexcept {
+    next_.clear();
+    keep_only(serving);
 }
 
 void ModuleFiles::keep_only(const Configuration& configuration) noexcept {

@@ -38,12 +38,19 @@ class ModuleFiles {
     // configuration. Throws std::out_of_range when the option was not declared so.
     std::shared_ptr<const ModuleFile> find(const Configuration& configuration, std::string_view value) const;
 
-    // The worker's side: a file from the master; what the configuration does not name any more is let go.
+    // The worker's side: a file from the master; one of a configuration that is prepared, which leaves a file
+    // that is in use where it is until then; that configuration's commit, and its end without one. What the
+    // configuration that serves does not name is let go.
     void put(std::string_view path, UniqueFd fd);
-    void keep_only(const Configuration& configuration) noexcept;
+    void put_next(std::string_view path, UniqueFd fd);
+    void commit(const Configuration& serving) noexcept;
+    void abandon(const Configuration& serving) noexcept;
 
   private:
+    void keep_only(const Configuration& configuration) noexcept;
+
     std::map<std::string, std::shared_ptr<ModuleFile>, std::less<>> by_path_;  // absolute
+    std::map<std::string, UniqueFd, std::less<>> next_;
 };
 
 }  // namespace drover

@@ -107,6 +107,8 @@ void Worker::on_message(Message& message) {
             return take_listener(message);
         case MessageType::module_file:
             return files_.put(message.text(), std::move(message.fds[0]));
+        case MessageType::next_module_file:
+            return files_.put_next(message.text(), std::move(message.fds[0]));
         case MessageType::start:
             return start();
         case MessageType::serve:
@@ -319,22 +321,6 @@ void Worker::on_blocking_idle() {
     if (state_ == WorkerState::draining) leave_when_done();
 }
 
-void Worker::note_handed_over() {
-    const std::uint64_t given = giver_->given();
-    if (given == given_) return;
-    handed_over_.add(given - given_);
-    given_ = given;
-    last_given_ms_ = loop_.now_ms();
-}
-
-// The master says it in the log, with the other things that it knows of this worker.
-void Worker::report_handover(std::uint64_t ended) {
-    if (given_ == 0 || channel_ == nullptr) return;
-    const auto time_ms = static_cast<std::uint64_t>(last_given_ms_ - drain_began_ms_);
-    channel_->send(MessageType::handed_over, HandoverResult{given_, ended, time_ms});
-}
-
-// Takes effect when the callback that is running has returned: it may be one of a connection.
 void Worker::leave(ExitCode code) {
     exit_code_ = code;
     loop_.stop();

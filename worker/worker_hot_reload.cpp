@@ -25,7 +25,7 @@ void Worker::prepare() {
     } catch (const std::exception& failure) {
         const std::string generation = std::to_string(next_->configuration->generation());
         next_.reset();
-        files_.keep_only(*assignment_.configuration);
+        files_.abandon(*assignment_.configuration);
         channel_->send_text(MessageType::not_prepared, generation + " " + failure.what());
         return;
     }
@@ -41,6 +41,8 @@ void Worker::check_generations() const {
                              " generations (master.max_generations is " + std::to_string(most) + ")");
 }
 
+static_assert(max_older_generations + 1 >= max_generations_limit);
+
 // Who uses a generation's counters holds its configuration.
 void Worker::note_generations(Report& report) const noexcept {
     report.generation = assignment_.configuration->generation();
@@ -48,8 +50,7 @@ void Worker::note_generations(Report& report) const noexcept {
         const std::shared_ptr<const Configuration> configuration = each.lock();
         if (configuration == nullptr || configuration->generation() >= report.generation) continue;
         if (report.older_count < std::size(report.older))
-            report.older[report.older_count] = configuration->generation();
-        ++report.older_count;
+            report.older[report.older_count++] = configuration->generation();
     }
 }
 
@@ -57,7 +58,7 @@ void Worker::abandon() {
     if (!next_) return;
     modules_->abandon();
     next_.reset();
-    files_.keep_only(*assignment_.configuration);
+    files_.abandon(*assignment_.configuration);
 }
 
 void Worker::commit() {
@@ -68,7 +69,7 @@ void Worker::commit() {
     next_.reset();
     services_->configuration = assignment_.configuration;
     modules_->commit();
-    files_.keep_only(*assignment_.configuration);
+    files_.commit(*assignment_.configuration);
     apply_settings();
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();

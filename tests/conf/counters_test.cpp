@@ -73,21 +73,38 @@ TEST_CASE("counters: core's, then the used modules'; alike ones are merged") {
 
 TEST_CASE("counters: what is wrong with one is said with its name and its owner's") {
     std::vector<ModuleDeclaration> modules = toy::modules();
-    modules[1].counters = {{"toy_shared", CounterKind::counter, "things", "Another."},
+    modules[1].counters = {{"toy_shared", CounterKind::gauge, "things", "Another."},
                            {"1bad", CounterKind::counter, "", ""},
                            {"help_is_long", CounterKind::counter, "", std::string(144, 'x')},
                            {"unit_is_long", CounterKind::counter, "0123456789abcdef", ""}};
-    CHECK(
-        check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings ==
-        std::vector<std::string>{
-            "/f: module.echo: counter \"toy_shared\": it is declared elsewhere with another kind, unit, help "
-            "or labels",
-            "/f: module.echo: counter \"1bad\": its name is not 1 to 95 letters, digits and '_', beginning "
-            "with no digit",
-            "/f: module.echo: counter \"help_is_long\": its help is not one line of at most 143 bytes",
-            "/f: module.echo: counter \"unit_is_long\": its unit has more than 15 bytes"});
+    CHECK(check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings ==
+          std::vector<std::string>{
+              "/f: module.echo: gauge \"toy_shared\": it is declared elsewhere with another kind, unit, help "
+              "or labels",
+              "/f: module.echo: counter \"1bad\": its name is not 1 to 95 letters, digits and '_', beginning "
+              "with no digit",
+              "/f: module.echo: counter \"help_is_long\": its help is not one line of at most 143 bytes",
+              "/f: module.echo: counter \"unit_is_long\": its unit has more than 15 bytes"});
     CHECK(check(with_routes({"/a", "/throws"}), modules_by_route()).findings ==
           std::vector<std::string>{"/f: module.http: its counters: a route that cannot be counted"});
+}
+
+TEST_CASE("counters: what readers of OpenMetrics would not understand is refused") {
+    std::vector<ModuleDeclaration> modules = toy::modules();
+    modules[1].counters = {{"toy_jobs", CounterKind::counter, "", "Jobs."},
+                           {"toy_size_total", CounterKind::gauge, "", "Size."},
+                           {"toy_runs_total", CounterKind::counter, "", "Runs."},
+                           {"toy_runs", CounterKind::gauge, "", "Runs now."},
+                           {"toy_time_count", CounterKind::gauge, "", "Times."},
+                           {"toy_time", CounterKind::histogram, "", "Time.", {}, {1, 1000}}};
+    CHECK(check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings ==
+          std::vector<std::string>{
+              "/f: module.echo: counter \"toy_jobs\": a counter's name ends with _total, such as "
+              "\"toy_jobs_total\"",
+              "/f: module.echo: gauge \"toy_size_total\": only a counter's name ends with _total",
+              "/f: module.echo: gauge \"toy_runs\": its series toy_runs would be one of toy_runs_total, too",
+              "/f: module.echo: histogram \"toy_time\": its series toy_time_count would be one of "
+              "toy_time_count, too"});
 }
 
 TEST_CASE("counters: a module's may depend on its options, and come out of the image as they went in") {

@@ -35,3 +35,12 @@ TEST_CASE("journal entry: a value that is too long is cut, not inside of a chara
     CHECK(value.ends_with("\u00fc"));
     CHECK(umlauts.starts_with(value));
 }
+
+TEST_CASE("journal entry: what is no text is cut, too, and not to nothing") {
+    JournalEntry entry;
+    entry.begin();
+    entry.append("MESSAGE", std::string(9000, '\x80'));
+    const std::string value = parse_journal_entry(std::string(entry.bytes())).at("MESSAGE");
+    CHECK(value.size() >= JournalEntry::max_value - 3);
+    CHECK(value.size() <= JournalEntry::max_value);
+}

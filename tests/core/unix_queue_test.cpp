@@ -22,19 +22,22 @@ TEST_CASE("the kernel tells how many connections wait on a unix listener") {
     auto* const address = reinterpret_cast<sockaddr*>(&name);
     check_call(::getsockname(listener.get(), address, &size), "getsockname");
     check_call(::listen(listener.get(), 8), "listen");
-    CHECK(unix_queue_length(listener.get()) == 0U);
+    UnixQueues queues;
+    CHECK(queues.length(listener.get()) == 0U);
     std::vector<UniqueFd> clients;
     for (int i = 0; i < 3; ++i) {
         clients.emplace_back(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
         check_call(::connect(clients.back().get(), address, size), "connect");
     }
-    CHECK(unix_queue_length(listener.get()) == 3U);
+    CHECK(queues.length(listener.get()) == 3U);
     const UniqueFd accepted(check_call(::accept(listener.get(), nullptr, nullptr), "accept"));
-    CHECK(unix_queue_length(listener.get()) == 2U);
+    CHECK(queues.length(listener.get()) == 2U);
 }
 
 TEST_CASE("of what is no unix socket it tells nothing") {
+    UnixQueues queues;
+    CHECK_FALSE(queues.length(-1).has_value());
+    CHECK_FALSE(queues.length(STDERR_FILENO).has_value());
     const UniqueFd tcp(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-    CHECK_FALSE(unix_queue_length(tcp.get()).has_value());
-    CHECK_FALSE(unix_queue_length(-1).has_value());
+    CHECK_FALSE(queues.length(tcp.get()).has_value());
 }

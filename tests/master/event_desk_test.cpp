@@ -163,7 +163,7 @@ TEST_CASE("event desk: a follower who is stuck at the end is told so, or nothing
 TEST_CASE("event desk: followers are bounded in number, and those who left make room") {
     Desk desk;
     std::vector<std::unique_ptr<RawCaller>> followers;
-    for (std::size_t i = 0; i < EventDesk::max_readers; ++i)
+    for (std::size_t i = 0; i < EventDesk::max_followers; ++i)
         followers.push_back(std::make_unique<RawCaller>(desk.call(follow_request)));
     RawCaller refused = desk.call(follow_request);
     CHECK(desk.until([&] { return refused.received().find("too many follow") != std::string::npos; }));
@@ -174,4 +174,26 @@ TEST_CASE("event desk: followers are bounded in number, and those who left make 
     RawCaller next = desk.call(follow_request);
     desk.say("one");
     CHECK(desk.until([&] { return words(next.received()) == std::vector<std::string>{"one"}; }));
+}
+
+TEST_CASE("event desk: followers are in nobody's way who only wants what there is") {
+    Desk desk;
+    desk.say("one");
+    std::vector<std::unique_ptr<RawCaller>> followers;
+    for (std::size_t i = 0; i < EventDesk::max_followers; ++i)
+        followers.push_back(std::make_unique<RawCaller>(desk.call(follow_request)));
+    RawCaller caller = desk.call(all_request);
+    CHECK(desk.until([&] { return caller.received().ends_with(end_of_answer); }));
+}
+
+TEST_CASE("event desk: who does not read what there is gives way to others, the first one first") {
+    Desk desk;
+    for (std::size_t i = 0; i < EventLog::capacity; ++i)
+        desk.say(std::string(2000, 'x'));
+    std::vector<std::unique_ptr<RawCaller>> stuck;
+    for (std::size_t i = 0; i < EventDesk::max_unread + 1; ++i)
+        stuck.push_back(std::make_unique<RawCaller>(desk.call(all_request)));
+    CHECK(desk.answers_others());
+    CHECK(desk.until([&] { return stuck[0]->received().ends_with("others want them, too\"}\n"); }));
+    CHECK(desk.until([&] { return stuck[1]->received().ends_with(end_of_answer); }));
 }

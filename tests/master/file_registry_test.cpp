@@ -44,6 +44,21 @@ TEST_CASE("who names one path gets one file, as long as somebody holds it") {
     CHECK_THROWS_AS(registry.acquire(folder.file("nowhere/a")), std::system_error);
 }
 
+TEST_CASE("a file whose name means another one, or none, has moved") {
+    const TemporaryFolder folder;
+    FileRegistry registry;
+    auto file = registry.acquire(folder.file("a"));
+    CHECK_FALSE(registry.moved());
+    std::filesystem::rename(folder.file("a"), folder.file("b"));
+    CHECK(registry.moved());
+    registry.reopen({file});
+    CHECK_FALSE(registry.moved());
+    std::filesystem::remove(folder.file("a"));
+    CHECK(registry.moved());
+    file.reset();
+    CHECK_FALSE(registry.moved());
+}
+
 TEST_CASE("a file that nobody holds is closed, and not opened anew") {
     const TemporaryFolder folder;
     const std::size_t before = count_open_fds();

@@ -6,11 +6,13 @@
 #include "tests/support/run_until.h"
 #include "tests/support/udp_client.h"
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -38,6 +40,35 @@ struct Counting {
     CounterReader reader{table.read_only_fd()};
     MasterCounters counters{loop, log, table, 1};
 };
+
+// Connections that nobody accepts; no answer is waited for.
+class Crowd {
+  public:
+    explicit Crowd(const Listener& listener) : port_(listener.address().port()) {}
+    void connect(int count) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port_);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        for (int i = 0; i < count; ++i) {
+            clients_.emplace_back(
+                check_call(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
+            (void)::connect(clients_.back().get(), reinterpret_cast<const sockaddr*>(&address),
+                            sizeof address);
+        }
+    }
+
+  private:
+    std::uint16_t port_;
+    std::vector<UniqueFd> clients_;
+};
+
+std::uint32_t drops_of(int fd) {
+    std::uint32_t info[SK_MEMINFO_VARS] = {};
+    socklen_t size = sizeof info;
+    check_call(::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size), "getsockopt");
+    return info[SK_MEMINFO_DROPS];
+}
 
 }  // namespace
 
@@ -75,29 +106,47 @@ TEST_CASE("master_counters: a listener's queue is as long as the kernel says") {
     listener->listen();
     counting.counters.follow(1, {{name.pool, name.address, listener}});
     const std::string labels = "{pool=\"main\",listener=\"127.0.0.1:0\"}";
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(listener->address().port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    std::vector<UniqueFd> clients;
-    const auto connect = [&] {
-        clients.emplace_back(
-            check_call(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
-        (void)::connect(clients.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    };
-    connect();
-    connect();
+    Crowd crowd(*listener);
+    crowd.connect(2);
     CHECK(run_until(counting.loop,
                     [&] { return counting.value("drover_listener_queue_connections" + labels) == 2; }));
     CHECK(counting.value("drover_listener_drops_total" + labels) == 0);
-    for (int i = 0; i < 4; ++i)
-        connect();
+    crowd.connect(4);
     CHECK(
         run_until(counting.loop, [&] { return counting.value("drover_listener_drops_total" + labels) > 0; }));
     // A listener that is gone keeps its count and has no queue.
     counting.counters.follow(1, {});
     CHECK(counting.value("drover_listener_queue_connections" + labels) == 0);
     CHECK(counting.value("drover_listener_drops_total" + labels) > 0);
+}
+
+TEST_CASE("master_counters: a slot's new socket begins at no drops, however many its last one had") {
+    Counting counting;
+    const auto listener =
+        std::make_shared<Listener>(Listener::bind(Address::parse("127.0.0.1:0", "/"), {.backlog = 1}, 2));
+    listener->listen();
+    counting.counters.follow(1, {{name.pool, name.address, listener}});
+    const std::string drops = "drover_listener_drops_total{pool=\"main\",listener=\"127.0.0.1:0\"}";
+    const auto drop_some = [&](int connections) -> std::uint32_t {
+        Crowd crowd(*listener);
+        listener->steer(std::array{1U});
+        crowd.connect(connections);
+        run_until(counting.loop, [&] { return drops_of(listener->socket_for(1)) > 0; });
+        return drops_of(listener->socket_for(1));
+    };
+    REQUIRE(drop_some(8) > 0);
+    std::uint64_t counted = 0;
+    REQUIRE(run_until(counting.loop, [&] {
+        counted = counting.value(drops);
+        return counted > 0 && counted == drops_of(listener->socket_for(1));
+    }));
+    listener->steer({});
+    listener->resize(1);
+    listener->resize(2);
+    listener->listen();
+    REQUIRE(drop_some(40) > counted);
+    CHECK(run_until(counting.loop,
+                    [&] { return counting.value(drops) == counted + drops_of(listener->socket_for(1)); }));
 }
 
 TEST_CASE("master_counters: a unix listener's queue, too") {

@@ -41,7 +41,8 @@ void CountingUdpClient::send_more() {
         late_.insert(under_way_.begin()->first);
         under_way_.erase(under_way_.begin());
     }
-    while (under_way_.size() < window && client_.send(std::to_string(totals_.sent)))
+    while (under_way_.size() < window && under_way_.size() + late_.size() < most_waiting &&
+           client_.send(std::to_string(totals_.sent)))
         under_way_.emplace(totals_.sent++, now);
 }
 

@@ -30,6 +30,8 @@ struct TroubleOptions {
     std::string_view in_check;
     std::string_view in_start;
     std::string_view in_prepare;
+    std::string_view in_commit;
+    std::string_view in_connection;
     std::string_view later;
     std::int64_t after_ms = 0;
 
@@ -44,6 +46,10 @@ const Options<TroubleOptions>& TroubleOptions::options() {
                   "What to do in a worker that starts.")
             .text("in_prepare", &TroubleOptions::in_prepare, {}, Apply::hot,
                   "What to do once a worker has said that it has prepared a hot reload.")
+            .text("in_commit", &TroubleOptions::in_commit, {}, Apply::hot,
+                  "What to do when a hot reload puts this in place.")
+            .text("in_connection", &TroubleOptions::in_connection, {}, Apply::hot,
+                  "What to do when a connection is accepted.")
             .text("later", &TroubleOptions::later, {}, Apply::hot, "What to do in a worker that serves.")
             .duration("after", &TroubleOptions::after_ms, {.fallback = 1000, .min = 1}, Apply::hot,
                       "When, from the start or the reload.");
@@ -63,7 +69,6 @@ void send_garbage() {
     }
 }
 
-// "stop FILE": whoever removes the file stops, so that of several processes one does, once.
 // In the config reader: says that an image of its own making is the file's.
 void forge_image() {
     int channel = 3;
@@ -85,6 +90,7 @@ void forge_image() {
     _exit(0);
 }
 
+// "stop FILE": whoever removes the file stops, so that of several processes one does, once.
 void act(std::string_view what) {
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what == "throw") throw std::runtime_error("trouble was asked for");
@@ -193,9 +199,11 @@ class TroubleModule final : public Module {
     }
     void commit() noexcept override {
         options_ = next_;
+        act(options_.in_commit);
         set_later();
     }
     void connection(Accepted accepted) override {
+        act(options_.in_connection);
         open_connection<TroubleConnection>(*services_, std::move(accepted));
     }
     // "keep" is answered when the worker leaves, a moment later, "hold" never; anything else is acted upon.

@@ -156,6 +156,33 @@ TEST_CASE("another log by a hot reload: the new one is written, the old one is c
     master.finish();
 }
 
+TEST_CASE("a reload follows the names of logs, also when nothing else has changed") {
+    TestConfig config{.log_file = "drover.log", .rest = log_key("access.log")};
+    MasterUnderTest master(config);
+    const std::string access = master.folder().file("access.log");
+    const std::string log = master.folder().file("drover.log");
+    const auto is_in = [](const std::string& path, const std::string& text) {
+        return read_file(path).find(text) != std::string::npos;
+    };
+    for (const std::string& kind : {std::string("unchanged"), std::string("hot")}) {
+        CAPTURE(kind);
+        std::filesystem::rename(access, access + "." + kind);
+        std::filesystem::rename(log, log + "." + kind);
+        if (kind == "hot") config.rest += "max_headers = 50\n";
+        master.write_config(config);
+        const auto answer = master.control("reload");
+        REQUIRE_MESSAGE(answer.ok, answer.text);
+        master.get("/" + kind);
+        master.wait_until("its line", [&] { return is_in(access, "GET /" + kind); });
+        CHECK_FALSE(is_in(access + "." + kind, "GET /" + kind));
+        master.wait_until("the master's line", [&] { return is_in(log, "log files reopened"); });
+        master.wait_until("the old ones are closed", [&] {
+            return !is_open(master, access + "." + kind) && !is_open(master, log + "." + kind);
+        });
+    }
+    master.finish();
+}
+
 TEST_CASE("a log that cannot be opened refuses the reload, with its place, and changes nothing") {
     TestConfig config{.rest = log_key("access.log")};
     MasterUnderTest master(config);

@@ -2,6 +2,7 @@
 #include "tests/support/http_load.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/unfinished_request.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -132,6 +133,20 @@ TEST_CASE("an old worker killed in mid-reload does not stop the reload") {
         master.wait_serving(4);
         CHECK(master.get() == body);
     }
+    master.finish();
+}
+
+TEST_CASE("a worker that dies while it drains has died, and is counted") {
+    MasterUnderTest master({.workers = 1, .drain_timeout = "20s"});
+    const pid_t leaving = master.worker_pids().front();
+    const UnfinishedRequest request(master.http_port());
+    REQUIRE(master.cli({"worker", "restart", "main/0"}).code() == 0);
+    const std::string deaths = "drover_worker_deaths_total{cause=\"signal\"}";
+    CHECK(master.status().counters.at(deaths) == 0);
+    kill(leaving, SIGKILL);
+    master.wait_until("its death", [&] { return master.status().counters.at(deaths) == 1; });
+    master.wait_output("killed by signal 9 (SIGKILL) while it was leaving");
+    CHECK(master.status().serving(1));
     master.finish();
 }
 

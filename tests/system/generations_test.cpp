@@ -1,5 +1,8 @@
 // How many generations are alive at a time, and what keeps them so.
 #include "tests/support/master_under_test.h"
+#include "tests/support/unfinished_request.h"
+
+#include <filesystem>
 
 #include <doctest/doctest.h>
 
@@ -9,23 +12,6 @@ namespace {
 TestConfig config(const std::string& body) {
     return {.body = body, .workers = 1, .drain_timeout = "20s", .master = "max_generations = 2\n"};
 }
-
-// A request whose body has not come: it keeps the worker, or the generation, that it began with.
-class UnfinishedRequest {
-  public:
-    explicit UnfinishedRequest(std::uint16_t port) : client_(port) {
-        client_.stream().send(
-            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
-        client_.stream().read_until("100 Continue\r\n\r\n");
-    }
-    HttpReply finish() {
-        client_.stream().send("done");
-        return client_.read_reply();
-    }
-
-  private:
-    HttpClient client_;
-};
 
 }  // namespace
 
@@ -65,6 +51,33 @@ TEST_CASE("requests of too many generations keep a worker from another hot reloa
     CHECK(second.finish().body == "second");
     CHECK(master.cli({"reload"}).code() == 0);
     CHECK(master.get() == "third");
+    master.finish();
+}
+
+TEST_CASE("a refused hot reload leaves the access log where it is") {
+    const std::string log = "[module.http]\naccess_log = \"access.log\"\n";
+    const auto with_log = [&](const std::string& body) {
+        TestConfig with = config(body);
+        with.rest = log;
+        return with;
+    };
+    MasterUnderTest master(with_log("first"));
+    const std::string path = master.folder().file("access.log");
+    UnfinishedRequest first(master.http_port());
+    master.write_config(with_log("second"));
+    REQUIRE(master.cli({"reload"}).code() == 0);
+    UnfinishedRequest second(master.http_port());
+    std::filesystem::rename(path, path + ".1");
+    master.write_config(with_log("third"));
+    CHECK(master.cli({"reload"}).code() == 1);
+    master.get("/after");
+    const auto holds_it = [](const std::string& file) {
+        return read_file(file).find("GET /after") != std::string::npos;
+    };
+    master.wait_until("the line", [&] { return holds_it(path) || holds_it(path + ".1"); });
+    CHECK_FALSE(holds_it(path));
+    CHECK(first.finish().status == 200);
+    CHECK(second.finish().status == 200);
     master.finish();
 }
 

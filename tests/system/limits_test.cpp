@@ -67,6 +67,7 @@ TEST_CASE("a worker above memory_limit is killed, and the reason stands in the s
     const StatusView view = master.status();
     REQUIRE(view.workers.front().recent_deaths.size() == 1);
     CHECK(view.workers.front().recent_deaths.front() == "killed by signal 9 (SIGKILL) (above memory_limit)");
+    CHECK(view.counters.at("drover_worker_deaths_total{cause=\"memory_limit\"}") == 1);
     master.finish();
 }
 

@@ -153,7 +153,10 @@ TEST_CASE("workers that hang are as bad as workers that die") {
     master.write_config(hanging);
     CHECK(master.cli({"reload"}).code() == 0);
     wait_back(master);
-    CHECK(master.status().last_reload->result == "rolled_back");
+    const StatusView view = master.status();
+    CHECK(view.last_reload->result == "rolled_back");
+    CHECK(view.counters.at("drover_reloads_total{result=\"rolled_back\"}") == 1);
+    CHECK(view.counters.at("drover_worker_deaths_total{cause=\"hang\"}") >= 2);
     master.wait_serving(2);
     CHECK(master.get() == "first");
     master.finish();

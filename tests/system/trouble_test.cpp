@@ -16,7 +16,8 @@ struct TroubledMaster {
     ReservedPort port;
     MasterUnderTest master;
 
-    TroubledMaster() : master(config(""), {.program = DROVER_TROUBLE_PROGRAM}) {}
+    explicit TroubledMaster(const std::string& trouble = "")
+        : master(config(trouble), {.program = DROVER_TROUBLE_PROGRAM}) {}
 
     TestConfig config(const std::string& trouble, const std::string& body = "first") const {
         return {.body = body,
@@ -111,6 +112,21 @@ TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {
     });
     CHECK(master.get() == "first");
     CHECK(master.status().generation == 1);
+    CHECK(master.status().counters.at("drover_worker_deaths_total{cause=\"killed\"}") == 1);
+    master.finish();
+}
+
+TEST_CASE("a connection that its module does not take is refused, said and counted") {
+    TroubledMaster troubled("in_connection = \"throw\"\n");
+    MasterUnderTest& master = troubled.master;
+    for (int i = 0; i < 3; ++i) {
+        StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+        CHECK(client.read_to_end().empty());
+    }
+    master.wait_until("the count",
+                      [&] { return master.status().counters.at("drover_connections_refused_total") == 3; });
+    master.wait_output("connection refused: trouble was asked for");
+    CHECK(master.get() == "first");
     master.finish();
 }
 

@@ -2,11 +2,14 @@
 // for those that a killed worker had in its hands.
 #include "tests/support/counter_watch.h"
 #include "tests/support/counting_udp_client.h"
+#include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/ports.h"
+#include "tests/support/proc.h"
 #include "worker/datagram_socket.h"
 
 #include <csignal>
+#include <fstream>
 #include <set>
 #include <string>
 
@@ -138,7 +141,7 @@ TEST_CASE("udp: what waits while no worker is there is answered by the next one"
     MasterUnderTest master(setup.config());
     const std::vector<pid_t> workers = master.worker_pids();
     for (const pid_t worker : workers)
-        kill(worker, SIGSTOP);
+        REQUIRE(freeze(worker));
     const UdpClient client(setup.server());
     for (int i = 0; i < 50; ++i)
         REQUIRE(client.send(std::to_string(i)));
@@ -241,17 +244,21 @@ TEST_CASE("udp: a listener that a hot reload gives to another module keeps its s
 }
 
 TEST_CASE("udp: what waits on a listener that a hot reload takes away is answered") {
-    const UdpSetup setup(1);
-    MasterUnderTest master(setup.config());
+    UdpSetup setup(1);
+    setup.more_modules = "trouble";
+    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
     const pid_t worker = master.worker_pids().front();
     const UdpClient client(setup.server());
-    kill(worker, SIGSTOP);
-    for (int i = 0; i < 100; ++i)
-        REQUIRE(client.send(std::to_string(i)));
+    // It stops when it takes the listener away.
+    const std::string once = master.folder().file("once");
+    std::ofstream{once};
     TestConfig without = setup.config();
-    without.rest.clear();
+    without.rest = "\n[module.trouble]\nin_commit = \"stop " + once + "\"\n";
     master.write_config(without);
     master.signal(SIGHUP);
+    master.wait_until("it stops", [&] { return state_of(worker) == 'T'; });
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(client.send(std::to_string(i)));
     kill(worker, SIGCONT);
     for (int i = 0; i < 100; ++i)
         REQUIRE(client.receive().value_or("none") == std::to_string(i));

@@ -37,14 +37,22 @@ UniqueFd open_file(const std::string& path) {
     return UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
 }
 
+constexpr ModuleFactory modules[] = {make_module<LoggingModule>};
+
+struct LoggingWorker {
+    TemporaryFolder folder = {};
+    std::string path = folder.file("a");
+    WorkerFixture worker = {modules, "logging", "[module.logging]\nlog = \"" + path + "\"\n"};
+
+    const Configuration& configuration() { return *worker.services().configuration; }
+};
+
 }  // namespace
 
 TEST_CASE("a file is known by its path, and another takes its place") {
-    const TemporaryFolder folder;
-    const std::string path = folder.file("a");
-    constexpr ModuleFactory modules[] = {make_module<LoggingModule>};
-    WorkerFixture worker(modules, "logging", "[module.logging]\nlog = \"" + path + "\"\n");
-    const Configuration& configuration = *worker.services().configuration;
+    LoggingWorker logging;
+    const auto& [folder, path, worker] = logging;
+    const Configuration& configuration = logging.configuration();
     const std::size_t before = count_open_fds();
     {
         ModuleFiles files;
@@ -63,10 +71,47 @@ TEST_CASE("a file is known by its path, and another takes its place") {
 
         files.put(folder.file("b"), open_file(folder.file("b")));
         const auto other = files.find(configuration, folder.file("b"));
-        files.keep_only(configuration);
+        files.abandon(configuration);
         CHECK_THROWS_AS(files.find(configuration, folder.file("b")), std::out_of_range);
         CHECK(other->fd() >= 0);
         CHECK(files.find(configuration, path) == file);
     }
     CHECK(count_open_fds() == before);
+}
+
+TEST_CASE("a file of what is prepared takes its place at the commit, and not before") {
+    LoggingWorker logging;
+    const std::string& path = logging.path;
+    const Configuration& configuration = logging.configuration();
+    ModuleFiles files;
+    files.put(path, open_file(path));
+    const auto file = files.find(configuration, path);
+    const int before = file->fd();
+    std::filesystem::rename(path, path + ".1");
+    files.put_next(path, open_file(path));
+    CHECK(file->fd() == before);
+    CHECK(file->replaced() == 0);
+    files.abandon(configuration);
+    CHECK(file->fd() == before);
+    files.commit(configuration);
+    CHECK(file->replaced() == 0);
+
+    files.put_next(path, open_file(path));
+    files.commit(configuration);
+    CHECK(file->replaced() == 1);
+    CHECK(files.find(configuration, path) == file);
+
+    // One that is opened anew meanwhile is the later one.
+    files.put_next(path, open_file(path));
+    std::filesystem::rename(path, path + ".2");
+    files.put(path, open_file(path));
+    CHECK(file->replaced() == 2);
+    files.commit(configuration);
+    CHECK(file->replaced() == 2);
+
+    // A path that is not in use can be found at once.
+    files.put_next(logging.folder.file("b"), open_file(logging.folder.file("b")));
+    CHECK(files.find(configuration, logging.folder.file("b"))->fd() >= 0);
+    files.abandon(configuration);
+    CHECK_THROWS_AS(files.find(configuration, logging.folder.file("b")), std::out_of_range);
 }
