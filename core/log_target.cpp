@@ -1,5 +1,6 @@
 #include "core/log_target.h"
 
+#include "core/log_path.h"
 #include "core/system_error.h"
 
 #include <cerrno>
@@ -8,11 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,18 +25,6 @@ constexpr std::string_view fifo_prefix = "fifo:";
 constexpr std::string_view default_journal = "/run/systemd/journal/socket";
 // What may be on its way to the journal, as far as the kernel lets us (net.core.wmem_max).
 constexpr int journal_buffer = 1024 * 1024;
-
-[[noreturn]] void refuse_log_file(const std::string& target, std::string_view reason) {
-    throw_error(EINVAL, "open", fmt::format("{} as a log file ({})", target, reason));
-}
-
-// What has another end may have nobody reading there, and a device may do anything.
-void check_log_file_type(const std::string& target, const struct stat& status) {
-    if (S_ISFIFO(status.st_mode)) refuse_log_file(target, "it is a FIFO; fifo:PATH writes to one");
-    if (S_ISSOCK(status.st_mode)) refuse_log_file(target, "it is a socket");
-    if (S_ISDIR(status.st_mode)) refuse_log_file(target, "it is a directory");
-    if (S_ISBLK(status.st_mode)) refuse_log_file(target, "it is a block device");
-}
 
 std::string_view journal_path(std::string_view name) noexcept {
     return name == journal_word ? default_journal : name.substr(journal_prefix.size());
@@ -63,20 +49,6 @@ LogTarget open_journal(const std::string& name) {
     return journal;
 }
 
-// For reading, too (fifo(7)): this can be done without a reader, does not end with one, and he sees no end of
-// file as long as the service lives.
-UniqueFd open_fifo(const std::string& path) {
-    if (::mkfifo(path.c_str(), 0640) != 0 && errno != EEXIST) throw_errno("mkfifo", path);
-    struct stat status {};
-    // Before open(2), which may do anything to a device, and after it.
-    check_call(::stat(path.c_str(), &status), "stat", path);
-    if (!S_ISFIFO(status.st_mode)) refuse_log_file(path, "it is no FIFO");
-    UniqueFd fd(check_call(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), "open", path));
-    check_call(::fstat(fd.get(), &status), "fstat", path);
-    if (!S_ISFIFO(status.st_mode)) refuse_log_file(path, "it is no FIFO");
-    return fd;
-}
-
 }  // namespace
 
 bool LogTarget::moved() const {
@@ -99,13 +71,6 @@ UniqueFd LogTarget::for_another_process() const noexcept {
     return std::move(another.fd);
 }
 
-bool names_file(const std::string& path, int fd) noexcept {
-    struct stat named {};
-    struct stat opened {};
-    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
-}
-
 bool connect_journal(const LogTarget& journal) noexcept {
     const std::string_view path = journal_path(journal.name);
     sockaddr_un address{};
@@ -119,40 +84,11 @@ bool connect_journal(const LogTarget& journal) noexcept {
     return ::connect(journal.fd.get(), name, sizeof address) == 0;
 }
 
-UniqueFd reopen_for_appending(int fd) noexcept {
-    struct stat status {};
-    ::fstat(fd, &status);
-    const bool appends = (::fcntl(fd, F_GETFL) & O_APPEND) != 0;
-    if (!S_ISSOCK(status.st_mode) && (appends || !S_ISREG(status.st_mode))) {
-        char path[32];
-        *fmt::format_to_n(path, sizeof path - 1, "/proc/self/fd/{}", fd).out = '\0';
-        UniqueFd own(::open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-        if (own) return own;
-    }
-    return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-}
-
-UniqueFd open_log_path(const std::string& target) {
-    struct stat status {};
-    // Before open(2), which would wait on or wake up some of what is refused here, and again after it for
-    // what took the name in between.
-    if (::stat(target.c_str(), &status) == 0) check_log_file_type(target, status);
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    UniqueFd fd(check_call(::open(target.c_str(), flags, 0640), "open", target));
-    check_call(::fstat(fd.get(), &status), "fstat", target);
-    check_log_file_type(target, status);
-    const bool is_null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-    if (S_ISCHR(status.st_mode) && !is_null && ::isatty(fd.get()) != 1) {
-        refuse_log_file(target, "it is a device other than a terminal or /dev/null");
-    }
-    return fd;
-}
-
 LogTarget open_log_target(const std::string& name) {
     if (const std::string fault = log_target_fault(name); !fault.empty()) throw_error(EINVAL, "open", fault);
     if (name == standard_error) return open_standard_error();
     if (name == journal_word || name.starts_with(journal_prefix)) return open_journal(name);
-    if (name.starts_with(fifo_prefix)) return {open_fifo(name.substr(fifo_prefix.size())), name};
+    if (name.starts_with(fifo_prefix)) return {open_log_fifo(name.substr(fifo_prefix.size())), name};
     return {open_log_path(name), name};
 }
 

@@ -35,22 +35,10 @@ struct LogTarget {
 // - journal:PATH: the same at another socket, that of a namespace of the journal.
 // - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
 //   as it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
-// - PATH: append, created 0640; FIFOs, directories and devices other than terminals and /dev/null are
-//   refused.
+// - PATH: appended to; core/log_path.h has what is refused.
 //
 // Throws std::system_error.
 LogTarget open_log_target(const std::string& name);
-
-// As for PATH above, whatever the name. Throws std::system_error.
-UniqueFd open_log_path(const std::string& path);
-
-// Whether `path` means the very file that `fd` is of.
-bool names_file(const std::string& path, int fd) noexcept;
-
-// A second description, for writing without blocking, of what `fd` is, whatever its name means by now. A
-// duplicate of `fd` where that cannot be had, and of a file that is not appended to; none when the process is
-// at its limit of descriptors.
-UniqueFd reopen_for_appending(int fd) noexcept;
 
 // Connects the descriptor of a journal to who listens there now. False: nobody; errno says why.
 bool connect_journal(const LogTarget& journal) noexcept;

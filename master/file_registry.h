@@ -18,8 +18,8 @@ struct OpenedFile {
 
 class FileRegistry {
   public:
-    // Another one than before when the name means another file by now. As open_log_path has it; for root, see
-    // open_as_root in the source. Throws std::system_error.
+    // Another one than before when the name means another file by now. Throws std::system_error
+    // (core/log_path.h).
     std::shared_ptr<const OpenedFile> acquire(const std::string& path);
     // The path of one means another file by now, or none.
     bool moved() const;

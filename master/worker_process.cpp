@@ -1,5 +1,6 @@
 #include "master/worker_process.h"
 
+#include "core/log_path.h"
 #include "core/process_facts.h"
 
 #include <algorithm>

@@ -321,6 +321,7 @@ void Worker::on_blocking_idle() {
     if (state_ == WorkerState::draining) leave_when_done();
 }
 
+// Takes effect when the callback that is running has returned: it may be one of a connection.
 void Worker::leave(ExitCode code) {
     exit_code_ = code;
     loop_.stop();

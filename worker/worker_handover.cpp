@@ -63,6 +63,4 @@ void Worker::report_handover(std::uint64_t ended) {
     channel_->send(MessageType::handed_over, HandoverResult{given_, ended, time_ms});
 }
 
-// Takes effect when the callback that is running has returned: it may be one of a connection.
-
 }  // namespace drover
