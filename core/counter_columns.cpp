@@ -215,8 +215,11 @@ void CounterTable::assign(std::uint32_t index, CellRange cells,
         // A master that dies before the end leaves a free column.
         set_state(column, ColumnState::free);
         std::atomic_thread_fence(std::memory_order_release);
+        bool reused = false;
         for (std::uint32_t i = 0; i < cells.count; ++i)
-            start_from_nothing(cells.first + i);
+            reused = start_from_nothing(cells.first + i) || reused;
+        const std::uint64_t now = view_.header().columns_sequence.load(std::memory_order_relaxed);
+        column.reused_at.store(reused ? now : 0, std::memory_order_relaxed);
         column.kind.store(static_cast<std::uint32_t>(declaration.kind), std::memory_order_relaxed);
         column.first_cell.store(cells.first, std::memory_order_relaxed);
         column.cell_count.store(cells.count, std::memory_order_relaxed);
@@ -236,15 +239,20 @@ void CounterTable::assign(std::uint32_t index, CellRange cells,
 }
 
 // Modulo 2^64: what living workers have left in the cell is taken off now and comes back when they are
-// folded.
-void CounterTable::start_from_nothing(std::uint32_t cell) noexcept {
+// folded. True when there is any.
+bool CounterTable::start_from_nothing(std::uint32_t cell) noexcept {
     std::uint64_t left = 0;
+    bool any = false;
     for (std::uint32_t row = 0; cell < cells_used_ && row < view_.rows_used(); ++row) {
         const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
-        if (taken) left += load_cell(view_.cells(row)[cell]);
+        if (!taken) continue;
+        const std::uint64_t counted = load_cell(view_.cells(row)[cell]);
+        left += counted;
+        any = any || counted != 0;
     }
     for (const std::uint64_t fold : {0U, 1U})
         store_cell(view_.totals(fold)[cell], 0 - left);
+    return any;
 }
 
 void CounterTable::forget(std::uint64_t generation) {

@@ -75,6 +75,9 @@ struct Column {
     std::atomic<std::uint64_t> max{0};
     std::atomic<std::uint32_t> per_unit{0};
     std::atomic<std::uint32_t> scope{0};  // CounterScope
+    // The columns_sequence (odd) at which it was given cells that still held what living workers had counted
+    // by a former column; 0: it found them empty. What it left in these rows is taken off the totals.
+    std::atomic<std::uint64_t> reused_at{0};
 };
 
 // Apart from the columns, so that who looks a column up by its key touches few pages. Each ends in a zero
@@ -94,6 +97,8 @@ struct RowEntry {
     std::atomic<std::uint64_t> generation{0};
     std::atomic<std::uint32_t> pid{0};
     std::atomic<std::uint32_t> slot{0};
+    // The columns_sequence when it was taken: of columns that are reused later it holds a former one's rest.
+    std::atomic<std::uint64_t> taken_at{0};
     char pool[64] = {};
 };
 

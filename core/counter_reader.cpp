@@ -38,18 +38,6 @@ std::size_t count_cells(std::span<const CellRange> columns) noexcept {
     return count;
 }
 
-// Columns mostly lie one behind the other: the same cells in the same order, in fewer and longer runs.
-std::vector<CellRange> joined(std::span<const CellRange> columns) {
-    std::vector<CellRange> runs;
-    for (const CellRange& cells : columns) {
-        if (!runs.empty() && runs.back().first + runs.back().count == cells.first)
-            runs.back().count += cells.count;
-        else
-            runs.push_back(cells);
-    }
-    return runs;
-}
-
 // Counters and gauges have one cell; a histogram's are as many as its bounds say, or it is none.
 bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
     return cells.count > 0 && cells.count == cells_of(sum);
@@ -111,6 +99,7 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
             Sum sum = describe(index);
             if (!is_sound(sum, cells)) continue;
             live.cells.push_back(cells);
+            live.reused_at.push_back(view_.column(index).reused_at.load(std::memory_order_relaxed));
             live.sums.push_back(std::move(sum));
         }
         std::atomic_thread_fence(std::memory_order_acquire);
@@ -129,6 +118,18 @@ std::vector<CounterReader::Sum> CounterReader::LiveColumns::with(std::span<const
         sum.value = std::accumulate(sum.buckets.begin(), sum.buckets.end(), sum.value);
     }
     return std::move(sums);
+}
+
+// Columns mostly lie one behind the other: the same cells in the same order, in fewer and longer runs.
+std::vector<CellRange> CounterReader::joined(std::span<const CellRange> columns) {
+    std::vector<CellRange> runs;
+    for (const CellRange& cells : columns) {
+        if (!runs.empty() && runs.back().first + runs.back().count == cells.first)
+            runs.back().count += cells.count;
+        else
+            runs.push_back(cells);
+    }
+    return runs;
 }
 
 // False when a fold came in between. Everything that a fold changes for us comes after its flip, behind a
@@ -234,11 +235,11 @@ std::optional<CounterReader::FoundColumn> CounterReader::find_key(std::uint64_t 
 
 // A name that was not found only because the columns never stood still is no unknown name: its value is not
 // nothing.
-std::optional<CounterReader::FoundColumn> CounterReader::find_plain(std::string_view name) const {
+CounterReader::Found CounterReader::find_plain(std::string_view name) const {
     Found found = find(column_key(CounterKind::counter, name, {}, {}), 0);
     if (found.consistent && !found.column) found = find(column_key(CounterKind::gauge, name, {}, {}), 0);
     if (!found.consistent) give_up();
-    return found.column;
+    return found;
 }
 
 CounterReader::Found CounterReader::find(std::uint64_t key, std::uint32_t hint) const noexcept {
@@ -263,7 +264,8 @@ std::optional<CounterReader::FoundColumn> CounterReader::find_once(std::uint64_t
         const Column& column = view_.column(index);
         if (column.key.load(std::memory_order_relaxed) != key || !is_live(column)) continue;
         const CellRange cells = column_cells(column, view_.layout().cell_count);
-        if (cells.count > 0) return FoundColumn{index, cells};
+        if (cells.count > 0)
+            return FoundColumn{index, cells, column.reused_at.load(std::memory_order_relaxed)};
     }
     return std::nullopt;
 }

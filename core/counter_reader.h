@@ -7,7 +7,9 @@
 #include "core/shared_memory.h"
 #include "core/status_page.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,13 +49,48 @@ class CounterReader {
     // All columns of one name, whatever their labels; 0 for an unknown name. Where the name has several kinds
     // the counter's, then the gauge's. Throws as sums() does.
     std::uint64_t sum(std::string_view name) const;
-    // One live worker's own figure of a counter or gauge without labels; none when the instance has no row or
-    // the name no column.
+
+    // A worker's own figures. Where the table is nearly full a new column is given the cells of one that has
+    // left the configuration. A worker that lived through that has in its row what it had counted by the
+    // former column: no total and no difference of two looks has it in, but what the worker has counted by
+    // the new column is not known. Where one figure is asked for it is left out then; gauges are never
+    // concerned.
+
+    // One live worker's figure of a counter or gauge without labels; none when the instance has no row, the
+    // name no column, or the figure is not known. Throws as sums() does.
     std::optional<std::uint64_t> value_of(std::uint64_t instance, std::string_view name) const;
 
-    // All that one live worker has counted itself, in column order; empty when the instance has no row.
-    // Throws as sums() does.
-    std::vector<Sum> values_of(std::uint64_t instance) const;
+    // What all live workers have counted, by the same columns.
+    struct WorkerRows {
+        struct Row {
+            std::uint64_t instance = 0;
+            std::uint64_t taken_at = 0;
+        };
+        struct Place {
+            std::size_t first = 0;  // in a row's cells
+            std::size_t count = 0;
+            std::uint64_t reused_at = 0;
+        };
+        std::vector<Sum> columns;   // in column order; their values are 0
+        std::vector<Place> places;  // one for each column
+        std::vector<Row> rows;
+        std::vector<std::uint64_t> cells;  // of all rows
+        std::size_t row_size = 0;
+
+        // Of a counter or gauge its value; of a histogram the sum of all values, then the buckets. By indices
+        // in `rows` and `columns`.
+        std::span<const std::uint64_t> of(std::size_t row, std::size_t column) const noexcept {
+            return std::span(cells).subspan(row * row_size + places[column].first, places[column].count);
+        }
+        // False: they have a former column's rest in them, so that only their differences mean anything.
+        bool counts_from_nothing(std::size_t row, std::size_t column) const noexcept {
+            return places[column].reused_at <= rows[row].taken_at;
+        }
+    };
+    // Of the columns that are `wanted`: one description of the columns and one pass over the rows, however
+    // many workers there are. The master's own row is none of them. Throws as sums() does.
+    using WantedColumns = std::function<bool(const CounterDeclaration&)>;
+    WorkerRows worker_rows(const WantedColumns& wanted) const;
 
     // Who fills a row, and that worker's own figure.
     struct WorkerValue {
@@ -64,8 +101,8 @@ class CounterReader {
         std::uint64_t generation = 0;
         std::int64_t value = 0;
     };
-    // The same for each live worker, by row; what gauges of CounterScope::worker are for. The master's own
-    // row is none of them.
+    // value_of each live worker, by row; what gauges of CounterScope::worker are for. The master's own row is
+    // none of them.
     std::vector<WorkerValue> each_worker(std::string_view name) const;
 
     // A live column.
@@ -76,6 +113,7 @@ class CounterReader {
     struct FoundColumn {
         std::uint32_t index = 0;
         CellRange cells;
+        std::uint64_t reused_at = 0;  // Column::reused_at
     };
     std::optional<FoundColumn> find_key(std::uint64_t key, std::uint32_t hint = 0) const noexcept;
 
@@ -93,6 +131,7 @@ class CounterReader {
     struct LiveColumns {
         std::uint64_t sequence = 0;  // of the columns, when these were read
         std::vector<CellRange> cells;
+        std::vector<std::uint64_t> reused_at;
         std::vector<Sum> sums;
 
         // With the values of `cells`, one behind the other.
@@ -105,6 +144,7 @@ class CounterReader {
     };
 
     [[noreturn]] static void give_up();
+    static std::vector<CellRange> joined(std::span<const CellRange> columns);
     std::optional<std::uint32_t> row_of(std::uint64_t instance) const noexcept;
     bool was_of(std::uint32_t row, std::uint64_t instance) const noexcept;
     LiveColumns live_columns() const;
@@ -115,7 +155,11 @@ class CounterReader {
                 std::uint64_t sequence) const;
     Found find(std::uint64_t key, std::uint32_t hint) const noexcept;
     std::optional<FoundColumn> find_once(std::uint64_t key, std::uint32_t hint) const noexcept;
-    std::optional<FoundColumn> find_plain(std::string_view name) const;
+    Found find_plain(std::string_view name) const;
+    std::size_t live_rows() const noexcept;
+    bool still(std::uint64_t sequence) const noexcept;
+    void add_row(std::uint32_t row, std::span<const CellRange> runs, WorkerRows& rows) const;
+    std::optional<WorkerValue> worker_value(std::uint32_t row, const FoundColumn& column) const;
 
     Mapping mapping_;
     TableView<const std::byte> view_;

@@ -71,6 +71,8 @@ std::optional<std::uint32_t> CounterTable::take_row(const RowOwner& owner) {
         copy_text(pool, owner.pool);
         store_words(entry.pool, pool, sizeof pool);
         entry.generation.store(owner.generation, std::memory_order_relaxed);
+        entry.taken_at.store(view_.header().columns_sequence.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
         older_.resize(std::max<std::size_t>(older_.size(), row + 1));
         older_[row].clear();
         entry.slot.store(owner.slot, std::memory_order_relaxed);

@@ -84,7 +84,7 @@ class CounterTable {
     std::vector<bool> columns_in_use() const;
     void reserve(std::uint32_t columns, std::uint32_t cells);
     void assign(std::uint32_t index, CellRange cells, const CounterDeclaration& declaration) noexcept;
-    void start_from_nothing(std::uint32_t cell) noexcept;
+    bool start_from_nothing(std::uint32_t cell) noexcept;
     void clean_row(std::uint32_t row) noexcept;
     void drop_unused_generations();
     bool row_uses(std::uint32_t row, std::uint64_t generation) const noexcept;

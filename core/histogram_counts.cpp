@@ -7,14 +7,14 @@
 
 namespace drover {
 
-void HistogramCounts::add(const CounterReader::Sum& histogram) {
+void HistogramCounts::add(const CounterDeclaration& histogram, std::span<const std::uint64_t> buckets) {
     if (counts_.empty()) {
         bounds_ = histogram.bounds;
         per_unit_ = std::max(histogram.per_unit, 1U);
-        counts_.resize(histogram.buckets.size());
+        counts_.resize(buckets.size());
     }
     if (histogram.bounds != bounds_ || std::max(histogram.per_unit, 1U) != per_unit_) return;
-    std::ranges::transform(counts_, histogram.buckets, counts_.begin(), std::plus());
+    std::ranges::transform(counts_, buckets, counts_.begin(), std::plus());
 }
 
 HistogramCounts HistogramCounts::since(const HistogramCounts& before) const {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace drover {
@@ -13,7 +14,8 @@ namespace drover {
 class HistogramCounts {
   public:
     // One with other bounds or units than the first is left out.
-    void add(const CounterReader::Sum& histogram);
+    void add(const CounterDeclaration& histogram, std::span<const std::uint64_t> buckets);
+    void add(const CounterReader::Sum& histogram) { add(histogram, histogram.buckets); }
     // A histogram that left the configuration took its counts along: it takes nothing back.
     HistogramCounts since(const HistogramCounts& before) const;
     // In units; none when nothing was observed.

@@ -245,6 +245,7 @@ void Pool::append_status(std::vector<WorkerStatus>& lines) const {
         WorkerStatus status;
         settings_->name.copy(status.pool, sizeof(status.pool) - 1);
         status.slot = slot;
+        status.report_interval_ms = static_cast<std::uint32_t>(settings_->report_interval_ms);
         return status;
     };
     for (const auto& slot : slots_) {

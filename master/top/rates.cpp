@@ -1,6 +1,9 @@
 #include "master/top/rates.h"
 
+#include "master/top/traffic.h"
+
 #include <algorithm>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -8,21 +11,19 @@ namespace drover::top {
 
 namespace {
 
-// None when less is counted than before: columns have left the configuration.
-std::optional<double> per_second(std::uint64_t before, std::uint64_t now, double seconds) noexcept {
-    if (now < before) return std::nullopt;
-    return static_cast<double>(now - before) / seconds;
+bool counts_requests(const Sample& sample) {
+    return std::ranges::any_of(
+        sample.sums, [](const CounterReader::Sum& column) { return share_of(column) == Share::requests; });
 }
 
-Pace pace_between(const Traffic& before, const Traffic& now, double seconds) {
+Pace pace_of(const Traffic& traffic, bool counts_requests, double seconds) {
     Pace pace;
-    if (now.counts_requests) pace.requests = per_second(before.requests, now.requests, seconds);
-    pace.accepted = per_second(before.accepted, now.accepted, seconds);
-    pace.bytes_in = per_second(before.bytes_in, now.bytes_in, seconds);
-    pace.bytes_out = per_second(before.bytes_out, now.bytes_out, seconds);
-    const HistogramCounts between = now.latency.since(before.latency);
-    pace.p50 = between.quantile(0.5);
-    pace.p99 = between.quantile(0.99);
+    if (counts_requests) pace.requests = static_cast<double>(traffic.requests) / seconds;
+    pace.accepted = static_cast<double>(traffic.accepted) / seconds;
+    pace.bytes_in = static_cast<double>(traffic.bytes_in) / seconds;
+    pace.bytes_out = static_cast<double>(traffic.bytes_out) / seconds;
+    pace.p50 = traffic.latency.quantile(0.5);
+    pace.p99 = traffic.latency.quantile(0.99);
     return pace;
 }
 
@@ -31,27 +32,13 @@ void remember(std::vector<double>& history, const Pace& pace) {
     history.push_back(pace.requests.value_or(pace.accepted.value_or(0)));
 }
 
-bool same_slot(const WorkerStatus& one, const WorkerStatus& other) noexcept {
-    return one.slot == other.slot && std::string_view(one.pool) == other.pool;
+using Slot = std::pair<std::string_view, std::uint32_t>;
+
+Slot slot_of(const WorkerSample& worker) noexcept {
+    return {worker.status.pool, worker.status.slot};
 }
 
 }  // namespace
-
-// A slot's history goes on when another process takes it; its counts began then.
-WorkerView Rates::follow(const WorkerSample& worker, double seconds) const {
-    const auto process = std::ranges::find_if(last_.workers, [&](const WorkerSample& before) {
-        return before.status.instance == worker.status.instance;
-    });
-    const auto slot = std::ranges::find_if(
-        view_.workers, [&](const WorkerView& before) { return same_slot(before.now.status, worker.status); });
-    WorkerView next{.now = worker};
-    if (slot != view_.workers.end()) next.history = slot->history;
-    const Traffic nothing;
-    const Traffic& before = process != last_.workers.end() ? process->traffic : nothing;
-    next.pace = pace_between(before, worker.traffic, seconds);
-    remember(next.history, next.pace);
-    return next;
-}
 
 const View& Rates::add(Sample sample) {
     const bool first = last_.time_ms == 0;
@@ -61,15 +48,26 @@ const View& Rates::add(Sample sample) {
     next.time_ms = sample.time_ms;
     next.master = sample.master;
     next.connections = sample.connections;
-    next.counts_requests = sample.traffic.counts_requests;
+    next.counts_requests = counts_requests(sample);
     next.history = std::move(view_.history);
+    const TrafficBetween traffic(last_, sample);
+    // A slot's history goes on when another process takes it.
+    std::map<Slot, const std::vector<double>*> histories;
+    for (const WorkerView& before : view_.workers)
+        histories.emplace(slot_of(before.now), &before.history);
     for (const WorkerSample& worker : sample.workers) {
-        next.workers.push_back(first ? WorkerView{.now = worker} : follow(worker, seconds));
+        WorkerView& row = next.workers.emplace_back(WorkerView{.now = worker});
+        if (const auto known = histories.find(slot_of(worker)); known != histories.end())
+            row.history = *known->second;
+        if (!first) {
+            row.pace = pace_of(traffic.of(worker), next.counts_requests, seconds);
+            remember(row.history, row.pace);
+        }
         next.busy += worker.busy;
         next.resident_bytes += worker.status.resident_bytes;
     }
     if (!first) {
-        next.pace = pace_between(last_.traffic, sample.traffic, seconds);
+        next.pace = pace_of(traffic.of_all(), next.counts_requests, seconds);
         remember(next.history, next.pace);
     }
     view_ = std::move(next);

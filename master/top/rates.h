@@ -46,8 +46,6 @@ class Rates {
     const View& view() const noexcept { return view_; }
 
   private:
-    WorkerView follow(const WorkerSample& worker, double seconds) const;
-
     Sample last_;
     View view_;
 };

@@ -1,54 +1,64 @@
 #include "master/top/sample.h"
 
-#include "worker/status_json.h"
+#include "master/top/traffic.h"
 
 #include <algorithm>
 #include <string_view>
+#include <unordered_map>
 
 namespace drover::top {
 
 namespace {
 
-using Values = std::vector<CounterReader::Sum>;
+constexpr std::string_view connections_name = "drover_connections_active";
+constexpr std::string_view busy_name = "drover_worker_busy_ratio";
+constexpr std::string_view lag_name = "drover_worker_loop_lag_seconds";
 
-bool is_of(const CounterReader::Sum& value, CounterKind kind, std::string_view ending) {
-    return value.kind == kind && value.name.ends_with(ending);
+bool is_shown(const CounterDeclaration& column) {
+    return share_of(column) != Share::nothing || column.name == connections_name ||
+           column.name == busy_name || column.name == lag_name;
 }
 
-Traffic traffic_of(const Values& values) {
-    Traffic traffic;
-    for (const CounterReader::Sum& value : values) {
-        if (is_of(value, CounterKind::counter, "_requests_total")) {
-            traffic.counts_requests = true;
-            traffic.requests += value.value;
-        } else if (is_of(value, CounterKind::histogram, "_request_seconds")) {
-            traffic.latency.add(value);
-        } else if (value.name == "drover_connections_accepted_total") {
-            traffic.accepted = value.value;
-        } else if (value.name == "drover_received_bytes_total") {
-            traffic.bytes_in = value.value;
-        } else if (value.name == "drover_sent_bytes_total") {
-            traffic.bytes_out = value.value;
-        }
+// A gauge of every worker, in units.
+class GaugeColumn {
+  public:
+    GaugeColumn(const CounterReader::WorkerRows& rows, std::string_view name)
+        : rows_(rows),
+          found_(std::ranges::find(rows.columns, name, &CounterReader::Sum::name)),
+          column_(static_cast<std::size_t>(found_ - rows.columns.begin())) {}
+
+    std::optional<double> of(std::optional<std::size_t> row) const {
+        if (!row || found_ == rows_.columns.end()) return std::nullopt;
+        return found_->in_units(
+            static_cast<double>(static_cast<std::int64_t>(rows_.of(*row, column_).front())));
     }
-    return traffic;
-}
 
-double gauge(const Values& values, std::string_view name) {
-    const auto found = std::ranges::find(values, name, &CounterReader::Sum::name);
-    if (found == values.end()) return 0;
-    return found->amount();
-}
+  private:
+    const CounterReader::WorkerRows& rows_;
+    std::vector<CounterReader::Sum>::const_iterator found_;
+    std::size_t column_;
+};
 
-WorkerSample sample_of(const CounterReader& reader, const WorkerStatus& status) {
-    const Values values = reader.values_of(status.instance);
-    WorkerSample worker;
-    worker.status = status;
-    worker.connections = static_cast<std::int64_t>(current_load(reader, status).connections);
-    worker.busy = gauge(values, "drover_worker_busy_ratio");
-    worker.lag_seconds = gauge(values, "drover_worker_loop_lag_seconds");
-    worker.traffic = traffic_of(values);
-    return worker;
+std::vector<WorkerSample> worker_samples(const std::vector<WorkerStatus>& workers,
+                                         const CounterReader::WorkerRows& rows) {
+    std::unordered_map<std::uint64_t, std::size_t> row_of;
+    for (std::size_t row = 0; row < rows.rows.size(); ++row)
+        row_of.emplace(rows.rows[row].instance, row);
+    const GaugeColumn connections(rows, connections_name);
+    const GaugeColumn busy(rows, busy_name);
+    const GaugeColumn lag(rows, lag_name);
+    std::vector<WorkerSample> samples;
+    for (const WorkerStatus& status : workers) {
+        WorkerSample worker{.status = status};
+        if (const auto found = row_of.find(status.instance); found != row_of.end())
+            worker.row = found->second;
+        worker.connections = static_cast<std::int64_t>(
+            std::max(connections.of(worker.row).value_or(static_cast<double>(status.connections)), 0.0));
+        worker.busy = busy.of(worker.row).value_or(0);
+        worker.lag_seconds = lag.of(worker.row).value_or(0);
+        samples.push_back(worker);
+    }
+    return samples;
 }
 
 }  // namespace
@@ -58,11 +68,11 @@ Sample take_sample(const CounterReader& reader, std::int64_t now_ms) {
     Sample sample;
     sample.time_ms = now_ms;
     sample.master = status.master;
-    for (const WorkerStatus& worker : status.workers)
-        sample.workers.push_back(sample_of(reader, worker));
-    const Values sums = reader.sums();
-    sample.traffic = traffic_of(sums);
-    sample.connections = static_cast<std::int64_t>(gauge(sums, "drover_connections_active"));
+    sample.rows = reader.worker_rows(is_shown);
+    sample.workers = worker_samples(status.workers, sample.rows);
+    sample.sums = reader.sums();
+    const auto active = std::ranges::find(sample.sums, connections_name, &CounterReader::Sum::name);
+    if (active != sample.sums.end()) sample.connections = active->gauge();
     return sample;
 }
 

@@ -3,40 +3,30 @@
 #pragma once
 
 #include "core/counter_reader.h"
-#include "core/histogram_counts.h"
 #include "core/status_page.h"
 
+#include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <vector>
 
 namespace drover::top {
 
-// Requests are what counters named *_requests_total count, latency is what histograms named *_request_seconds
-// observe, whichever module they are of.
-struct Traffic {
-    bool counts_requests = false;
-    std::uint64_t requests = 0;
-    std::uint64_t accepted = 0;
-    std::uint64_t bytes_in = 0;
-    std::uint64_t bytes_out = 0;
-    HistogramCounts latency;
-};
-
 struct WorkerSample {
     WorkerStatus status;
     std::int64_t connections = 0;
-    double busy = 0;         // share of a processor
-    double lag_seconds = 0;  // the longest that its loop was late in the last report's interval
-    Traffic traffic;
+    double busy = 0;                      // share of a processor
+    double lag_seconds = 0;               // the longest that its loop was late in the last report's interval
+    std::optional<std::size_t> row = {};  // in Sample::rows
 };
 
 struct Sample {
     std::int64_t time_ms = 0;  // CLOCK_MONOTONIC
     MasterStatus master;
     std::vector<WorkerSample> workers;
-    Traffic traffic;  // of all, the dead included
     std::int64_t connections = 0;
+    std::vector<CounterReader::Sum> sums;  // of all workers, the dead included
+    CounterReader::WorkerRows rows;        // of what top shows
 };
 
 // Throws std::runtime_error as CounterReader does.

@@ -201,29 +201,3 @@ TEST_CASE("counter_columns: each worker's own figure, with who it is") {
     CHECK(reader.each_worker("connections").empty());
     CHECK(reader.each_worker("nothing").empty());
 }
-
-TEST_CASE("counter_columns: what one worker has counted itself is read from its row alone") {
-    CounterTable table({.cells = 64, .rows = 4});
-    const CounterDeclaration spent{.name = "request_seconds",
-                                   .kind = CounterKind::histogram,
-                                   .unit = "seconds",
-                                   .help = "",
-                                   .bounds = {.min = 1, .max = 100},
-                                   .per_unit = 1000};
-    declare(table, 1, {requests, spent});
-    const CounterReader reader(table.read_only_fd());
-    const std::uint32_t first = take(table, 1);
-    map(table, first, 1).counter("requests_total").add(5);
-    map(table, take(table, 2), 2).counter("requests_total").add(7);
-    map(table, first, 1).histogram("request_seconds", spent.bounds).observe(9);
-    const auto values = reader.values_of(1);
-    REQUIRE(values.size() == 2);
-    CHECK(values[0].name == "requests_total");
-    CHECK(values[0].value == 5);
-    CHECK(values[1].value == 1);
-    CHECK(values[1].sum == 9);
-    CHECK(reader.values_of(2)[0].value == 7);
-    table.fold(first);
-    CHECK(reader.values_of(1).empty());
-    CHECK(reader.values_of(0).empty());
-}

@@ -1,5 +1,4 @@
 #include "tests/master/top_fixture.h"
-#include "tests/support/observed.h"
 
 #include <doctest/doctest.h>
 
@@ -31,16 +30,43 @@ TEST_CASE("a new process in a slot begins at nothing, and the slot's history goe
 TEST_CASE("percentiles are of what ended in between") {
     top::Rates rates;
     const auto after = [&](std::int64_t time_ms, const std::vector<std::uint64_t>& milliseconds) {
-        const CounterDeclaration declaration{
-            .name = "x_request_seconds", .bounds = {1, 1000}, .per_unit = 1000};
-        top::WorkerSample worker = worker_sample(0, 1, 0);
-        worker.traffic.latency.add(observed(declaration, milliseconds));
-        return rates.add(sample_at(time_ms, {worker})).workers[0].pace;
+        RowedWorker worker = worker_sample(0, 1, 0);
+        worker.milliseconds = milliseconds;
+        const top::View& view = rates.add(sample_at(time_ms, {worker}));
+        CHECK(view.pace.p99 == view.workers[0].pace.p99);
+        return view.workers[0].pace;
     };
     after(1000, {500, 500, 500});
     const top::Pace pace = after(2000, {500, 500, 500, 10, 10, 12});
     CHECK(pace.p50.value() == doctest::Approx(0.010).epsilon(0.07));
     CHECK(pace.p99.value() == doctest::Approx(0.012).epsilon(0.07));
+}
+
+TEST_CASE("a label that comes back with its old total is no traffic, for all and for each worker") {
+    top::Rates rates;
+    RowedWorker worker = worker_sample(0, 1, 100);
+    worker.requests["/c"] = 1'000'000;
+    rates.add(sample_at(1000, {worker}));
+    RowedWorker without = worker_sample(0, 1, 107);
+    CHECK(rates.add(sample_at(2000, {without})).pace.requests == 7);
+    CHECK(rates.view().workers[0].pace.requests == 7);
+    worker.requests["/"] = 109;
+    CHECK(rates.add(sample_at(3000, {worker})).pace.requests == 2);
+    CHECK(rates.view().workers[0].pace.requests == 2);
+    worker.requests["/c"] += 30;
+    CHECK(rates.add(sample_at(4000, {worker})).pace.requests == 30);
+    CHECK(rates.view().workers[0].pace.requests == 30);
+    CHECK(rates.view().workers[0].history == std::vector<double>{7, 2, 30});
+}
+
+TEST_CASE("a worker that is new is not given what its cells held before it") {
+    top::Rates rates;
+    rates.add(sample_at(1000, {}));
+    RowedWorker worker = worker_sample(0, 1, 1'000'000);
+    worker.counts_from_nothing = false;
+    CHECK(rates.add(sample_at(2000, {worker})).workers[0].pace.requests == 0);
+    worker.requests["/"] += 4;
+    CHECK(rates.add(sample_at(3000, {worker})).workers[0].pace.requests == 4);
 }
 
 TEST_CASE("history is a minute long") {
