@@ -4,9 +4,10 @@
 #include "core/system_error.h"
 #include "core/unique_fd.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,20 +29,49 @@ constexpr std::size_t max_reply = 16 * 1024 * 1024;
 // From the end of the connection to the end of a master that has not said that it will stop.
 constexpr std::chrono::milliseconds exit_grace{10'000};
 
-UniqueFd connect_to(const std::string& path) {
+using Clock = std::chrono::steady_clock;
+
+// Where a call has one: within that time everything is answered.
+struct TimeLimit {
+    std::chrono::milliseconds length;
+    Clock::time_point end = Clock::now() + length;
+
+    int left_ms() const noexcept {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+    }
+    [[noreturn]] void say_that_it_is_over() const {
+        throw std::runtime_error(fmt::format("the master does not answer within {:g} s",
+                                             std::chrono::duration<double>(length).count()));
+    }
+};
+
+// connect(2) waits while the queue of a master that accepts nobody is full.
+void limit_connecting(int socket, const TimeLimit& limit) {
+    const int left = std::max(limit.left_ms(), 1);
+    const timeval time{.tv_sec = left / 1000, .tv_usec = suseconds_t{left} % 1000 * 1000};
+    check_call(::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time), "setsockopt",
+               "SO_SNDTIMEO");
+}
+
+UniqueFd connect_to(const std::string& path, const std::optional<TimeLimit>& limit) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) throw_error(ENAMETOOLONG, "connect", path);
     std::memcpy(address.sun_path, path.data(), path.size());
     UniqueFd socket(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    check_call(::connect(socket.get(), name, sizeof address), "connect", path);
+    if (limit) limit_connecting(socket.get(), *limit);
+    const int result = ::connect(socket.get(), name, sizeof address);
+    if (result != 0 && errno == EAGAIN && limit) limit->say_that_it_is_over();
+    check_call(result, "connect", path);
     return socket;
 }
 
 class MasterConnection {
   public:
-    explicit MasterConnection(const std::string& path) : socket_(connect_to(path)) {
+    explicit MasterConnection(const std::string& path, std::optional<TimeLimit> limit = std::nullopt)
+        : limit_(limit), socket_(connect_to(path, limit)) {
         ucred peer{};
         socklen_t size = sizeof peer;
         // 0 when the master lives in a pid namespace that we cannot see.
@@ -134,12 +165,19 @@ class MasterConnection {
         return !reader_left_;
     }
 
+    void wait_for_bytes() const {
+        pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+        int count = 0;
+        do {
+            count = ::poll(&readable, 1, limit_ ? limit_->left_ms() : -1);
+        } while (count < 0 && errno == EINTR);
+        if (count == 0) limit_->say_that_it_is_over();
+    }
+
     // False when the connection has ended.
     bool receive() {
         std::array<std::byte, 16 * 1024> buffer;
-        pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-        while (::poll(&readable, 1, -1) < 0 && errno == EINTR) {
-        }
+        wait_for_bytes();
         ReceivedPacket packet = receive_packet(socket_.get(), buffer);
         if (packet.result == PacketReceived::would_block) return true;
         if (packet.result != PacketReceived::received) return false;
@@ -148,6 +186,7 @@ class MasterConnection {
         return true;
     }
 
+    std::optional<TimeLimit> limit_;
     UniqueFd socket_;
     UniqueFd pidfd_;
     pid_t pid_ = 0;
@@ -175,8 +214,8 @@ ControlAnswer ask_for_events(const std::string& path, const ControlRequest& requ
     return {reply->kind == ControlReply::Kind::done, reply->text};
 }
 
-CounterSource ask_for_counters(const std::string& path) {
-    MasterConnection master(path);
+CounterSource ask_for_counters(const std::string& path, std::chrono::milliseconds limit) {
+    MasterConnection master(path, TimeLimit{.length = limit});
     master.send(control_request_line({.command = "counters", .format = {}}));
     const ControlReply reply = master.read_reply({});
     if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);

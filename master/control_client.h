@@ -5,6 +5,7 @@
 #include "core/unique_fd.h"
 #include "master/control_message.h"
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -18,8 +19,8 @@ struct ControlAnswer {
 
 using ProgressHandler = std::function<void(std::string_view)>;
 
-// Waits as long as the master is there: a reload takes its time. Throws std::system_error when no master
-// listens at `path`.
+// Waits as long as the master is there: a reload takes its time, and so does a master that is stopped. Throws
+// std::system_error when no master listens at `path`.
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
                          const ProgressHandler& on_progress);
 
@@ -27,12 +28,14 @@ struct CounterSource {
     UniqueFd table;   // read-only, for a CounterReader
     UniqueFd master;  // pidfd_open(2): readable when the master has ended; empty where it cannot be seen
 };
-// Of the master at `path`. Throws std::system_error when no master listens there, std::runtime_error with
-// what it says when it refuses.
-CounterSource ask_for_counters(const std::string& path);
+// Of the master at `path`. It is answered at once, or not at all. Throws std::system_error when no master
+// listens there, std::runtime_error with what it says when it refuses, and when it has not answered within
+// `limit`.
+inline constexpr std::chrono::milliseconds counters_limit{5000};
+CounterSource ask_for_counters(const std::string& path, std::chrono::milliseconds limit = counters_limit);
 
 // Gives every event of the answer to `on_event` until that returns false or `reader_fd` (where the events go)
-// has nobody who reads any more; both end the call with success. Throws like ask_master().
+// has nobody who reads any more; both end the call with success. Waits and throws like ask_master().
 using EventHandler = std::function<bool(std::string_view)>;
 ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
                              const EventHandler& on_event, int reader_fd);

@@ -1,5 +1,6 @@
 // The columns of top's table: what each says of a worker, how wide it is, what rows are sorted by, and which
-// of them a narrow window goes without. Runs in: the command line.
+// of them a narrow window goes without. 80 columns have room for all that matters and a short trend.
+// Runs in: the command line.
 #pragma once
 
 #include "master/top/rates.h"
@@ -31,14 +32,25 @@ struct Column {
 // The first is the worker's place, and is always there.
 std::span<const Column> all_columns() noexcept;
 
-// Those that fit, in order. What is left of the width is for the trend.
-std::vector<const Column*> columns_for(std::size_t width);
+struct Layout {
+    std::vector<const Column*> columns = {};  // those that fit, in order
+    std::size_t place_width = 0;              // of the first, in place of its own
+    std::size_t gap = 1;                      // after each
 
-Style style_of(WorkerState state) noexcept;
+    std::size_t width_of(const Column& column) const noexcept {
+        return &column == &all_columns().front() ? place_width : column.width;
+    }
+};
+// What is left of the width is for the trend.
+Layout layout_for(const View& view, std::size_t width);
 
-// "12", "3.4k", "5.6M".
-std::string rate_text(std::optional<double> per_second);
-// "35us", "1.2ms", "3.4s".
-std::string time_text(std::optional<double> seconds);
+// It serves or drains, and has missed three reports, or been silent for a second where they come more often.
+bool is_silent(const View& view, const WorkerView& worker) noexcept;
+
+// At most five characters each.
+std::string count_text(double count);                     // "12", "12345", "123k", "5.6M"
+std::string rate_text(std::optional<double> per_second);  // "0.1", "12", "12.3k", "5.6M"
+std::string time_text(std::optional<double> seconds);     // "35us", "1.2ms", "3.4s", "20m", "3h"
+std::string short_bytes_text(std::uint64_t bytes);        // "512K", "4.0M", "123M", "1.5G"
 
 }  // namespace drover::top

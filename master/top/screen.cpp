@@ -12,7 +12,7 @@ namespace drover::top {
 
 namespace {
 
-constexpr std::size_t no_limit = 1000;
+constexpr std::size_t once_head_width = 1000;
 constexpr std::size_t once_width = 160;
 constexpr std::size_t page = 10;
 
@@ -31,16 +31,17 @@ std::string bytes_rate_text(std::optional<double> per_second) {
     return per_second ? bytes_text(static_cast<std::uint64_t>(*per_second)) + "/s" : "-";
 }
 
-void add_figure(Line& line, std::string_view name, const std::string& text) {
+void add_figure(Line& line, std::string_view name, const std::string& text, Style style = Style::bold) {
     if (line.used() > 0) line.add("   ");
-    line.add(name, Style::dim).add(" ").add(text, Style::bold);
+    line.add(name, Style::dim).add(" ").add(text, style);
 }
 
-void add_cell(Line& line, const Column& column, std::string_view text, Style style, Style padding) {
-    text = text.substr(0, column.width);
-    const std::size_t end = line.used() + column.width;
+void add_cell(Line& line, const Layout& layout, const Column& column, const Cell& cell, Style padding) {
+    const std::size_t width = layout.width_of(column);
+    const std::string_view text = std::string_view(cell.text).substr(0, width);
+    const std::size_t end = line.used() + width;
     if (column.right) line.fill_to(end - text.size(), padding);
-    line.add(text, style).fill_to(end, padding).add("  ", padding);
+    line.add(text, cell.style).fill_to(end + layout.gap, padding);
 }
 
 }  // namespace
@@ -136,6 +137,9 @@ void Screen::draw_head(const View& view, std::size_t width, std::vector<std::str
     });
     Line second = line(width);
     add_figure(second, "workers", fmt::format("{}/{}", serving, view.workers.size()));
+    const auto silent = std::ranges::count_if(
+        view.workers, [&](const WorkerView& worker) { return is_silent(view, worker); });
+    if (silent > 0) add_figure(second, "silent", fmt::to_string(silent), Style::bad);
     add_figure(second, "cpu", fmt::format("{:.0f}%", view.busy * 100));
     add_figure(second, "memory", bytes_text(view.resident_bytes));
     add_figure(second, "connections", fmt::to_string(view.connections));
@@ -150,23 +154,26 @@ void Screen::draw_head(const View& view, std::size_t width, std::vector<std::str
     lines.push_back(std::move(second).text());
 }
 
-std::string Screen::titles(std::size_t width) const {
+std::string Screen::titles(const Layout& layout, std::size_t width) const {
     Line titles = line(width);
-    for (const Column* const column : columns_for(width)) {
+    for (const Column* const column : layout.columns) {
         const bool sorts = column == &all_columns()[sort_column_];
-        add_cell(titles, *column, column->title, sorts ? Style::bold : Style::dim, Style::plain);
+        add_cell(titles, layout, *column, {std::string(column->title), sorts ? Style::bold : Style::dim},
+                 Style::plain);
     }
     constexpr std::string_view trend = "TREND";
     if (titles.left() >= trend.size()) titles.add(trend, Style::dim);
     return std::move(titles).text();
 }
 
-std::string Screen::row(const View& view, const WorkerView& worker, std::size_t width, bool selected) const {
+// What is bad stays so where the row is selected.
+std::string Screen::row(const View& view, const WorkerView& worker, const Layout& layout, std::size_t width,
+                        bool selected) const {
     Line row = line(width);
-    for (const Column* const column : columns_for(width)) {
-        const Cell cell = column->cell(view, worker);
-        const Style style = selected ? Style::reverse : cell.style;
-        add_cell(row, *column, cell.text, style, selected ? Style::reverse : Style::plain);
+    for (const Column* const column : layout.columns) {
+        Cell cell = column->cell(view, worker);
+        if (selected && cell.style != Style::bad) cell.style = Style::reverse;
+        add_cell(row, layout, *column, cell, selected ? Style::reverse : Style::plain);
     }
     row.add_bars(worker.history, std::min(row.left(), Rates::history_length));
     return std::move(row).text();
@@ -174,7 +181,8 @@ std::string Screen::row(const View& view, const WorkerView& worker, std::size_t 
 
 // `lines` of them at most, the selected one among them.
 std::vector<std::string> Screen::table(const View& view, std::size_t width, std::size_t lines) {
-    std::vector<std::string> drawn = {titles(width)};
+    const Layout layout = layout_for(view, width);
+    std::vector<std::string> drawn = {titles(layout, width)};
     const std::vector<const WorkerView*> rows = sorted(view);
     const WorkerView* const chosen = selected(rows);
     const auto position = static_cast<std::size_t>(std::ranges::find(rows, chosen) - rows.begin());
@@ -183,7 +191,7 @@ std::vector<std::string> Screen::table(const View& view, std::size_t width, std:
     if (position >= first_row_ + room) first_row_ = position + 1 - room;
     first_row_ = std::min(first_row_, rows.size() - std::min(rows.size(), room));
     for (std::size_t i = first_row_; i < rows.size() && i < first_row_ + room; ++i)
-        drawn.push_back(row(view, *rows[i], width, rows[i] == chosen));
+        drawn.push_back(row(view, *rows[i], layout, width, rows[i] == chosen));
     return drawn;
 }
 
@@ -251,11 +259,12 @@ std::vector<std::string> Screen::draw(const View& view, Size size) {
 
 std::vector<std::string> Screen::draw_once(const View& view) {
     std::vector<std::string> lines;
-    draw_head(view, no_limit, lines);
+    draw_head(view, once_head_width, lines);
     lines.emplace_back();
-    lines.push_back(titles(once_width));
+    const Layout layout = layout_for(view, once_width);
+    lines.push_back(titles(layout, once_width));
     for (const WorkerView* const worker : sorted(view))
-        lines.push_back(row(view, *worker, once_width, false));
+        lines.push_back(row(view, *worker, layout, once_width, false));
     return lines;
 }
 

@@ -12,6 +12,8 @@
 
 namespace drover::top {
 
+struct Layout;
+
 enum class Key : std::uint8_t {
     up,
     down,
@@ -51,8 +53,9 @@ class Screen {
     const WorkerView* selected(const std::vector<const WorkerView*>& rows) const;
     void select(const std::vector<const WorkerView*>& rows, std::ptrdiff_t step);
     void draw_head(const View& view, std::size_t width, std::vector<std::string>& lines) const;
-    std::string titles(std::size_t width) const;
-    std::string row(const View& view, const WorkerView& worker, std::size_t width, bool selected) const;
+    std::string titles(const Layout& layout, std::size_t width) const;
+    std::string row(const View& view, const WorkerView& worker, const Layout& layout, std::size_t width,
+                    bool selected) const;
     std::vector<std::string> table(const View& view, std::size_t width, std::size_t lines);
     std::vector<std::string> details(const View& view, const WorkerView& worker, std::size_t width) const;
     std::string keys(std::size_t width) const;

@@ -28,6 +28,9 @@ constexpr std::string_view enter_screen = "\x1b[?1049h\x1b[?25l\x1b[2J";
 constexpr std::string_view leave_screen = "\x1b[0m\x1b[?25h\x1b[?1049l";
 constexpr std::string_view begin_frame = "\x1b[?2026h";
 constexpr std::string_view end_frame = "\x1b[?2026l";
+// What the guard is told.
+constexpr char taken = 't';
+constexpr char given_back = 'g';
 constexpr char goodbye = 'q';
 constexpr int rest_of_key_ms = 30;  // over a slow line the bytes of one key may come apart
 
@@ -56,13 +59,14 @@ void restore(const termios& before) noexcept {
 
 // The child: its signals stay blocked, so that it may write to the terminal from the background.
 int guard(int end, const termios& before) {
-    char byte = 0;
-    ssize_t size = 0;
-    do {
-        size = ::read(end, &byte, 1);
-    } while (size < 0 && errno == EINTR);
-    if (size == 0) restore(before);
-    return 0;
+    for (char last = given_back;;) {
+        char word = 0;
+        const ssize_t size = ::read(end, &word, 1);
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0 && last == taken) restore(before);
+        if (size <= 0 || word == goodbye) return 0;
+        last = word;
+    }
 }
 
 }  // namespace
@@ -86,8 +90,7 @@ Terminal::Terminal() {
 
 Terminal::~Terminal() {
     give_back();
-    while (::send(guarded_.get(), &goodbye, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-    }
+    tell_guard(goodbye);
     guarded_.reset();
     while (::waitpid(guard_, nullptr, 0) < 0 && errno == EINTR) {
     }
@@ -101,7 +104,9 @@ void Terminal::take() {
     raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
+    // In the background this stops us (SIGTTOU) until the terminal is ours; the guard is told afterwards.
     check_call(::tcsetattr(STDIN_FILENO, TCSADRAIN, &raw), "tcsetattr");
+    tell_guard(taken);
     write_out(enter_screen);
     shown_.clear();
 }
@@ -110,10 +115,23 @@ void Terminal::give_back() noexcept {
     restore(before_);
 }
 
+// The signal's own action, which the kernel leaves out where no shell could ever let us go on (an orphaned
+// process group): SIGSTOP would stop us for ever.
 void Terminal::suspend() {
     give_back();
-    ::raise(SIGSTOP);
+    tell_guard(given_back);
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    ::raise(SIGTSTP);
+    ::sigprocmask(SIG_UNBLOCK, &stop, nullptr);
+    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
     take();
+}
+
+void Terminal::tell_guard(char word) noexcept {
+    while (::send(guarded_.get(), &word, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+    }
 }
 
 Size Terminal::size() const noexcept {

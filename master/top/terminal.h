@@ -1,7 +1,8 @@
 // Terminal is the screen and keyboard of the command line, taken over while it lives: an alternate screen,
 // keys as they are typed. Whatever happens it comes back as it was: at the end, when a signal stops or ends
-// the process, and, by a child that waits for just that, when the process is killed. One at a time. Runs in:
-// the command line.
+// the process, and, by a child that waits for just that (the guard), when the process is killed. Special
+// state: suspended, when the terminal is somebody else's and the guard leaves it alone. One at a time.
+// Runs in: the command line.
 #pragma once
 
 #include "core/unique_fd.h"
@@ -41,6 +42,7 @@ class Terminal {
     void take();
     void give_back() noexcept;
     void suspend();
+    void tell_guard(char word) noexcept;
     Event on_signal();
     Event on_input();
 

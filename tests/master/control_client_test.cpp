@@ -3,7 +3,9 @@
 #include "core/system_error.h"
 #include "tests/master/scripted_master.h"
 
+#include <chrono>
 #include <cstring>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -20,17 +22,21 @@ ControlRequest request_of(const char* command, bool progress = false) {
     return {.command = command, .format = {}, .progress = progress};
 }
 
+// As a master that stands still: callers wait in its queue.
+UniqueFd listen_at(const std::string& path, int backlog) {
+    UniqueFd listening(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    check_call(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+    check_call(::listen(listening.get(), backlog), "listen");
+    return listening;
+}
+
 // Listens at a path, and gives one caller exactly these bytes.
 class OneAnswer {
   public:
-    OneAnswer(const std::string& path, std::string answer)
-        : listening_(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")) {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::memcpy(address.sun_path, path.data(), path.size());
-        check_call(::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-                   "bind");
-        check_call(::listen(listening_.get(), 1), "listen");
+    OneAnswer(const std::string& path, std::string answer) : listening_(listen_at(path, 1)) {
         thread_ = std::thread([this, text = std::move(answer)] {
             const UniqueFd caller(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
             char request[256];
@@ -89,6 +95,31 @@ TEST_CASE("a refused stop is no stop") {
     const ControlAnswer answer = stop_master(folder.file("control.sock"), request_of("stop"), {});
     CHECK_FALSE(answer.ok);
     CHECK(answer.text == "too many callers");
+}
+
+TEST_CASE("a master that stands still does not hold up who asks for counters, its queue full or not") {
+    test::TemporaryFolder folder;
+    const std::string path = folder.file("control.sock");
+    const UniqueFd listening = listen_at(path, 0);
+    const auto failure = [&] {
+        try {
+            (void)ask_for_counters(path, std::chrono::milliseconds(50));
+        } catch (const std::system_error& error) {
+            return std::string("system_error: ") + error.what();
+        } catch (const std::runtime_error& error) {
+            return std::string(error.what());
+        }
+        return std::string("an answer");
+    };
+    CHECK(failure() == "the master does not answer within 0.05 s");
+    // The first caller has gone and is still in the queue, which has room for one.
+    CHECK(failure() == "the master does not answer within 0.05 s");
+}
+
+TEST_CASE("a refusal to hand out counters is told in its words") {
+    test::TemporaryFolder folder;
+    const OneAnswer master(folder.file("control.sock"), "{\"ok\":false,\"error\":\"not you\"}\n");
+    CHECK_THROWS_WITH_AS((void)ask_for_counters(folder.file("control.sock")), "not you", std::runtime_error);
 }
 
 TEST_CASE("a master that ends or babbles is a failure") {

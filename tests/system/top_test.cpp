@@ -1,6 +1,9 @@
 // `drover top` in a real terminal, which tmux is.
+#include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+
+#include <utility>
 
 #include <doctest/doctest.h>
 #include <poll.h>
@@ -9,17 +12,20 @@
 namespace drover::test {
 namespace {
 
-// A terminal of its own, in which one shell runs.
+constexpr const char* shell_command = "exec env LC_ALL=C.UTF-8 PS1='$ ' ENV= sh";
+
+// A terminal of its own, in which one program runs: a shell.
 class Tmux {
   public:
-    explicit Tmux(const TemporaryFolder& folder) : socket_(folder.file("tmux")) {
-        run({"-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "20",
-             "env LC_ALL=C.UTF-8 PS1='$ ' ENV= sh"});
+    explicit Tmux(const TemporaryFolder& folder, const std::string& command = shell_command)
+        : socket_(folder.file("tmux")) {
+        run({"-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "20", command});
         server_ = std::stoi(run({"display-message", "-p", "#{pid}"}));
         shell_ = std::stoi(run({"display-message", "-p", "#{pane_pid}"}));
     }
     // Both are nobody's children but, by adoption, ours.
     ~Tmux() {
+        if (server_ == 0) return;
         run({"kill-server"});
         ::waitpid(server_, nullptr, 0);
         ::waitpid(shell_, nullptr, 0);
@@ -33,6 +39,12 @@ class Tmux {
     void resize(int columns, int lines) const {
         run({"resize-window", "-x", std::to_string(columns), "-y", std::to_string(lines)});
     }
+    // The terminal is gone: whoever works in it is hung up on. The test has to wait for its programs.
+    void lose() {
+        ::kill(server_, SIGKILL);
+        ::waitpid(std::exchange(server_, 0), nullptr, 0);
+    }
+    pid_t shell() const { return shell_; }
     // Of what runs in it beside the shell.
     pid_t foreground() const {
         const std::vector<pid_t> children = children_of(shell_);
@@ -76,6 +88,19 @@ void check_restored(const Tmux& terminal) {
     CHECK(contains(terminal.screen(), " icanon"));
 }
 
+bool waits_for_end(pid_t pid) {
+    const Deadline deadline;
+    while (state_of(pid) != '-' && !deadline.passed()) {
+        ::waitpid(pid, nullptr, WNOHANG);  // ours, if whoever started it has gone
+        ::poll(nullptr, 0, 5);
+    }
+    return state_of(pid) == '-';
+}
+
+std::size_t position(const Tmux& terminal, std::string_view part) {
+    return terminal.screen().find(part);
+}
+
 }  // namespace
 
 TEST_CASE("top shows workers, what happens to them, and one of them closely") {
@@ -115,7 +140,7 @@ TEST_CASE("the terminal is as it was when top is killed, interrupted, or its mas
     MasterUnderTest master;
     {
         const Tmux terminal(master.folder());
-        for (const int signal : {SIGKILL, SIGINT, SIGTERM, SIGABRT}) {
+        for (const int signal : {SIGKILL, SIGINT, SIGTERM, SIGHUP, SIGABRT}) {
             CAPTURE(signal);
             terminal.type("clear; " + top_command(master) + "\n");
             terminal.wait_for("workers 2/2");
@@ -143,7 +168,7 @@ TEST_CASE("top --once prints one view, also when every worker is stopped") {
     CHECK(master.get() == "first");
     const std::vector<pid_t> workers = master.worker_pids();
     for (const pid_t worker : workers)
-        ::kill(worker, SIGSTOP);
+        REQUIRE(freeze(worker));
     const CommandResult view = master.cli({"top", "--once"});
     CHECK(view.code() == 0);
     CHECK_MESSAGE(contains(view.output, "main/1"), view.output);
@@ -153,6 +178,156 @@ TEST_CASE("top --once prints one view, also when every worker is stopped") {
     const CommandResult blind = master.cli({"top"});
     CHECK(blind.code() == 1);
     CHECK(contains(blind.errors, "--once"));
+    master.finish();
+}
+
+TEST_CASE("keys sort rows, turn them round, and hold the view") {
+    MasterUnderTest master;
+    {
+        const Tmux terminal(master.folder());
+        terminal.type(top_command(master) + "\n");
+        terminal.wait_for("workers 2/2");
+        CHECK(position(terminal, "main/0") < position(terminal, "main/1"));
+        terminal.type("r");
+        terminal.wait([&] { return position(terminal, "main/1") < position(terminal, "main/0"); }, "turn");
+        terminal.type("s");
+        terminal.wait_for("sort (STATE)");
+        terminal.type("s");
+        terminal.wait_for("sort (PID)");
+
+        terminal.type("p");
+        terminal.wait_for("paused");
+        CHECK(master.cli({"reload", "--fresh"}).code() == 0);
+        terminal.type("s");
+        terminal.wait_for("sort (GEN)");
+        CHECK(contains(terminal.screen(), "generation 1"));
+        terminal.type("p");
+        terminal.wait_for("generation 2");
+        CHECK_FALSE(contains(terminal.screen(), "paused"));
+        terminal.type("q");
+        terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
+    }
+    master.finish();
+}
+
+TEST_CASE("a worker that hangs is seen at 80 columns") {
+    MasterUnderTest master({.pool = "hang_timeout = \"off\"\nreport_interval = \"50ms\"\n"});
+    {
+        const Tmux terminal(master.folder());
+        terminal.resize(80, 20);
+        terminal.type(top_command(master) + "\n");
+        terminal.wait_for("workers 2/2");
+        const pid_t hanging = master.worker_pids()[1];
+        REQUIRE(freeze(hanging));
+        terminal.wait_for("main/1 silent ");
+        CHECK(contains(terminal.screen(), "main/0 serving"));
+        ::kill(hanging, SIGCONT);
+        terminal.wait_for("main/1 serving");
+        terminal.type("q");
+        terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
+    }
+    master.finish();
+}
+
+TEST_CASE("Ctrl-C ends top, and the terminal is as it was") {
+    MasterUnderTest master;
+    {
+        const Tmux terminal(master.folder());
+        terminal.type(top_command(master) + "; echo left with $?\n");
+        terminal.wait_for("workers 2/2");
+        terminal.press("C-c");
+        terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
+        check_restored(terminal);
+    }
+    master.finish();
+}
+
+TEST_CASE("Ctrl-Z gives the terminal back, fg takes it again") {
+    MasterUnderTest master;
+    {
+        const Tmux terminal(master.folder());
+        terminal.type(top_command(master) + "\n");
+        terminal.wait_for("workers 2/2");
+        const pid_t top = terminal.foreground();
+        for (int i = 0; i < 2; ++i) {
+            terminal.press("C-z");
+            terminal.wait([&] { return state_of(top) == 'T'; }, "stop");
+            check_restored(terminal);
+            terminal.type("clear; fg\n");
+            terminal.wait_for("workers 2/2");
+        }
+        // Taken again, it is guarded again.
+        const std::vector<pid_t> guards = children_of(top);
+        REQUIRE(guards.size() == 1);
+        ::kill(top, SIGKILL);
+        terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
+        CHECK(waits_for_end(guards.front()));
+        check_restored(terminal);
+    }
+    master.finish();
+}
+
+TEST_CASE("top that is killed while it is suspended leaves the terminal to whom it belongs") {
+    MasterUnderTest master;
+    {
+        const Tmux terminal(master.folder());
+        terminal.type(top_command(master) + "\n");
+        terminal.wait_for("workers 2/2");
+        const pid_t top = terminal.foreground();
+        const std::vector<pid_t> guards = children_of(top);
+        REQUIRE(guards.size() == 1);
+        terminal.press("C-z");
+        terminal.wait([&] { return state_of(top) == 'T'; }, "stop");
+        terminal.type("clear; stty noflsh; echo \"set\" now\n");
+        terminal.wait_for("set now");
+        ::kill(top, SIGKILL);
+        CHECK(waits_for_end(guards.front()));
+        terminal.type("stty -a | tr ';' '\\n' | grep -o '.noflsh'; echo \"looked\" up\n");
+        terminal.wait_for("looked up");
+        CHECK_FALSE(contains(terminal.screen(), "-noflsh"));
+    }
+    master.finish();
+}
+
+TEST_CASE("Ctrl-Z stops no top that nobody could let go on") {
+    MasterUnderTest master;
+    {
+        // The leader of its session, as with `ssh -t`: its process group is orphaned (setpgid(2)).
+        const Tmux terminal(master.folder(), "exec env TERM=screen " + top_command(master));
+        terminal.wait_for("workers 2/2");
+        terminal.press("C-z");
+        terminal.type("p");
+        terminal.wait_for("paused");
+        terminal.type("p");
+        terminal.wait([&] { return !contains(terminal.screen(), "paused"); }, "going on");
+    }
+    master.finish();
+}
+
+TEST_CASE("who loses the terminal leaves, and so does the guard") {
+    MasterUnderTest master;
+    {
+        Tmux terminal(master.folder());
+        terminal.type(top_command(master) + "\n");
+        terminal.wait_for("workers 2/2");
+        const pid_t top = terminal.foreground();
+        const std::vector<pid_t> guards = children_of(top);
+        REQUIRE(guards.size() == 1);
+        terminal.lose();
+        CHECK(waits_for_end(top));
+        CHECK(waits_for_end(guards.front()));
+        CHECK(waits_for_end(terminal.shell()));
+    }
+    master.finish();
+}
+
+TEST_CASE("top says so when the master stands still") {
+    MasterUnderTest master;
+    REQUIRE(freeze(master.pid()));
+    const CommandResult result = master.cli({"top", "--once"});
+    ::kill(master.pid(), SIGCONT);
+    CHECK(result.code() == 1);
+    CHECK_MESSAGE(contains(result.errors, "the master does not answer within 5 s"), result.errors);
     master.finish();
 }
 
