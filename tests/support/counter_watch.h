@@ -7,6 +7,7 @@
 #include "tests/support/master_under_test.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +51,10 @@ class ForwardCheck {
 // stop. What went wrong is its last word.
 class ReaderProcess {
   public:
-    ReaderProcess(const MasterUnderTest& master, unsigned reads) {
+    explicit ReaderProcess(const MasterUnderTest& master, unsigned at_least = 1) {
+        reads_ = static_cast<std::atomic<unsigned>*>(
+            ::mmap(nullptr, sizeof *reads_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        if (reads_ == MAP_FAILED) throw std::runtime_error("mmap");
         const UniqueFd table = ask_for_counters(master.control_path()).table;
         int stop[2];
         int said[2];
@@ -59,7 +64,7 @@ class ReaderProcess {
         if (pid_ < 0) throw std::runtime_error("fork");
         if (pid_ == 0) {
             ::close(stop[1]);
-            const std::string text = read(table.get(), stop[0], reads);
+            const std::string text = read(table.get(), stop[0], *reads_, at_least);
             const bool told = ::write(said[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
             ::_exit(told ? 0 : 1);
         }
@@ -70,37 +75,48 @@ class ReaderProcess {
     }
     ~ReaderProcess() {
         if (pid_ > 0) finish();
+        ::munmap(reads_, sizeof *reads_);
     }
     ReaderProcess(const ReaderProcess&) = delete;
     ReaderProcess& operator=(const ReaderProcess&) = delete;
 
-    // What went wrong; empty when nothing did.
+    pid_t pid() const { return pid_; }
+    // How many times it has read all of the table so far.
+    unsigned reads() const { return *reads_; }
+
+    // What went wrong, its own end included; empty when nothing did.
     std::string finish() {
         stop_.reset();
         char text[512];
         const ssize_t size = ::read(said_.get(), text, sizeof text);
-        ::waitpid(std::exchange(pid_, 0), nullptr, 0);
-        return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+        std::string wrong(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+        int status = 0;
+        if (::waitpid(std::exchange(pid_, 0), &status, 0) < 0) return wrong + " (the reader is lost)";
+        if (WIFSIGNALED(status))
+            wrong += " (the reader died of signal " + std::to_string(WTERMSIG(status)) + ")";
+        if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+            wrong += " (the reader exited with " + std::to_string(WEXITSTATUS(status)) + ")";
+        return wrong;
     }
 
   private:
-    static std::string read(int table, int stop, unsigned reads) {
+    static std::string read(int table, int stop, std::atomic<unsigned>& reads, unsigned at_least) {
         try {
             const CounterReader reader(table);
             ForwardCheck check;
-            unsigned count = 0;
             const auto told = [&] {
                 char byte = 0;
                 return ::read(stop, &byte, 1) == 0;
             };
-            for (; count < reads || !told(); ++count)
+            for (; reads < at_least || !told(); ++reads)
                 check.look(reader);
-            return check.failure().empty() ? "" : check.failure();
+            return check.failure();
         } catch (const std::exception& failure) {
             return failure.what();
         }
     }
 
+    std::atomic<unsigned>* reads_ = nullptr;  // shared with it
     pid_t pid_ = -1;
     UniqueFd stop_;
     UniqueFd said_;

@@ -15,7 +15,20 @@
 #include <sys/mman.h>
 
 namespace drover::test {
-namespace {}  // namespace
+namespace {
+
+// Whatever happened: what clients were answered was counted and timed, once. Times are observed after the
+// reply has left.
+void check_exact(MasterUnderTest& master, const CounterReader& reader, const BusyClients::Totals& totals) {
+    CHECK_MESSAGE(totals.nothing_lost(), to_text(totals));
+    master.wait_until("all times",
+                      [&] { return reader.sum("drover_http_request_seconds") == totals.replies; });
+    CHECK(reader.sum("drover_http_requests_total") == totals.requests);
+    CHECK(reader.sum("drover_http_responses_total") == totals.replies);
+    CHECK(reader.sum("drover_worker_deaths_total") == 0);
+}
+
+}  // namespace
 
 TEST_CASE(
     "a reader process sees counters go forward only, through kills and reloads, to what clients counted") {
@@ -23,7 +36,8 @@ TEST_CASE(
                       .pool = "respawn = { delay = \"10ms\", burst = 1000 }\nreport_interval = \"10ms\"\n"};
     MasterUnderTest master(config);
     constexpr unsigned reads = sanitizers ? 10'000 : 100'000;
-    ReaderProcess reader_process(master, reads);
+    constexpr int rounds = 30;
+    ReaderProcess reader_process(master);
     const CounterReader reader = reader_of(master);
     std::uint64_t kills = 0;
     std::uint64_t reloads = 0;
@@ -31,7 +45,9 @@ TEST_CASE(
     {
         BusyClients clients(master.http_port(), 32);
         std::minstd_rand random(11);
-        for (int round = 0; round < 30; ++round) {
+        const Deadline deadline(std::chrono::minutes(5));
+        for (int round = 0; round < rounds || (reader_process.reads() < reads && !deadline.passed());
+             ++round) {
             const std::uint64_t before = clients.replies();
             const std::vector<pid_t> pids = master.worker_pids();
             if (round % 3 == 0 && !pids.empty() && ::kill(pids[random() % pids.size()], SIGKILL) == 0)
@@ -44,9 +60,12 @@ TEST_CASE(
         }
         totals = clients.stop();
     }
-    CHECK(kills > 0);
-    CHECK(reloads > 0);
+    // All of them while that went on.
+    const unsigned reads_between = reader_process.reads();
     CHECK(reader_process.finish() == "");
+    CHECK(reads_between >= reads);
+    CHECK(kills >= 5);
+    CHECK(reloads >= rounds / 2);
     // What a killed worker had read, or not yet, is not known to the clients.
     const std::uint64_t counted = reader.sum("drover_http_requests_total");
     CHECK(counted >= totals.replies);
@@ -62,7 +81,7 @@ TEST_CASE(
 TEST_CASE("nothing is killed: sums are exactly what clients counted, through hot and fresh reloads") {
     TestConfig config{.workers = 2};
     MasterUnderTest master(config);
-    ReaderProcess reader_process(master, 1000);
+    ReaderProcess reader_process(master);
     const CounterReader reader = reader_of(master);
     BusyClients clients(master.http_port(), 16);
     for (int round = 0; round < 12; ++round) {
@@ -74,16 +93,59 @@ TEST_CASE("nothing is killed: sums are exactly what clients counted, through hot
         master.wait_until("replies", [&] { return clients.replies() >= before + 50; });
     }
     const BusyClients::Totals totals = clients.stop();
-    CHECK_MESSAGE(totals.nothing_lost(), to_text(totals));
+    check_exact(master, reader, totals);
     CHECK(reader_process.finish() == "");
-    CHECK(reader.sum("drover_http_requests_total") == totals.requests);
-    CHECK(reader.sum("drover_http_responses_total") == totals.replies);
     CHECK(reader.sum("drover_connections_accepted_total") == 16);
     master.wait_until("the clients are gone", [&] { return reader.sum("drover_connections_active") == 0; });
     CHECK(reader.sum("drover_received_bytes_total") == reader.sum("drover_http_request_bytes_total"));
     CHECK(reader.sum("drover_sent_bytes_total") == reader.sum("drover_http_response_bytes_total"));
     CHECK(value(reader, "drover_reloads_total{result=\"ok\"}") == 12);
-    CHECK(reader.sum("drover_worker_deaths_total") == 0);
+    master.finish();
+}
+
+TEST_CASE("sums and histograms stay exact when a pool grows, shrinks, and its workers are replaced") {
+    MasterUnderTest master;
+    ReaderProcess reader_process(master);
+    const CounterReader reader = reader_of(master);
+    BusyClients clients(master.http_port(), 16);
+    const auto serve_on = [&] {
+        const std::uint64_t before = clients.replies();
+        const unsigned reads = reader_process.reads();
+        master.wait_until("replies and reads", [&] {
+            return clients.replies() >= before + 100 && reader_process.reads() >= reads + 10;
+        });
+    };
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& [signal, workers] : {std::pair{SIGTTIN, 3U}, {SIGTTIN, 4U}, {SIGTTOU, 3U}}) {
+            master.signal(signal);
+            master.wait_serving(workers);
+            serve_on();
+        }
+        for (const char* workers : {"6", "1", "2"}) {
+            const CommandResult resized = master.cli({"workers", workers});
+            CHECK_MESSAGE(resized.code() == 0, resized.errors);
+            serve_on();
+        }
+        for (const char* worker : {"main/0", "main/1"}) {
+            const CommandResult replaced = master.cli({"worker", "restart", worker});
+            CHECK_MESSAGE(replaced.code() == 0, replaced.errors);
+            serve_on();
+        }
+    }
+    const BusyClients::Totals totals = clients.stop();
+    check_exact(master, reader, totals);
+    CHECK(reader_process.finish() == "");
+    CHECK(reader.sum("drover_connections_accepted_total") == 16);
+    CHECK(reader.sum("drover_connections_handed_over_total") > 0);
+    master.wait_serving(2);
+    master.finish();
+}
+
+TEST_CASE("a reader that dies is no reader that saw nothing wrong") {
+    MasterUnderTest master;
+    ReaderProcess reader_process(master);
+    ::kill(reader_process.pid(), SIGKILL);
+    CHECK(reader_process.finish() == " (the reader died of signal 9)");
     master.finish();
 }
 

@@ -1,5 +1,6 @@
 // Workers that are killed one after the other, under load: what is lost is what they held, and nothing else.
 #include "tests/support/busy_clients.h"
+#include "tests/support/counter_watch.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
@@ -18,7 +19,10 @@ class TotalsWatch {
   public:
     void look(const StatusView& view) {
         for (const auto& counter : view.counters) {
-            if (!counter.first.ends_with("_total")) continue;
+            // Labels come after the name.
+            if (!counter.first.substr(0, counter.first.find('{')).ends_with("_total")) continue;
+            ++looks_;
+            if (counter.first.back() == '}') ++labelled_looks_;
             std::int64_t& before = before_[counter.first];
             CHECK_MESSAGE(counter.second >= before,
                           counter.first << " went from " << before << " back to " << counter.second);
@@ -26,8 +30,13 @@ class TotalsWatch {
         }
     }
 
+    // Of both sorts there were some.
+    bool saw_all() const { return labelled_looks_ > 0 && looks_ > labelled_looks_; }
+
   private:
     std::map<std::string, std::int64_t> before_;
+    std::uint64_t looks_ = 0;
+    std::uint64_t labelled_looks_ = 0;
 };
 
 void wait_whole(MasterUnderTest& master, std::size_t workers, std::size_t fds) {
@@ -53,6 +62,23 @@ void check_losses(const BusyClients::Totals& totals, const std::multiset<std::ui
     }
 }
 
+// What was counted is what clients know of, but for at most what killed workers held: a request whose reply
+// the client never got, or one that was answered and not yet timed.
+void check_counts(MasterUnderTest& master, const BusyClients::Totals& totals, std::size_t held) {
+    const CounterReader reader = reader_of(master);
+    const auto is_near = [&](std::uint64_t counted) {
+        return counted + held >= totals.replies && counted <= totals.replies + held;
+    };
+    const auto timed = [&] { return reader.sum("drover_http_request_seconds"); };
+    // Times are observed after the reply has left.
+    master.wait_until("all times", [&] { return is_near(timed()); });
+    CHECK_MESSAGE(is_near(timed()), timed() << " timed, " << held << " held; " << to_text(totals));
+    const std::uint64_t requests = reader.sum("drover_http_requests_total");
+    const std::uint64_t responses = reader.sum("drover_http_responses_total");
+    CHECK_MESSAGE(is_near(requests), requests << " requests, " << held << " held; " << to_text(totals));
+    CHECK_MESSAGE(is_near(responses), responses << " responses, " << held << " held; " << to_text(totals));
+}
+
 void check_kill_storm(const std::string& balance) {
     const TestConfig config{.workers = 3,
                             .pool =
@@ -74,9 +100,12 @@ void check_kill_storm(const std::string& balance) {
             return clients.replies() >= before + 100;
         });
     }
-    check_losses(clients.stop(), held);
+    const BusyClients::Totals totals = clients.stop();
+    check_losses(totals, held);
+    check_counts(master, totals, held.size());
     wait_whole(master, 3, fds);
     totals_watch.look(master.status());
+    CHECK(totals_watch.saw_all());
     master.finish();
 }
 
