@@ -25,7 +25,8 @@ class CounterRow {
 
     // A column declared by this worker's generation, or by the one that is being prepared: for labels that
     // come with a hot reload, ask again in Module::prepare. Throws std::out_of_range for what was not
-    // declared. Labels are as in the declaration, in its order.
+    // declared. Labels are as in the declaration, in its order. The totals begin at 0; the worker's own value
+    // begins at what it had counted by a former column where that one's cells are used again.
     Counter counter(std::string_view name, const Labels& labels = {}) const;
     Gauge gauge(std::string_view name, const Labels& labels = {}) const;
     Histogram histogram(std::string_view name, HistogramBounds bounds, const Labels& labels = {}) const;

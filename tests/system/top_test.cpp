@@ -198,6 +198,8 @@ TEST_CASE("keys sort rows, turn them round, and hold the view") {
         terminal.type("p");
         terminal.wait_for("paused");
         CHECK(master.cli({"reload", "--fresh"}).code() == 0);
+        // While this one looks for a second the other would have looked again.
+        CHECK(contains(master.cli({"top", "--once"}).output, "generation 2"));
         terminal.type("s");
         terminal.wait_for("sort (GEN)");
         CHECK(contains(terminal.screen(), "generation 1"));
@@ -292,14 +294,16 @@ TEST_CASE("top that is killed while it is suspended leaves the terminal to whom 
 TEST_CASE("Ctrl-Z stops no top that nobody could let go on") {
     MasterUnderTest master;
     {
-        // The leader of its session, as with `ssh -t`: its process group is orphaned (setpgid(2)).
-        const Tmux terminal(master.folder(), "exec env TERM=screen " + top_command(master));
+        // Under a shell without job control, as with `ssh -t`: the process group is orphaned (setpgid(2)).
+        const Tmux terminal(master.folder(), "env TERM=screen " + top_command(master) + "; true");
         terminal.wait_for("workers 2/2");
         terminal.press("C-z");
         terminal.type("p");
         terminal.wait_for("paused");
         terminal.type("p");
         terminal.wait([&] { return !contains(terminal.screen(), "paused"); }, "going on");
+        terminal.type("q");
+        terminal.wait([&] { return terminal.screen().empty(); }, "end");
     }
     master.finish();
 }
