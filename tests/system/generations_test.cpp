@@ -54,6 +54,22 @@ TEST_CASE("requests of too many generations keep a worker from another hot reloa
     master.finish();
 }
 
+TEST_CASE("a module without a change is in no reload's way") {
+    TestConfig next = config("first");
+    next.modules = "\"http\", \"echo\", \"trouble\"";
+    MasterUnderTest master(next, {.program = DROVER_TROUBLE_PROGRAM});
+    const std::vector<pid_t> workers = master.worker_pids();
+    for (int round = 1; round <= 5; ++round) {
+        next.rest = "\n[module.trouble]\nafter = \"" + std::to_string(round) + "s\"\n";
+        master.write_config(next);
+        const CommandResult reload = master.cli({"reload"});
+        CHECK_MESSAGE(reload.code() == 0, reload.errors);
+    }
+    CHECK(master.worker_pids() == workers);
+    CHECK(master.get() == "first");
+    master.finish();
+}
+
 TEST_CASE("a refused hot reload leaves the access log where it is") {
     const std::string log = "[module.http]\naccess_log = \"access.log\"\n";
     const auto with_log = [&](const std::string& body) {
