@@ -46,9 +46,9 @@ TEST_CASE("requests of too many generations keep a worker from another hot reloa
     master.write_config(config("fourth"));
     const CommandResult refused = master.cli({"reload"});
     CHECK(refused.code() == 1);
-    CHECK_MESSAGE(refused.errors.find("requests that are under way still use 2 generations") !=
-                      std::string::npos,
-                  refused.errors);
+    CHECK_MESSAGE(
+        refused.errors.find("requests that are under way still use 2 generations") != std::string::npos,
+        refused.errors);
     CHECK(master.get() == "third");
     // Each is answered by the generation that it began with.
     CHECK(first.finish().body == "first");
