@@ -72,7 +72,8 @@ Options<MasterSettings> master_options() {
         .integer("max_generations", &MasterSettings::max_generations,
                  {.fallback = 8, .min = 2, .max = max_generations_limit}, Apply::hot,
                  "Generations that may be alive at a time, the draining ones included; a reload that would "
-                 "make more is refused.")
+                 "make more is refused. In a worker, one that modules whose options have not changed have "
+                 "theirs from is not counted.")
         .integer("counters", &MasterSettings::counters, {.fallback = 65536, .min = 512, .max = 262144},
                  Apply::restart,
                  "Room for counters: one or gauge takes one cell, a histogram some two hundred, for each of "

@@ -86,6 +86,10 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
     // Of the next line; null: it is about nothing but who speaks.
     void set_subject(const LogSubject* subject) noexcept { subject_ = subject; }
     std::uint64_t lost() const noexcept { return lost_; }
+    void count_lost_in(Counter counter) noexcept {
+        lost_counter_ = counter;
+        lost_counter_.add(lost_ - lost_counter_.value());
+    }
 
   protected:
     void sink_it_(const spdlog::details::log_msg& message) override;
@@ -103,6 +107,7 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
     LogFile file_;
     LogFormat format_ = LogFormat::text;
     std::uint64_t lost_ = 0;
+    Counter lost_counter_;
     std::uint64_t lost_unsaid_ = 0;  // since the last line that told of losses
     std::tm calendar_{};
     std::time_t calendar_second_ = -1;
@@ -129,6 +134,7 @@ void LineSink::sink_it_(const spdlog::details::log_msg& message) {
     if (lost_unsaid_ == 0 && write_line(message.time, message.level, payload)) return;
     ++lost_;
     ++lost_unsaid_;
+    lost_counter_.add();
 }
 
 bool LineSink::write_line(SystemTime time, spdlog::level::level_enum level, std::string_view message) {
@@ -215,6 +221,10 @@ void Log::set_format(LogFormat format) noexcept {
 
 std::uint64_t Log::lost() const noexcept {
     return sink_->lines->lost();
+}
+
+void Log::count_lost_in(Counter counter) noexcept {
+    sink_->lines->count_lost_in(counter);
 }
 
 void Log::set_generation(std::uint64_t generation) noexcept {

@@ -6,6 +6,7 @@
 // in each process. Runs in: every process, on its one thread.
 #pragma once
 
+#include "core/counter.h"
 #include "core/log_target.h"
 
 #include <cstdint>
@@ -59,6 +60,8 @@ class Log {
     bool enabled(LogLevel level) const noexcept { return level >= level_; }
     // Lines that could not be written, ever.
     std::uint64_t lost() const noexcept;
+    // They are counted here, too: those of before now, later ones at once.
+    void count_lost_in(Counter counter) noexcept;
 
     // Control characters in `message` are escaped, so that a line is one line; it is cut at 8 KiB. Level
     // `off` is no level of a line: nothing is written.

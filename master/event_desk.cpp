@@ -37,9 +37,10 @@ void EventDesk::ask(ControlCaller caller, const ControlRequest& request) {
     Reader reader{.caller = caller,
                   .last = events_.last_number() - wanted,
                   .json = request.format == "json",
-                  .follow = request.follow};
+                  .follow = request.follow && !closed_};
     serve(reader);
     if (reader.done) return;
+    if (closed_) return give_up(reader);
     if (!reader.follow) make_place();
     readers_.push_back(reader);
 }
@@ -50,19 +51,23 @@ std::size_t EventDesk::count(bool follow) const noexcept {
 
 void EventDesk::make_place() {
     if (count(false) < max_unread) return;
-    Reader& oldest = *std::ranges::find(readers_, false, &Reader::follow);
-    server_->reply(oldest.caller, false, "not all events could be sent: others want them, too");
-    oldest.done = true;
+    give_up(*std::ranges::find(readers_, false, &Reader::follow));
     drop_done();
 }
 
 void EventDesk::close_all() {
     timer_.stop();
+    closed_ = true;
     for (Reader& reader : std::exchange(readers_, {})) {
         reader.follow = false;
         serve(reader);
-        if (!reader.done) server_->reply(reader.caller, false, "not all events could be sent");
+        if (!reader.done) give_up(reader);
     }
+}
+
+void EventDesk::give_up(Reader& reader) {
+    server_->reply(reader.caller, false, "not all events could be sent");
+    reader.done = true;
 }
 
 void EventDesk::on_event() {

@@ -27,7 +27,7 @@ class EventDesk {
     void set_server(ControlServer* server);
     // The events that there are; with `follow` the request is answered when the master ends.
     void ask(ControlCaller caller, const ControlRequest& request);
-    // No event comes any more.
+    // No event comes any more: all are answered, and who asks later gets what there is.
     void close_all();
 
   private:
@@ -44,6 +44,7 @@ class EventDesk {
     void serve_all();
     void drop_done();
     void make_place();
+    void give_up(Reader& reader);
     std::size_t count(bool follow) const noexcept;
     void serve(Reader& reader);
     std::string next_lines(Reader& reader) const;
@@ -51,6 +52,7 @@ class EventDesk {
     EventLog& events_;
     ControlServer* server_ = nullptr;
     std::vector<Reader> readers_;
+    bool closed_ = false;
     Timer timer_;  // all events of a turn of the loop go together
     EventSubscription subscription_;
 };

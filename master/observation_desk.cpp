@@ -4,43 +4,68 @@
 #include <chrono>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace drover {
 
 ObservationDesk::ObservationDesk(EventLoop& loop, EventLog& events, Publish publish)
     : events_(events),
       publish_(publish),
-      timer_(loop, Timer::Handler::to<&ObservationDesk::tell_all>(this)),
+      timer_(loop, Timer::Handler::to<&ObservationDesk::answer_all>(this)),
       subscription_(events, EventSubscription::Handler::to<&ObservationDesk::on_event>(this)) {}
 
 void ObservationDesk::answer_status(Channel& channel, const QuestionMessage& question) {
-    publish_();
-    channel.send(MessageType::status_published, question);
+    forget(channel, for_status_);
+    for_status_.push_back({&channel, question.number});
+    answer_soon();
 }
 
-// One that asks twice has one question, the later one.
 void ObservationDesk::answer_events(Channel& channel, const QuestionMessage& question) {
-    forget(channel);
-    waiting_.push_back({&channel, question.number});
-    if (question.number < events_.last_number()) on_event();
+    forget(channel, for_events_);
+    for_events_.push_back({&channel, question.number});
+    if (question.number < events_.last_number()) answer_soon();
 }
 
 void ObservationDesk::forget(const Channel& channel) {
-    std::erase_if(waiting_, [&channel](const Waiting& waiting) { return waiting.channel == &channel; });
+    forget(channel, for_status_);
+    forget(channel, for_events_);
+}
+
+void ObservationDesk::forget(const Channel& channel, std::vector<Waiting>& waiting) {
+    std::erase_if(waiting, [&channel](const Waiting& one) { return one.channel == &channel; });
+}
+
+void ObservationDesk::on_event() {
+    if (!for_events_.empty()) answer_soon();
 }
 
 // All that happens in one turn of the loop goes together.
-void ObservationDesk::on_event() {
-    if (!waiting_.empty() && !timer_.started()) timer_.start_once(std::chrono::milliseconds(0));
+void ObservationDesk::answer_soon() {
+    if (!timer_.started()) timer_.start_once(std::chrono::milliseconds(0));
+}
+
+void ObservationDesk::answer_all() {
+    if (!for_status_.empty()) confirm_all();
+    tell_all();
+}
+
+void ObservationDesk::confirm_all() {
+    publish_();
+    for (const Waiting& waiting : std::exchange(for_status_, {}))
+        waiting.channel->send(MessageType::status_published, QuestionMessage{waiting.number});
 }
 
 void ObservationDesk::tell_all() {
-    std::erase_if(waiting_, [this](const Waiting& waiting) { return tell(waiting); });
+    std::vector<Waiting> untold;
+    for (const Waiting& waiting : std::exchange(for_events_, {})) {
+        if (!tell(waiting)) untold.push_back(waiting);
+    }
+    for_events_.insert(for_events_.end(), untold.begin(), untold.end());
 }
 
 // As many as fit into a message, without a gap between them; false: there is none yet.
 bool ObservationDesk::tell(const Waiting& waiting) {
-    EventsMessage head{waiting.known};
+    EventsMessage head{waiting.number};
     bytes_.assign(sizeof(head), '\0');
     for (const Event* event = events_.next_after(head.last); event != nullptr;
          event = events_.next_after(head.last)) {

@@ -13,19 +13,23 @@ constexpr std::int64_t least_interval_ms = 5;
 
 }  // namespace
 
-LoadCounters::LoadCounters(const CounterRow& row)
-    : cpu_(row.counter("drover_worker_cpu_seconds_total")),
-      log_lost_(row.counter("drover_log_lines_lost_total")),
+LoadCounters::LoadCounters(const CounterRow& row, Log& log)
+    : log_(log),
+      cpu_(row.counter("drover_worker_cpu_seconds_total")),
       lag_(row.gauge("drover_worker_loop_lag_seconds")),
       busy_(row.gauge("drover_worker_busy_ratio")),
       resident_(row.gauge("drover_worker_resident_bytes")),
       open_fds_(row.gauge("drover_worker_open_fds")),
-      generation_(row.gauge("drover_worker_generation")) {}
+      generation_(row.gauge("drover_worker_generation")) {
+    log_.count_lost_in(row.counter("drover_log_lines_lost_total"));
+}
 
-void LoadCounters::update(const Report& report, std::uint64_t log_lines_lost,
-                          std::uint64_t generation) noexcept {
+LoadCounters::~LoadCounters() {
+    log_.count_lost_in({});
+}
+
+void LoadCounters::update(const Report& report, std::uint64_t generation) noexcept {
     cpu_.add(report.cpu_us - cpu_.value());
-    log_lost_.add(log_lines_lost - log_lost_.value());
     lag_.set(static_cast<std::int64_t>(report.loop_lag_us));
     resident_.set(static_cast<std::int64_t>(report.resident_bytes));
     open_fds_.set(static_cast<std::int64_t>(LoadMeter::open_descriptors()));

@@ -1,10 +1,11 @@
 // LoadCounters are what a worker says of itself in its row of the counter table: processor time, lag, memory,
-// descriptors, the generation it serves, lost lines of its log. Renewed with each report. Owned by the
-// worker. Runs in: worker.
+// descriptors, the generation it serves, renewed with each report; and lost lines of its log, as they are
+// lost. Owned by the worker. Runs in: worker.
 #pragma once
 
 #include "core/counter.h"
 #include "core/counter_row.h"
+#include "core/log.h"
 #include "core/report_pipe.h"
 
 #include <cstdint>
@@ -14,13 +15,16 @@ namespace drover {
 class LoadCounters {
   public:
     // Throws std::out_of_range when core's counters are not declared.
-    explicit LoadCounters(const CounterRow& row);
+    LoadCounters(const CounterRow& row, Log& log);
+    ~LoadCounters();
+    LoadCounters(const LoadCounters&) = delete;
+    LoadCounters& operator=(const LoadCounters&) = delete;
 
-    void update(const Report& report, std::uint64_t log_lines_lost, std::uint64_t generation) noexcept;
+    void update(const Report& report, std::uint64_t generation) noexcept;
 
   private:
+    Log& log_;
     Counter cpu_;
-    Counter log_lost_;
     Gauge lag_;
     Gauge busy_;
     Gauge resident_;

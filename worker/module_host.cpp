@@ -23,59 +23,69 @@ std::unique_ptr<Module> make(std::span<const ModuleFactory> factories, std::stri
 
 ModuleHost::ModuleHost(std::span<const ModuleFactory> factories, const std::vector<std::string_view>& names) {
     for (const std::string_view name : names)
-        modules_.push_back(make(factories, name));
+        modules_.push_back({.module = make(factories, name)});
 }
 
 void ModuleHost::start(Services& services, const ImageNode& module_options) {
-    for (const auto& module : modules_) {
+    for (Entry& entry : modules_) {
         try {
-            module->start(services, module_options.find(module->name()));
+            entry.module->start(services, module_options.find(entry.module->name()));
         } catch (const std::exception& failure) {
             stop();
-            throw std::runtime_error("module " + std::string(module->name()) + ": " + failure.what());
+            throw std::runtime_error("module " + std::string(entry.module->name()) + ": " + failure.what());
         }
+        entry.generation = services.configuration->generation();
         ++started_;
     }
 }
 
 void ModuleHost::prepare(const Configuration& running, const std::shared_ptr<const Configuration>& next) {
-    for (const auto& module : modules_) {
-        const ImageNode options = next->module_options(module->name());
-        if (same_values(running.module_options(module->name()), options)) continue;
+    for (Entry& entry : modules_) {
+        const std::string_view name = entry.module->name();
+        const ImageNode options = next->module_options(name);
+        if (same_values(running.module_options(name), options)) continue;
         try {
-            module->prepare(next, options);
+            entry.module->prepare(next, options);
         } catch (const std::exception& failure) {
             abandon();
-            throw std::runtime_error("module " + std::string(module->name()) + ": " + failure.what());
+            throw std::runtime_error("module " + std::string(name) + ": " + failure.what());
         }
-        prepared_.push_back(module.get());
+        entry.prepared = next->generation();
     }
 }
 
 void ModuleHost::commit() noexcept {
-    for (Module* const module : std::exchange(prepared_, {}))
-        module->commit();
+    for (Entry& entry : modules_) {
+        if (entry.prepared == 0) continue;
+        entry.module->commit();
+        entry.generation = std::exchange(entry.prepared, 0);
+    }
 }
 
 void ModuleHost::abandon() noexcept {
-    for (Module* const module : std::exchange(prepared_, {}))
-        module->abandon();
+    for (Entry& entry : modules_) {
+        if (std::exchange(entry.prepared, 0) != 0) entry.module->abandon();
+    }
 }
 
 void ModuleHost::drain() {
     for (std::size_t i = started_; i > 0; --i)
-        modules_[i - 1]->drain();
+        modules_[i - 1].module->drain();
 }
 
 void ModuleHost::stop() noexcept {
     for (; started_ > 0; --started_)
-        modules_[started_ - 1]->stop();
+        modules_[started_ - 1].module->stop();
 }
 
 Module* ModuleHost::find(std::string_view name) const noexcept {
     const auto found =
-        std::ranges::find_if(modules_, [&](const auto& module) { return module->name() == name; });
-    return found == modules_.end() ? nullptr : found->get();
+        std::ranges::find_if(modules_, [&](const Entry& entry) { return entry.module->name() == name; });
+    return found == modules_.end() ? nullptr : found->module.get();
+}
+
+bool ModuleHost::lives_on(std::uint64_t generation) const noexcept {
+    return std::ranges::find(modules_, generation, &Entry::generation) != modules_.end();
 }
 
 }  // namespace drover

@@ -5,6 +5,7 @@
 #include "conf/image.h"
 #include "worker/module.h"
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -30,10 +31,17 @@ class ModuleHost {
 
     // Null for a name that the pool does not list.
     Module* find(std::string_view name) const noexcept;
+    // A module has its options from this generation still: nothing of its own has changed since then.
+    bool lives_on(std::uint64_t generation) const noexcept;
 
   private:
-    std::vector<std::unique_ptr<Module>> modules_;
-    std::vector<Module*> prepared_;
+    struct Entry {
+        std::unique_ptr<Module> module;
+        std::uint64_t generation = 0;  // whose options it has
+        std::uint64_t prepared = 0;    // the next one, while it is prepared; 0: none
+    };
+
+    std::vector<Entry> modules_;
     std::size_t started_ = 0;  // modules_[0, started_)
 };
 

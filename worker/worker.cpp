@@ -226,7 +226,7 @@ void Worker::start_modules() {
         add_listener(i);
     }
     load_ = std::make_unique<LoadMeter>(loop_);
-    load_counters_ = std::make_unique<LoadCounters>(*counters_);
+    load_counters_ = std::make_unique<LoadCounters>(*counters_, log_);
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
     send_report();
 }
@@ -250,7 +250,7 @@ void Worker::send_report() {
     report.cpu_us = LoadMeter::cpu_us();
     report.resident_bytes = load_->resident_bytes();
     note_generations(report);
-    load_counters_->update(report, log_.lost(), assignment_.configuration->generation());
+    load_counters_->update(report, assignment_.configuration->generation());
     reports_.send(report);
 }
 

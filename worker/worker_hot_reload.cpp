@@ -32,12 +32,22 @@ void Worker::prepare() {
     channel_->send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
 }
 
-// Requests that are under way keep the generation they began with alive; slow ones must not pile them up.
+// Requests that are under way keep the generation they began with alive; slow ones must not pile them up. One
+// that modules without a change live on is theirs.
 void Worker::check_generations() const {
-    const auto alive = std::ranges::count_if(generations_, [](const auto& each) { return !each.expired(); });
+    std::size_t alive = 0;
+    std::size_t modules_own = 0;
+    for (const auto& each : generations_) {
+        const std::shared_ptr<const Configuration> configuration = each.lock();
+        if (configuration == nullptr) continue;
+        ++alive;
+        const bool serves = configuration == assignment_.configuration;
+        if (!serves && modules_->lives_on(configuration->generation())) ++modules_own;
+    }
     const unsigned most = settings().master.max_generations;
-    if (alive <= static_cast<std::ptrdiff_t>(most)) return;
-    throw std::runtime_error("requests that are under way still use " + std::to_string(alive - 1) +
+    if (alive - modules_own <= most && alive <= max_older_generations + 1) return;
+    throw std::runtime_error("requests that are under way still use " +
+                             std::to_string(alive - modules_own - 1) +
                              " generations (master.max_generations is " + std::to_string(most) + ")");
 }
 

@@ -194,6 +194,15 @@ TEST_CASE("event desk: who does not read what there is gives way to others, the 
     for (std::size_t i = 0; i < EventDesk::max_unread + 1; ++i)
         stuck.push_back(std::make_unique<RawCaller>(desk.call(all_request)));
     CHECK(desk.answers_others());
-    CHECK(desk.until([&] { return stuck[0]->received().ends_with("others want them, too\"}\n"); }));
+    CHECK(desk.until([&] { return stuck[0]->received().ends_with("not all events could be sent\"}\n"); }));
     CHECK(desk.until([&] { return stuck[1]->received().ends_with(end_of_answer); }));
+}
+
+TEST_CASE("event desk: who asks when the master ends gets what there is, and an end") {
+    Desk desk;
+    desk.say("one");
+    desk.desk.close_all();
+    RawCaller caller = desk.call(follow_request);
+    CHECK(desk.until([&] { return caller.received().ends_with(end_of_answer); }));
+    CHECK(words(caller.received()).front() == "one");
 }

@@ -74,6 +74,24 @@ TEST_CASE("the status page is written before a question is answered") {
     CHECK(desk.published == 1);
 }
 
+TEST_CASE("however many questions come in a turn, the status page is written once") {
+    Desk desk;
+    for (std::uint64_t number = 1; number <= 50; ++number)
+        desk.worker->send(MessageType::status_wanted, QuestionMessage{number});
+    REQUIRE(desk.run_until([&] { return !desk.answers.empty() && desk.answers.back() == 50; }));
+    CHECK(desk.published < 50);
+    CHECK(desk.answers.size() == static_cast<std::size_t>(desk.published));
+}
+
+TEST_CASE("a question whose channel ends is forgotten") {
+    Desk desk;
+    desk.desk.answer_status(*desk.channel, {1});
+    desk.desk.forget(*desk.channel);
+    desk.channel.reset();
+    desk.settle();
+    CHECK(desk.published == 0);
+}
+
 TEST_CASE("what is kept is told at once, what happens in a turn of the loop together, each once") {
     Desk desk;
     desk.record("one");
