@@ -38,7 +38,9 @@ void MasterView::take_status(const Message& message) {
 
 void MasterView::on_impatient() {
     const std::int64_t now = loop_.now_ms();
-    answer(false, [now](const Waiting& waiting) { return now - waiting.asked_ms >= patience.count(); });
+    answer(false, [this, now](const Waiting& waiting) {
+        return channel_ == nullptr || now - waiting.asked_ms >= patience.count();
+    });
 }
 
 void MasterView::answer(bool answered, const std::function<bool(const Waiting&)>& ends) {

@@ -125,6 +125,12 @@ TEST_CASE("a master that is gone answers nothing") {
     fixture.ask(answers);
     REQUIRE(fixture.run_until([&] { return answers.size() == 2; }));
     CHECK(answers == std::vector<bool>{false, false});
+    // Nobody waits for it, turn by turn.
+    for (std::size_t turn = 3; turn <= 6; ++turn) {
+        fixture.ask(answers);
+        fixture.loop.run_once(std::chrono::milliseconds(50));
+        CHECK(answers.size() == turn);
+    }
 }
 
 TEST_CASE("an answer may ask the next question") {
