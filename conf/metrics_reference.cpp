@@ -1,6 +1,7 @@
 #include "conf/metrics_reference.h"
 
 #include "conf/counters.h"
+#include "conf/observer.h"
 
 #include <algorithm>
 #include <string_view>
@@ -83,6 +84,7 @@ std::string metrics_reference(std::span<const ModuleDeclaration> modules) {
     append_section(page, "Core",
                    core_counters({{"the pool's name", "the address as configured"},
                                   {"the pool's name", "udp:ADDRESS as configured"}}));
+    append_section(page, "Of the observer alone", service_figures({"the pool's name"}));
     for (const ModuleDeclaration& module : modules)
         append_section(page, "Module " + module.name, module.counters);
     return page;

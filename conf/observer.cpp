@@ -81,4 +81,35 @@ bool is_observer_pool(const Document& document, const DocumentValue& pool) noexc
            pool.key_place.line == table->key_place.line && pool.key_place.column == table->key_place.column;
 }
 
+std::vector<CounterDeclaration> service_figures(const std::vector<std::string>& pools) {
+    std::vector<CounterDeclaration> figures;
+    const auto add_state = [&figures](const char* state) {
+        figures.push_back({.name = ServiceFigures::master_state,
+                           .kind = CounterKind::gauge,
+                           .help = "1 for the state that the master is in, else 0.",
+                           .labels = {{"state", state}}});
+    };
+    for (const MasterState state : ServiceFigures::master_states)
+        add_state(to_text(state));
+    add_state(ServiceFigures::unresponsive);
+    for (const std::string& pool : pools) {
+        for (const WorkerState state : ServiceFigures::worker_states) {
+            figures.push_back({.name = ServiceFigures::workers,
+                               .kind = CounterKind::gauge,
+                               .unit = "workers",
+                               .help = "Workers by what they do, as the master knows it.",
+                               .labels = {{"pool", pool}, {"state", to_text(state)}}});
+        }
+    }
+    figures.push_back({.name = ServiceFigures::heartbeat_age,
+                       .kind = CounterKind::gauge,
+                       .unit = "seconds",
+                       .help =
+                           "How long ago the worker's last report came: several report_intervals mean that "
+                           "it is stuck.",
+                       .per_unit = 1000,
+                       .scope = CounterScope::worker});
+    return figures;
+}
+
 }  // namespace drover

@@ -5,8 +5,12 @@
 
 #include "conf/document.h"
 #include "conf/options.h"
+#include "core/counter_declaration.h"
+#include "core/status_page.h"
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace drover {
 
@@ -25,5 +29,23 @@ void add_observer_pool(Document& document);
 
 // The pool that was made of [observer]; false: somebody wrote it.
 bool is_observer_pool(const Document& document, const DocumentValue& pool) noexcept;
+
+// What the module observer shows beside the counter table's: made of the status page, which the master
+// writes, so that it is right when workers are not. `pools` are labels' values; one stands for all in
+// documents.
+struct ServiceFigures {
+    // One of these is 1; the last one when the master does not answer, whatever it was before.
+    static constexpr MasterState master_states[] = {MasterState::starting, MasterState::running,
+                                                    MasterState::reloading, MasterState::degraded,
+                                                    MasterState::stopping};
+    static constexpr const char* unresponsive = "unresponsive";
+    static constexpr WorkerState worker_states[] = {WorkerState::starting, WorkerState::serving,
+                                                    WorkerState::draining, WorkerState::backing_off};
+
+    static constexpr const char* master_state = "drover_master_state";
+    static constexpr const char* workers = "drover_workers";
+    static constexpr const char* heartbeat_age = "drover_worker_heartbeat_age_seconds";
+};
+std::vector<CounterDeclaration> service_figures(const std::vector<std::string>& pools);
 
 }  // namespace drover

@@ -316,6 +316,7 @@ void WorkerProcess::describe(WorkerStatus& status) const noexcept {
     status.instance = identity_.instance;
     status.generation = generation_;
     status.state = state_;
+    status.stands_still = stopped_ || hangs_ ? 1 : 0;
     status.started_ms = started_ms_;
     status.leaves_by_ms = leaves_by_ms_;
     status.heartbeat_ms = heartbeat_ms_;

@@ -4,6 +4,9 @@
 #include "core/status_page.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
 
 namespace drover {
 
@@ -122,6 +125,24 @@ void write_worker_members(JsonWriter& json, const WorkerStatus& worker, const Wo
     json.member("dropped_reports", worker.dropped_reports);
 }
 
+std::vector<const CounterReader::Sum*> one_of_each(const std::vector<CounterReader::Sum>& sums) {
+    using Sum = CounterReader::Sum;
+    const auto rank = [](const Sum& sum) { return std::tuple(sum.kind, sum.bounds.min, sum.bounds.max); };
+    std::map<std::string_view, CounterKind> kinds;
+    std::map<std::string, const Sum*> chosen;
+    for (const Sum& sum : sums) {
+        CounterKind& kind = kinds.try_emplace(sum.name, sum.kind).first->second;
+        kind = std::min(kind, sum.kind);
+        const Sum*& known = chosen[sum.text()];
+        if (known == nullptr || rank(sum) < rank(*known)) known = &sum;
+    }
+    std::vector<const Sum*> kept;
+    for (const Sum& sum : sums) {
+        if (sum.kind == kinds[sum.name] && chosen[sum.text()] == &sum) kept.push_back(&sum);
+    }
+    return kept;
+}
+
 std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     const StatusSnapshot status = reader.status_snapshot();
     JsonWriter json(2);
@@ -137,10 +158,11 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     json.end_array();
     json.key("counters");
     json.begin_object();
-    for (const CounterReader::Sum& sum : reader.sums()) {
-        if (sum.scope == CounterScope::worker) continue;  // adds up to nothing
-        json.key(sum.text());
-        sum.kind == CounterKind::histogram ? write_histogram(json, sum) : write_counter(json, sum);
+    const std::vector<CounterReader::Sum> sums = reader.sums();
+    for (const CounterReader::Sum* const sum : one_of_each(sums)) {
+        if (sum->scope == CounterScope::worker) continue;  // adds up to nothing
+        json.key(sum->text());
+        sum->kind == CounterKind::histogram ? write_histogram(json, *sum) : write_counter(json, *sum);
     }
     json.end_object();
     json.end_object();

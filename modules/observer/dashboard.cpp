@@ -23,7 +23,8 @@ std::string_view type_of(std::string_view name) noexcept {
 
 }  // namespace
 
-DashboardPage::DashboardPage(std::string_view path, std::string_view name) : Page(path) {
+DashboardPage::DashboardPage(std::string_view path, const HostRule& hosts, std::string_view name)
+    : Page(path, hosts) {
     const std::span<const DashboardFile> files = dashboard_files();
     const auto found = std::ranges::find(files, name, &DashboardFile::name);
     DROVER_CHECK(found != files.end());

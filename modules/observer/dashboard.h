@@ -18,7 +18,7 @@ std::span<const DashboardFile> dashboard_files() noexcept;
 class DashboardPage final : public Page {
   public:
     // `name` is one of dashboard_files(); aborts when it is not.
-    DashboardPage(std::string_view path, std::string_view name);
+    DashboardPage(std::string_view path, const HostRule& hosts, std::string_view name);
 
   private:
     void answer(const http::Request& request, http::Response response) override;

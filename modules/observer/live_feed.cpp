@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -27,9 +29,10 @@ LiveFeed::LiveFeed(Services& services, std::size_t max_clients)
     services.master->on_event([this](const MasterView::Event& event) { on_event(event); });
 }
 
-bool LiveFeed::full() {
-    drop_gone();
-    return clients_.size() >= max_clients_;
+bool LiveFeed::full() const noexcept {
+    const auto there =
+        std::ranges::count_if(clients_, [](const Client& client) { return !client.response.client_gone(); });
+    return static_cast<std::size_t>(there) >= max_clients_;
 }
 
 // Of an id that another master's events have there is nothing here.
@@ -44,8 +47,8 @@ std::uint64_t LiveFeed::number_in(std::string_view id) const noexcept {
 void LiveFeed::add(http::Response response, std::string_view last_event) {
     add_headers(response).type("text/event-stream").begin();
     response.write("retry: 1000\n\n");
+    if (ended_) return response.end();
     clients_.push_back({std::move(response), number_in(last_event)});
-    if (ended_) return end();
     send_events(clients_.back());
     if (!timer_.started()) {
         timer_.start_every(interval);
@@ -58,15 +61,21 @@ void LiveFeed::add(http::Response response, std::string_view last_event) {
 void LiveFeed::end() {
     ended_ = true;
     timer_.stop();
-    for (Client& client : clients_)
+    end(std::exchange(clients_, {}));
+}
+
+// The end of a response delivers what its client has pipelined behind: another request for /live, say, which
+// changes the list of clients. None that is in it may be ended.
+void LiveFeed::end(std::list<Client> clients) {
+    for (Client& client : clients)
         client.response.end();
-    clients_.clear();
 }
 
 void LiveFeed::on_tick() {
     drop_gone();
     if (clients_.empty()) {
         message_.forget();
+        last_message_.clear();
         return timer_.stop();
     }
     services_.master->ask_status([this](bool answered) { publish(answered); });
@@ -75,7 +84,7 @@ void LiveFeed::on_tick() {
 // A table that would not stand still has nothing to say this time.
 void LiveFeed::publish(bool answers) {
     try {
-        last_message_ = "data: " + message_.make(services_.loop.now_ms(), unix_ms(), answers) + "\n\n";
+        last_message_ = "data: " + message_.make({services_.loop.now_ms(), unix_ms(), answers}) + "\n\n";
     } catch (const std::exception&) {
         return;
     }
@@ -102,10 +111,13 @@ void LiveFeed::send_events(Client& client) const {
 }
 
 void LiveFeed::drop_gone() {
-    std::erase_if(clients_, [](Client& client) {
-        if (client.response.client_gone()) client.response.end();
-        return client.response.client_gone();
-    });
+    std::list<Client> gone;
+    for (auto client = clients_.begin(); client != clients_.end();) {
+        const auto next = std::next(client);
+        if (client->response.client_gone()) gone.splice(gone.end(), clients_, client);
+        client = next;
+    }
+    end(std::move(gone));
 }
 
 void LivePage::answer(const http::Request& request, http::Response response) {

@@ -26,7 +26,8 @@ class LiveFeed {
     // services.master is not null; asks it for its events.
     LiveFeed(Services& services, std::size_t max_clients);
 
-    bool full();
+    // Who has left takes no room.
+    bool full() const noexcept;
     // Not when full. `last_event`: the id of the last one that the dashboard has; empty: none.
     void add(http::Response response, std::string_view last_event);
     // All dashboards are told to come again, to whoever serves then.
@@ -48,6 +49,7 @@ class LiveFeed {
     void send_events(Client& client) const;
     std::uint64_t number_in(std::string_view id) const noexcept;
     void drop_gone();
+    static void end(std::list<Client> clients);
 
     Services& services_;
     std::size_t max_clients_;
@@ -63,7 +65,7 @@ class LiveFeed {
 // /live
 class LivePage final : public Page {
   public:
-    LivePage(std::string_view path, LiveFeed& feed) : Page(path), feed_(feed) {}
+    LivePage(std::string_view path, const HostRule& hosts, LiveFeed& feed) : Page(path, hosts), feed_(feed) {}
 
   private:
     void answer(const http::Request& request, http::Response response) override;

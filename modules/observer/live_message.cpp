@@ -1,10 +1,11 @@
 #include "modules/observer/live_message.h"
 
-#include "core/json_writer.h"
+#include "core/counter_difference.h"
+#include "core/histogram_counts.h"
+#include "modules/observer/silence.h"
 #include "worker/status_json.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 namespace drover::observer {
@@ -13,20 +14,31 @@ namespace {
 
 using Sums = std::vector<CounterReader::Sum>;
 
-// In units, of those with that label, or whatever the labels; none: there is no such counter.
-std::optional<double> total(const Sums& sums, std::string_view name, const CounterLabel* only = nullptr) {
+struct Total {
+    std::string_view key;
+    std::string_view name;
+    bool grows = true;
+    std::string_view code = {};  // of those with this one alone
+};
+constexpr Total totals_of_counters[] = {
+    {"requests", "drover_http_requests_total"},        {"errors", "drover_http_responses_total", true, "5xx"},
+    {"accepted", "drover_connections_accepted_total"}, {"received_bytes", "drover_received_bytes_total"},
+    {"sent_bytes", "drover_sent_bytes_total"},         {"queue", "drover_listener_queue_connections", false},
+    {"drops", "drover_listener_drops_total"},          {"cpu_s", "drover_worker_cpu_seconds_total"},
+};
+
+// In units, whatever the other labels; none: there is no such counter.
+std::optional<double> add_up(const Sums& sums, const Total& total) {
+    const auto has_code = [&total](const CounterLabel& label) {
+        return label.name == "code" && label.value == total.code;
+    };
     std::optional<double> all;
     for (const CounterReader::Sum& sum : sums) {
-        if (sum.name != name) continue;
-        if (only != nullptr && std::ranges::find(sum.labels, *only) == sum.labels.end()) continue;
+        if (sum.name != total.name) continue;
+        if (!total.code.empty() && std::ranges::none_of(sum.labels, has_code)) continue;
         all = all.value_or(0) + sum.amount();
     }
     return all;
-}
-
-void write_total(JsonWriter& json, std::string_view key, const std::optional<double>& value) {
-    json.key(key);
-    value ? json.value(*value) : json.null();
 }
 
 void write_latency(JsonWriter& json, const std::optional<Latency>& latency) {
@@ -40,68 +52,88 @@ void write_latency(JsonWriter& json, const std::optional<Latency>& latency) {
 
 }  // namespace
 
-std::optional<Latency> LatencyMeter::take(const Sums& sums) {
-    HistogramCounts now;
-    for (const CounterReader::Sum& sum : sums) {
-        if (sum.kind == CounterKind::histogram && sum.name == "drover_http_request_seconds") now.add(sum);
+std::optional<Latency> latency_of(const Sums& counted) {
+    HistogramCounts all;
+    for (const CounterReader::Sum& sum : counted) {
+        if (sum.kind == CounterKind::histogram && sum.name == "drover_http_request_seconds") all.add(sum);
     }
-    const std::optional<HistogramCounts> before = std::exchange(before_, now);
-    if (!before) return std::nullopt;
-    const HistogramCounts between = now.since(*before);
-    const std::optional<double> p50 = between.quantile(0.5);
+    const std::optional<double> p50 = all.quantile(0.5);
     if (!p50) return std::nullopt;
     constexpr double milli = 1000;
-    return Latency{milli * *p50, milli * between.quantile(0.99).value_or(0)};
+    return Latency{milli * *p50, milli * all.quantile(0.99).value_or(0)};
 }
 
-std::string LiveMessage::make(std::int64_t now_ms, std::int64_t unix_ms, bool answers) {
+std::string LiveMessage::make(const LiveMoment& moment) {
     const StatusSnapshot status = reader_.status_snapshot();
-    const Sums sums = reader_.sums();
+    Sums now = reader_.sums();
+    const bool first = before_.empty();
+    const Sums counted = first ? now : counted_between(before_, now);
+    JsonWriter json;
+    json.begin_object();
+    json.member("time_ms", moment.unix_ms);
+    json.member("now_ms", moment.now_ms);
+    json.member("answers", moment.answers);
+    json.key("master");
+    json.begin_object();
+    write_master_members(json, status.master, moment.now_ms);
+    json.end_object();
+    write_workers(json, status, moment);
+    write_totals(json, status, now, counted);
+    write_latency(json, first ? std::nullopt : latency_of(counted));
+    json.end_object();
+    before_ = std::move(now);
+    return json.take();
+}
+
+void LiveMessage::forget() {
+    before_.clear();
+    totals_.clear();
+}
+
+// While the master does not answer nobody knows who is silent: the page is as it was.
+void LiveMessage::write_workers(JsonWriter& json, const StatusSnapshot& status,
+                                const LiveMoment& moment) const {
     std::map<std::uint64_t, double> busy;
     for (const CounterReader::WorkerValue& worker : reader_.each_worker("drover_worker_busy_ratio"))
         busy[worker.instance] = static_cast<double>(worker.value) / 1000.0;
-    JsonWriter json;
-    json.begin_object();
-    json.member("time_ms", unix_ms);
-    json.member("now_ms", now_ms);
-    json.member("answers", answers);
-    json.key("master");
-    json.begin_object();
-    write_master_members(json, status.master, now_ms);
-    json.end_object();
-    std::uint64_t connections = 0;
-    std::uint64_t resident = 0;
+    const std::size_t shown = std::min(status.workers.size(), most_workers);
     json.key("workers");
     json.begin_array();
-    for (const WorkerStatus& worker : status.workers) {
-        const WorkerLoad load = current_load(reader_, worker);
-        if (worker.pool != own_pool_) connections += load.connections;
-        if (worker.pool != own_pool_) resident += worker.resident_bytes;
-        if (&worker >= status.workers.data() + most_workers) continue;
+    for (std::size_t index = 0; index < shown; ++index) {
+        const WorkerStatus& worker = status.workers[index];
         json.begin_object();
-        write_worker_members(json, worker, load, now_ms);
+        write_worker_members(json, worker, current_load(reader_, worker), moment.now_ms);
         json.member("busy", busy[worker.instance]);
+        const auto silent = silent_ms(worker, moment.now_ms);
+        json.key("silent_s");
+        silent&& moment.answers ? json.value(static_cast<double>(*silent) / 1000.0) : json.null();
         json.end_object();
     }
     json.end_array();
-    json.member("more_workers", status.workers.size() - std::min(status.workers.size(), most_workers));
+    json.member("more_workers", status.workers.size() - shown);
+}
+
+void LiveMessage::write_totals(JsonWriter& json, const StatusSnapshot& status, const Sums& now,
+                               const Sums& counted) {
+    std::uint64_t connections = 0;
+    std::uint64_t resident = 0;
+    for (const WorkerStatus& worker : status.workers) {
+        if (worker.pool == own_pool_) continue;
+        connections += current_load(reader_, worker).connections;
+        resident += worker.resident_bytes;
+    }
     json.key("totals");
     json.begin_object();
     json.member("connections", connections);
     json.member("resident_bytes", resident);
-    write_total(json, "requests", total(sums, "drover_http_requests_total"));
-    const CounterLabel failed{"code", "5xx"};
-    write_total(json, "errors", total(sums, "drover_http_responses_total", &failed));
-    write_total(json, "accepted", total(sums, "drover_connections_accepted_total"));
-    write_total(json, "received_bytes", total(sums, "drover_received_bytes_total"));
-    write_total(json, "sent_bytes", total(sums, "drover_sent_bytes_total"));
-    write_total(json, "queue", total(sums, "drover_listener_queue_connections"));
-    write_total(json, "drops", total(sums, "drover_listener_drops_total"));
-    write_total(json, "cpu_s", total(sums, "drover_worker_cpu_seconds_total"));
+    for (const Total& total : totals_of_counters) {
+        const std::optional<double> all = add_up(now, total);
+        double& grown = totals_[total.key];
+        grown += add_up(counted, total).value_or(0);
+        json.key(total.key);
+        all ? json.value(total.grows ? grown : *all) : json.null();
+    }
     json.end_object();
-    write_latency(json, latency_.take(sums));
-    json.end_object();
-    return json.take();
 }
 
 }  // namespace drover::observer

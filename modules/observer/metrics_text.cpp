@@ -1,13 +1,15 @@
 #include "modules/observer/metrics_text.h"
 
 #include "core/histogram.h"
+#include "modules/http/http_syntax.h"
+#include "worker/status_json.h"
 
 #include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <map>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -17,30 +19,23 @@ namespace {
 
 using Labels = std::vector<CounterLabel>;
 
-std::string_view trimmed(std::string_view text) noexcept {
-    while (text.starts_with(' ') || text.starts_with('\t'))
-        text.remove_prefix(1);
-    while (text.ends_with(' ') || text.ends_with('\t'))
-        text.remove_suffix(1);
-    return text;
+// "text/html", then "level=1", "q=0.5".
+std::string_view take_part(std::string_view& range) noexcept {
+    const std::size_t end = range.find(';');
+    const std::string_view part = range.substr(0, end);
+    range.remove_prefix(end == std::string_view::npos ? range.size() : end + 1);
+    return http::trim_blanks(part);
 }
 
-std::string_view take_until(std::string_view& text, char separator) noexcept {
-    const std::size_t end = text.find(separator);
-    const std::string_view taken = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    return trimmed(taken);
-}
-
-// RFC 9110, 12.4.2; 0: not acceptable.
+// RFC 9110, 12.4.2; 0: not acceptable. `type` is in lower case.
 double quality_of(std::string_view accept, std::string_view type) noexcept {
     while (!accept.empty()) {
-        std::string_view range = take_until(accept, ',');
-        if (take_until(range, ';') != type) continue;
+        std::string_view range = http::take_list_element(accept);
+        if (!http::equals_ignoring_case(take_part(range), type)) continue;
         double quality = 1;
         while (!range.empty()) {
-            const std::string_view parameter = take_until(range, ';');
-            if (!parameter.starts_with("q=")) continue;
+            const std::string_view parameter = take_part(range);
+            if (!http::equals_ignoring_case(parameter.substr(0, 2), "q=")) continue;
             const std::string_view digits = parameter.substr(2);
             if (std::from_chars(digits.data(), digits.data() + digits.size(), quality).ec != std::errc())
                 quality = 0;
@@ -153,16 +148,21 @@ void write_histogram(Writer& writer, const CounterReader::Sum& sum) {
     writer.sample(sum.name, "_count", sum.labels, all);
 }
 
+// The newest of a slot goes by pool and slot alone, so that its series outlives it. Those before it, which
+// may drain for hours, are told apart by their process.
 void write_workers(Writer& writer, const CounterReader::Sum& sum, const Metrics::Gauge& gauge) {
-    std::map<std::pair<std::string_view, std::uint32_t>, const CounterReader::WorkerValue*> newest;
-    for (const CounterReader::WorkerValue& worker : gauge.workers) {
-        const CounterReader::WorkerValue*& known = newest[{worker.pool, worker.slot}];
-        if (known == nullptr || known->instance < worker.instance) known = &worker;
-    }
-    for (const auto& [key, worker] : newest) {
-        const Labels labels{{"pool", worker->pool}, {"slot", std::to_string(worker->slot)}};
-        const double value = sum.in_units(static_cast<double>(worker->value));
-        writer.sample(sum.name, "", labels, number_text(value));
+    using Worker = const CounterReader::WorkerValue*;
+    std::map<std::pair<std::string_view, std::uint32_t>, std::vector<Worker>> slots;
+    for (const CounterReader::WorkerValue& worker : gauge.workers)
+        slots[{worker.pool, worker.slot}].push_back(&worker);
+    for (auto& [key, workers] : slots) {
+        std::ranges::sort(workers, std::greater(), [](Worker worker) { return worker->instance; });
+        for (const Worker worker : workers) {
+            Labels labels{{"pool", worker->pool}, {"slot", std::to_string(worker->slot)}};
+            if (worker != workers.front()) labels.push_back({"older_pid", std::to_string(worker->pid)});
+            const double value = sum.in_units(static_cast<double>(worker->value));
+            writer.sample(sum.name, "", labels, number_text(value));
+        }
     }
 }
 
@@ -207,25 +207,22 @@ Metrics read_metrics(const CounterReader& reader) {
     return metrics;
 }
 
-// All of a family stand together, though columns that came with a reload lie apart. While one declaration
-// takes another's place in the table both are there: the newer column comes later and is left out.
+// All of a family stand together, though columns that came with a reload lie apart.
 std::string metrics_text(const Metrics& metrics, MetricsFormat format) {
+    const std::vector<const CounterReader::Sum*> sums = one_of_each(metrics.sums);
     std::map<std::string_view, std::vector<const CounterReader::Sum*>> families;
     std::vector<std::string_view> order;
-    for (const CounterReader::Sum& sum : metrics.sums) {
-        auto& family = families[sum.name];
-        if (family.empty()) order.push_back(sum.name);
-        family.push_back(&sum);
+    for (const CounterReader::Sum* const sum : sums) {
+        auto& family = families[sum->name];
+        if (family.empty()) order.push_back(sum->name);
+        family.push_back(sum);
     }
     Writer writer(format);
     for (const std::string_view name : order) {
         const auto& family = families[name];
         writer.family(*family.front());
-        std::set<std::string> written;
-        for (const CounterReader::Sum* const sum : family) {
-            if (sum->kind != family.front()->kind || !written.insert(sum->text()).second) continue;
+        for (const CounterReader::Sum* const sum : family)
             write_sum(writer, *sum, metrics);
-        }
     }
     return writer.take();
 }

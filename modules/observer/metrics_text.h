@@ -33,9 +33,9 @@ struct Metrics {
 // Throws as CounterReader::sums() does.
 Metrics read_metrics(const CounterReader& reader);
 
-// Counters are sums over all workers there are and were. A gauge of each worker has the labels pool and slot;
-// of two workers in one slot the newer one speaks. A histogram's buckets end where a power of two of what is
-// counted begins, and at its bounds: the same set each time.
+// Counters are sums over all workers there are and were. A gauge of each worker has the labels pool and slot,
+// and, where a newer worker is in the same slot, older_pid. A histogram's buckets end where a power of two of
+// what is counted begins, and at its bounds: the same set each time.
 std::string metrics_text(const Metrics& metrics, MetricsFormat format);
 
 }  // namespace drover::observer

@@ -8,6 +8,8 @@
 #include "worker/module.h"
 
 #include <memory>
+#include <string_view>
+#include <vector>
 
 namespace drover {
 
@@ -16,11 +18,13 @@ struct HttpServer;
 }
 
 namespace observer {
+class HostRule;
 class LiveFeed;
-}
+}  // namespace observer
 
 struct ObserverOptions {
     std::size_t max_live = 0;
+    std::vector<std::string_view> hosts;  // in lower or upper case, without a port
 
     static const Options<ObserverOptions>& options();
 };
@@ -32,6 +36,8 @@ class ObserverModule final : public Module {
     ~ObserverModule() override;
 
     const OptionTable& options() const override { return ObserverOptions::options(); }
+    // A host with a port or a scheme would never be asked for.
+    void check(const ImageNode& options, Complaints& complaints) const override;
     // Throws std::runtime_error in a pool that does not observe.
     void start(Services& services, const ImageNode& options) override;
     void connection(Accepted accepted) override;
@@ -39,6 +45,7 @@ class ObserverModule final : public Module {
     void stop() noexcept override;
 
   private:
+    std::unique_ptr<observer::HostRule> hosts_;
     std::unique_ptr<observer::LiveFeed> live_;
     http::HandlerTable pages_;
     std::shared_ptr<http::HttpServer> server_;

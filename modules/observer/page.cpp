@@ -7,8 +7,17 @@
 
 namespace drover::observer {
 
+namespace {
+
+constexpr const char* misdirected =
+    "421 Misdirected Request: ask for an address or localhost, or list the name in [module.observer] hosts\n";
+
+}  // namespace
+
 // A route has all paths that begin with its own.
 void Page::handle(const http::Request& request, http::Response response) {
+    if (!hosts_.allows(request.host(), request.local_address()))
+        return send(response, 421, "text/plain", misdirected);
     if (request.resolved_path() != path_) return send(response, 404, "text/plain", "404 Not Found\n");
     answer(request, std::move(response));
 }

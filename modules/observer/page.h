@@ -1,7 +1,9 @@
-// Page is what the observer answers one path with, and nothing below it. Runs in: worker.
+// Page is what the observer answers one path with, and nothing below it, to who asks for it by a name that
+// may be (host_rule.h). Runs in: worker.
 #pragma once
 
 #include "modules/http/request_handler.h"
+#include "modules/observer/host_rule.h"
 
 #include <functional>
 #include <string>
@@ -11,7 +13,8 @@ namespace drover::observer {
 
 class Page : public http::RequestHandler {
   public:
-    explicit Page(std::string_view path) : path_(path) {}
+    // `hosts` outlives the page.
+    Page(std::string_view path, const HostRule& hosts) : path_(path), hosts_(hosts) {}
 
     void start(Services& services) override { services_ = &services; }
     void handle(const http::Request& request, http::Response response) final;
@@ -25,6 +28,7 @@ class Page : public http::RequestHandler {
 
   private:
     std::string path_;
+    const HostRule& hosts_;
     Services* services_ = nullptr;
 };
 

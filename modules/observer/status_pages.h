@@ -1,11 +1,12 @@
 // What programs ask the observer: figures, status, health. None of them waits for a worker: the figures are
-// read from the counter table, and the master is asked for a sign of life only. Runs in: worker.
+// read from the counter table, and the master is asked to bring the status page up to date. Runs in: worker.
 #pragma once
 
 #include "conf/settings.h"
 #include "core/status_page.h"
 #include "modules/observer/page.h"
 
+#include <cstdint>
 #include <string>
 
 namespace drover::observer {
@@ -46,7 +47,8 @@ class ReadyPage final : public Page {
     void answer(const http::Request& request, http::Response response) override;
 };
 
-// Why the service is not ready, in a line; empty: it is.
-std::string why_not_ready(const StatusSnapshot& status, const Settings& settings);
+// Why the service is not ready, in a line; empty: it is. Workers that are not heard of (silence.h) do not
+// serve, whatever is under way. `now_ms` is CLOCK_MONOTONIC.
+std::string why_not_ready(const StatusSnapshot& status, const Settings& settings, std::int64_t now_ms);
 
 }  // namespace drover::observer

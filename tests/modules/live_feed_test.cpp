@@ -21,6 +21,7 @@ LiveFeed* feed_under_test = nullptr;
 
 struct LiveHandler final : http::RequestHandler {
     void handle(const http::Request& request, http::Response response) override {
+        if (feed_under_test->full()) return response.send(503, "text/plain", "full\n");
         feed_under_test->add(std::move(response), request.header("last-event-id"));
     }
 };
@@ -59,6 +60,20 @@ struct FeedFixture {
 };
 
 const std::string request = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+
+std::size_t count_of(const std::string& text, std::string_view part) {
+    std::size_t count = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++count;
+    return count;
+}
+
+// The first message, without the events.
+std::string message_in(const std::string& text) {
+    const std::size_t begin = text.find("data: {\"time_ms\":");
+    const std::size_t end = text.find("\n\n", begin);
+    return end == std::string::npos ? "" : text.substr(begin, end - begin);
+}
 
 }  // namespace
 
@@ -133,4 +148,62 @@ TEST_CASE("so many and no more") {
     // Who has left makes room, at the latest with the next message.
     second.close();
     CHECK(fixture.worker.run_until([&] { return !fixture.feed->full(); }));
+}
+
+TEST_CASE("requests pipelined behind /live are answered in the middle of the end, and end too") {
+    FeedFixture fixture;
+    FixtureClient first(fixture.worker);
+    FixtureClient second(fixture.worker);
+    for (FixtureClient* const client : {&first, &second}) {
+        CHECK(client->send(request + request + request));
+        CHECK(client->read_until([&] { return count_of(client->received(), "retry: ") == 1; }));
+    }
+    fixture.feed->end();
+    for (FixtureClient* const client : {&first, &second}) {
+        CHECK(client->read_until([&] { return count_of(client->received(), "\r\n0\r\n\r\n") == 3; }));
+        CHECK(count_of(client->received(), "HTTP/1.1 200") == 3);
+    }
+    CHECK_FALSE(fixture.feed->full());
+}
+
+TEST_CASE("clients that have pipelined and left make room") {
+    FeedFixture fixture;
+    {
+        FixtureClient first(fixture.worker);
+        FixtureClient second(fixture.worker);
+        for (FixtureClient* const client : {&first, &second}) {
+            CHECK(client->send(request + request + request));
+            CHECK(client->read_until([&] { return !client->received().empty(); }));
+        }
+        CHECK(fixture.feed->full());
+    }
+    CHECK(fixture.worker.run_until([&] { return !fixture.feed->full(); }));
+    CHECK(fixture.worker.run_until([&] { return fixture.worker.connection_count() == 0; }));
+}
+
+TEST_CASE("what the last dashboard was told when it left is no news to the next ones") {
+    FeedFixture fixture;
+    const auto told = [](FixtureClient& client) {
+        CHECK(client.read_until([&] { return !message_in(client.received()).empty(); }));
+        return message_in(client.received());
+    };
+    std::string old;
+    {
+        FixtureClient client(fixture.worker);
+        CHECK(client.send(request));
+        old = told(client);
+    }
+    // By then the feed has looked, found nobody, and gone to sleep.
+    bool slept = false;
+    auto wake = [&slept] { slept = true; };
+    Timer timer(fixture.worker.services().loop, Timer::Handler::of(&wake));
+    timer.start_once(2 * LiveFeed::interval);
+    CHECK(fixture.worker.run_until([&] { return slept; }));
+    FixtureClient first(fixture.worker);
+    FixtureClient second(fixture.worker);
+    CHECK(first.send(request));
+    CHECK(first.read_until([&] { return !first.received().empty(); }));
+    CHECK(second.send(request));
+    CHECK(told(second) != old);
+    CHECK(told(first) == told(second));
 }

@@ -1,7 +1,7 @@
 #include "modules/observer/metrics_text.h"
 
 #include "core/counter_table.h"
-#include "core/histogram.h"
+#include "tests/support/observed.h"
 
 #include <algorithm>
 
@@ -32,17 +32,14 @@ std::string open_metrics(const Metrics& metrics) {
 }
 
 CounterReader::Sum histogram(HistogramBounds bounds, std::uint32_t per_unit,
-                             const std::vector<std::uint64_t>& observed) {
-    CounterReader::Sum sum = counter("wait_seconds", observed.size(), {{"route", "/a"}}, "seconds", per_unit);
-    sum.kind = CounterKind::histogram;
-    sum.bounds = bounds;
-    const HistogramScale scale(bounds);
-    sum.buckets.resize(scale.buckets());
-    for (const std::uint64_t value : observed) {
-        ++sum.buckets[scale.bucket_of(value)];
-        sum.sum += value;
-    }
-    return sum;
+                             const std::vector<std::uint64_t>& values) {
+    return test::observed({.name = "wait_seconds",
+                           .unit = "seconds",
+                           .help = "Help.",
+                           .labels = {{"route", "/a"}},
+                           .bounds = bounds,
+                           .per_unit = per_unit},
+                          values);
 }
 
 std::vector<std::string> edges(const std::string& text) {
@@ -70,6 +67,8 @@ TEST_CASE("who asks for OpenMetrics gets it, all others Prometheus' own format")
     CHECK_FALSE(open("application/openmetrics-text;q=0.4,text/plain;q=0.5"));
     CHECK_FALSE(open("application/openmetrics-text;q=0"));
     CHECK_FALSE(open("application/openmetrics-text;q=x"));
+    CHECK(open("Application/OpenMetrics-Text; Q=0.5, Text/Plain; Q=0.4"));
+    CHECK_FALSE(open("Application/OpenMetrics-Text; Q=0.4, Text/Plain; Q=0.5"));
     CHECK(media_type(MetricsFormat::open_metrics).starts_with("application/openmetrics-text; version=1.0.0"));
     CHECK(media_type(MetricsFormat::prometheus).starts_with("text/plain; version=0.0.4"));
 }
@@ -115,6 +114,20 @@ TEST_CASE("a family stands together, said once, without what is there twice") {
           "# HELP b_total Help.\n# TYPE b_total counter\nb_total 2\n");
 }
 
+TEST_CASE("of two declarations of one name the same one is shown, wherever their columns lie") {
+    CounterReader::Sum gauge = counter("a_total", 5, {{"r", "x"}});
+    gauge.kind = CounterKind::gauge;
+    CounterReader::Sum other = counter("a_total", 6, {{"r", "y"}});
+    other.kind = CounterKind::gauge;
+    const CounterReader::Sum plain = counter("a_total", 7, {{"r", "x"}});
+    const auto narrow = histogram({.min = 1, .max = 1000}, 1, {2, 3});
+    const auto wide = histogram({.min = 1, .max = 60'000}, 1, {2});
+    const std::string one = prometheus({.sums = {gauge, other, plain, narrow, wide}});
+    CHECK(one.starts_with("# HELP a_total Help.\n# TYPE a_total counter\na_total{r=\"x\"} 7\n# HELP wait"));
+    CHECK(one.ends_with("wait_seconds_count{route=\"/a\"} 2\n"));
+    CHECK(prometheus({.sums = {other, plain, gauge, wide, narrow}}) == one);
+}
+
 TEST_CASE("a histogram's buckets add up, and are the same set whatever was observed") {
     const HistogramBounds bounds{.min = 1, .max = 60'000'000};
     const std::string text = prometheus({.sums = {histogram(bounds, 1'000'000, {1, 3, 1024, 70'000'000})}});
@@ -140,20 +153,26 @@ TEST_CASE("the edges of a histogram of whole numbers look like floats") {
     CHECK(all == std::vector<std::string>{"0.0", "1.0", "3.0", "7.0", "10.0", "+Inf"});
 }
 
-TEST_CASE("a gauge of each worker says whose it is; of two in one slot the newer one speaks") {
+TEST_CASE("a gauge of each worker says whose it is; those that a newer one has replaced are told apart") {
     CounterReader::Sum sum = counter("busy_ratio", 0, {}, "ratio", 1000);
     sum.kind = CounterKind::gauge;
     sum.scope = CounterScope::worker;
     const auto worker = [](std::string pool, std::uint32_t slot, std::uint64_t instance, std::int64_t value) {
-        return CounterReader::WorkerValue{
-            .pool = std::move(pool), .slot = slot, .instance = instance, .value = value};
+        return CounterReader::WorkerValue{.pool = std::move(pool),
+                                          .slot = slot,
+                                          .pid = static_cast<std::uint32_t>(100 + instance),
+                                          .instance = instance,
+                                          .value = value};
     };
-    const Metrics metrics{.sums = {sum},
-                          .worker_gauges = {{"busy_ratio",
-                                             {worker("b", 0, 3, 1000), worker("a", 10, 1, 1),
-                                              worker("a", 2, 9, 250), worker("a", 2, 4, 500)}}}};
+    const Metrics metrics{
+        .sums = {sum},
+        .worker_gauges = {{"busy_ratio",
+                           {worker("b", 0, 3, 1000), worker("a", 10, 1, 1), worker("a", 2, 4, 500),
+                            worker("a", 2, 9, 250), worker("a", 2, 5, 750)}}}};
     CHECK(prometheus(metrics) ==
           "# HELP busy_ratio Help.\n# TYPE busy_ratio gauge\nbusy_ratio{pool=\"a\",slot=\"2\"} 0.25\n"
+          "busy_ratio{pool=\"a\",slot=\"2\",older_pid=\"105\"} 0.75\n"
+          "busy_ratio{pool=\"a\",slot=\"2\",older_pid=\"104\"} 0.5\n"
           "busy_ratio{pool=\"a\",slot=\"10\"} 0.001\nbusy_ratio{pool=\"b\",slot=\"0\"} 1\n");
 }
 

@@ -16,13 +16,18 @@ struct Service {
         settings.pools.back().workers = 3;
         settings.pools.back().min_healthy = 2;
     }
-    void add(std::string_view pool, WorkerState state) {
+    WorkerStatus& add(std::string_view pool, WorkerState state) {
         WorkerStatus& worker = status.workers.emplace_back();
+        worker.pid = 1;
+        worker.report_interval_ms = 1000;
+        worker.heartbeat_ms = now_ms;
         pool.copy(worker.pool, sizeof(worker.pool) - 1);
         worker.state = state;
+        return worker;
     }
-    std::string why_not() const { return why_not_ready(status, settings); }
+    std::string why_not() const { return why_not_ready(status, settings, now_ms); }
 
+    static constexpr std::int64_t now_ms = 100'000;
     StatusSnapshot status;
     Settings settings;
 };
@@ -58,4 +63,23 @@ TEST_CASE("what the master knows of itself counts, too") {
     CHECK(service.why_not() == "the master is stopping");
     service.status.master.state = MasterState::degraded;
     CHECK(service.why_not() == "a pool has too few workers that answer");
+}
+
+TEST_CASE("a worker that is not heard of does not serve, whatever the master is about") {
+    Service service;
+    service.add("main", WorkerState::serving);
+    WorkerStatus& stuck = service.add("main", WorkerState::serving);
+    service.status.master.state = MasterState::reloading;
+    stuck.heartbeat_ms = Service::now_ms - 3000;
+    CHECK(service.why_not().empty());
+    stuck.heartbeat_ms = Service::now_ms - 3001;
+    CHECK(service.why_not() == "pool main: 1 of 3 workers serve, 2 needed; 1 not heard of");
+    stuck.heartbeat_ms = Service::now_ms;
+    CHECK(service.why_not().empty());
+    stuck.stands_still = 1;
+    CHECK(service.why_not() == "pool main: 1 of 3 workers serve, 2 needed; 1 not heard of");
+    // One that has not reported yet has just begun.
+    stuck.stands_still = 0;
+    stuck.heartbeat_ms = 0;
+    CHECK(service.why_not().empty());
 }

@@ -139,3 +139,13 @@ TEST_CASE("a clock that was read before the page makes nothing negative") {
     CHECK(holds(text, R"("uptime_s":0,)"));
     CHECK(holds(text, R"("age_s":0,)"));
 }
+
+TEST_CASE("no key is there twice while two declarations of one name are") {
+    StatusFixture fixture;
+    fixture.table.declare(4, std::vector<CounterDeclaration>{
+                                 {.name = "drover_connections_active", .kind = CounterKind::counter}});
+    const std::string text = compact_status(fixture);
+    const std::size_t first = text.find("\"drover_connections_active\":");
+    CHECK(first != std::string::npos);
+    CHECK(text.find("\"drover_connections_active\":", first + 1) == std::string::npos);
+}

@@ -87,7 +87,7 @@ export class Chart {
       context.stroke();
     }
     context.fillStyle = colour("--soft");
-    context.font = `11px ${getComputedStyle(this.canvas).fontFamily}`;
+    context.font = `12px ${getComputedStyle(this.canvas).fontFamily}`;
     context.fillText(this.scale.format(top), 0, 11);
   }
 

@@ -30,6 +30,7 @@ const charts = {
 };
 
 let before = null; // the message before this one
+let joined = true; // no message of this stream has come yet: what it adds up may begin elsewhere
 
 // A second's worth of what grew between the two; null: not known, or another master.
 function rate(now, earlier, elapsed) {
@@ -40,7 +41,7 @@ function rate(now, earlier, elapsed) {
 function show_charts(message) {
   const { totals, now_ms: at } = message;
   const elapsed = before === null ? 0 : at - before.now_ms;
-  const since = (name) => rate(totals[name], before?.totals[name], elapsed);
+  const since = (name) => (joined ? null : rate(totals[name], before?.totals[name], elapsed));
   const text = (value, format) => (value === null ? "–" : format(value));
   const serves_requests = totals.requests !== null;
 
@@ -108,8 +109,9 @@ function show_worker(entry, worker, earlier, elapsed) {
   say(name, `${worker.pool}/${worker.slot}`);
   say(pid, alive ? `pid ${worker.pid}` : "");
   const waits = worker.next_attempt_s === null ? "" : `, ${Math.ceil(worker.next_attempt_s)} s`;
-  say(texts[1], worker.state.replace("_", " ") + waits);
-  mark(texts[1], "state", worker.state);
+  const silent = worker.silent_s !== null;
+  say(texts[1], silent ? `silent ${duration(worker.silent_s)}` : worker.state.replace("_", " ") + waits);
+  mark(texts[1], "state", silent ? "silent" : worker.state);
   say(texts[2], String(worker.generation));
   say(texts[3], alive ? `${Math.round(worker.busy * 100)} %` : "–");
   meter.style.width = `${Math.round(Math.min(worker.busy, 1) * 100)}%`;
@@ -144,7 +146,8 @@ function show_workers(message) {
     entry.row.remove();
     rows.delete(key);
   }
-  const serving = message.workers.filter((worker) => worker.state === "serving").length;
+  const serves = (worker) => worker.state === "serving" && worker.silent_s === null;
+  const serving = message.workers.filter(serves).length;
   const more = message.more_workers > 0 ? `, ${message.more_workers} more are not shown` : "";
   say(find("workers-note"), `${serving} of ${message.workers.length} serve${more}`);
 }
@@ -189,10 +192,14 @@ function show(message) {
   show_charts(message);
   show_workers(message);
   before = message;
+  joined = false;
 }
 
 function connect() {
   const source = new EventSource("/live");
+  source.onopen = () => {
+    joined = true;
+  };
   source.onmessage = ({ data }) => show(JSON.parse(data));
   source.addEventListener("event", ({ data, lastEventId }) => show_event(JSON.parse(data), lastEventId));
   source.onerror = () => {
