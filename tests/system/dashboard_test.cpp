@@ -1,6 +1,8 @@
 // The dashboard in a real browser. Where Chromium is not installed that passes unseen.
 #include "tests/support/browser.h"
 #include "tests/support/busy_clients.h"
+#include "tests/support/held_connections.h"
+#include "tests/support/http_client.h"
 #include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
 
@@ -89,6 +91,79 @@ TEST_CASE("the dashboard shows workers, a death and a reload, on a desk and on a
         keep("dashboard-phone.png", browser.screenshot());
         check_console(browser);
         clients.stop();
+    }
+    master.finish();
+}
+
+TEST_CASE(
+    "the dashboard changes rows in place, tells who is silent and what was handed over, and can be read") {
+    if (!installed("chromedriver")) return;
+    const ReservedPort port;
+    TestConfig config{.master = "reload = \"fresh\"\n",
+                      .pool = "hang_timeout = \"off\"\n",
+                      .rest = "[observer]\nlisten = \"" + port.address() + "\"\n"};
+    MasterUnderTest master(config);
+    {
+        Browser browser;
+        browser.open("http://" + port.address() + "/");
+        REQUIRE(browser.wait_for("return document.querySelectorAll('#workers tr').length === 3;"));
+        REQUIRE(browser.wait_for(says("#events", "generation 1 serves")));
+        browser.run(R"(
+            window.rows = [...document.querySelectorAll('#workers tr')];
+            window.kept = document.querySelector('#events li');
+            window.changes = 0;
+            const count = (list) => { window.changes += list.length; };
+            for (const id of ['workers', 'events'])
+                new MutationObserver(count).observe(document.getElementById(id), { childList: true });
+            window.moments = new Set();
+            const uptime = document.getElementById('uptime');
+            new MutationObserver(() => window.moments.add(uptime.textContent))
+                .observe(uptime, { childList: true, characterData: true, subtree: true });
+        )");
+        // Each of three messages has changed what is on the page, and nothing has come or gone.
+        CHECK(browser.wait_for("return window.moments.size >= 3;"));
+        CHECK(browser.run("return window.changes;") == 0);
+        CHECK(browser.run("return window.rows.every((row, i) => "
+                          "row === document.querySelectorAll('#workers tr')[i]);") == true);
+
+        const pid_t silent = master.worker_pids().front();
+        REQUIRE(freeze(silent));
+        CHECK(
+            browser.wait_for("return /^silent [1-9]/.test("
+                             "document.querySelector('#workers [data-state=silent]')?.textContent);"));
+        CHECK(browser.wait_for(
+            "return getComputedStyle(document.querySelector('[data-state=silent]')).color === "
+            "'rgb(173, 47, 36)';"));
+        ::kill(silent, SIGCONT);
+        CHECK(browser.wait_for("return document.querySelector('[data-state=silent]') === null;"));
+        CHECK(browser.run("return window.rows[0].isConnected && window.kept.isConnected;") == true);
+
+        HttpClient held(master.http_port());
+        CHECK(held.get("/").body == "first");
+        config.body = "second";
+        master.write_config(config);
+        REQUIRE(master.control("reload").ok);
+        CHECK(
+            browser.wait_for("return [...document.querySelectorAll('#events li')].some((line) => "
+                             "line.querySelector('.kind').textContent === 'handover' && "
+                             "line.querySelector('.text').textContent.includes('1 connection'));"));
+        CHECK(held.get("/").body == "second");
+
+        browser.resize(320, 812, true);
+        CHECK(browser.run(fits) == nlohmann::json(true));
+        const nlohmann::json small = browser.run(R"(
+            const small = [];
+            const has_text = (node) => node.nodeType === 3 && node.data.trim() !== '';
+            for (const element of document.body.querySelectorAll('*')) {
+                for (const part of [null, '::before']) {
+                    const { content, fontSize } = getComputedStyle(element, part);
+                    const shown = part ? content !== 'none' : [...element.childNodes].some(has_text);
+                    if (shown && parseFloat(fontSize) < 12) small.push(element.outerHTML + fontSize);
+                }
+            }
+            return small;
+        )");
+        CHECK_MESSAGE(small.empty(), small.dump());
     }
     master.finish();
 }
