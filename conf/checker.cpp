@@ -56,10 +56,6 @@ class ModuleComplaints : public Complaints {
     Findings& findings_;
 };
 
-ImageValue text_value(std::string name, std::string text) {
-    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
-}
-
 class Check {
   public:
     Check(const Document& document, std::span<const ModuleDeclaration> modules)

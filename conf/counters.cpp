@@ -18,9 +18,6 @@ constexpr std::array kinds{CounterKind::counter, CounterKind::gauge, CounterKind
     throw std::runtime_error("configuration image: a counter: " + what);
 }
 
-ImageValue text_value(std::string name, std::string text) {
-    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
-}
 ImageValue integer_value(std::string name, std::uint64_t number) {
     return {
         .name = std::move(name), .type = ValueType::integer, .integer = static_cast<std::int64_t>(number)};

@@ -127,6 +127,10 @@ struct ImageValue {
     std::vector<ImageValue> children = {};
 };
 
+inline ImageValue text_value(std::string name, std::string text) {
+    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
+}
+
 // The checksum that the header of `image` should carry.
 std::uint64_t image_checksum(std::span<const std::byte> image) noexcept;
 // The flat bytes of `root`. Throws std::length_error when they would exceed max_image_bytes or

@@ -4,10 +4,6 @@ namespace drover {
 
 namespace {
 
-ImageValue text_value(std::string name, std::string text) {
-    return {.name = std::move(name), .type = ValueType::text, .text = std::move(text)};
-}
-
 struct Collection {
     const Document& document;
     const std::string& module;

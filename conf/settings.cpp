@@ -36,8 +36,7 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
     } catch (const std::invalid_argument& error) {
         refuse(error.what());
     }
-    const bool shared = listen.address.is_unix() || listen.address.is_udp();
-    listen.listener = {.balance = shared ? Balance::shared : listen.balance,
+    listen.listener = {.balance = listen.balance,
                        .backlog = listen.backlog,
                        .nodelay = listen.nodelay,
                        .defer_accept_s = whole_seconds(listen.defer_accept_ms),
@@ -48,6 +47,7 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .ipv6_only = listen.ipv6_only,
                        .unix_mode = *mode,
                        .receive_buffer = static_cast<int>(listen.receive_buffer)};
+    if (Listener::shares_socket(listen.address, listen.listener)) listen.listener.balance = Balance::shared;
 }
 
 std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
@@ -66,7 +66,7 @@ std::vector<FileSettings> load_files(const ImageNode& list, const Settings& sett
     for (std::uint32_t index = 0; index < list.size(); ++index) {
         const ImageNode entry = list.child(index);
         const std::string_view text = require(entry, "path", ValueType::text).text();
-        files.push_back({settings.file_path(text), text, require(entry, "module", ValueType::text).text(),
+        files.push_back({settings.absolute_path(text), text, require(entry, "module", ValueType::text).text(),
                          require(entry, "place", ValueType::text).text()});
     }
     return files;
@@ -120,10 +120,6 @@ const PoolSettings* Settings::find_pool(std::string_view name) const noexcept {
 }
 
 std::string Settings::absolute_path(std::string_view path) const {
-    return path == "stderr" ? std::string(path) : file_path(path);
-}
-
-std::string Settings::file_path(std::string_view path) const {
     return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
 

@@ -61,7 +61,7 @@ struct ListenSettings {
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
     std::string_view unix_mode;        // "0666", octal text
-    std::uint64_t receive_buffer = 0;  // bytes; word "system" = 0; udp alone
+    std::uint64_t receive_buffer = 0;  // bytes, 4096 to 1G; word "system" = 0; udp alone
     std::size_t max_datagram = 0;      // bytes, 64K, 512 to 64K; udp alone
 
     static const Options<ListenSettings>& options();
@@ -143,9 +143,8 @@ struct Settings {
     const PoolSettings* find_pool(std::string_view name) const noexcept;
     // master.log_file with an absolute path.
     std::string log_target() const { return absolute_log_target(master.log_file, std::string(directory)); }
-    std::string absolute_path(std::string_view path) const;  // "stderr" stays
-    // The same where "stderr" is a file's name like any other.
-    std::string file_path(std::string_view path) const;
+    // Relative ones start at the file's directory.
+    std::string absolute_path(std::string_view path) const;
     std::string runtime_dir() const { return absolute_path(master.runtime_dir); }
 };
 

@@ -75,7 +75,7 @@ class Histogram {
     // `cells` is the first of scale.cells().
     Histogram(std::uint64_t* cells, HistogramScale scale) noexcept : cells_(cells), scale_(scale) {}
 
-    // Several of one value cost as much as one.
+    // Several of one value cost as much as one; value * times is to be below 2^64, or the sum goes round.
     void observe(std::uint64_t value, std::uint32_t times = 1) noexcept {
         value = std::min(value, HistogramScale::largest);
         Counter(cells_ + 1 + scale_.bucket_of(value)).add(times);

@@ -17,14 +17,6 @@ void HistogramCounts::add(const CounterDeclaration& histogram, std::span<const s
     std::ranges::transform(counts_, buckets, counts_.begin(), std::plus());
 }
 
-HistogramCounts HistogramCounts::since(const HistogramCounts& before) const {
-    HistogramCounts difference = *this;
-    if (before.bounds_ != bounds_ || before.per_unit_ != per_unit_) return difference;
-    std::ranges::transform(counts_, before.counts_, difference.counts_.begin(),
-                           [](auto now, auto then) { return now - std::min(now, then); });
-    return difference;
-}
-
 std::optional<double> HistogramCounts::quantile(double q) const noexcept {
     if (std::ranges::all_of(counts_, [](std::uint64_t count) { return count == 0; })) return std::nullopt;
     return drover::quantile(HistogramScale(bounds_), counts_, q) / per_unit_;

@@ -1,5 +1,5 @@
-// HistogramCounts are what the histograms of one name have observed, whatever their labels, and, as the
-// difference of two of them, what was observed in between. Runs in: every process.
+// HistogramCounts are what the histograms of one name have observed together, whatever their labels. Runs in:
+// every process.
 #pragma once
 
 #include "core/counter_reader.h"
@@ -16,8 +16,6 @@ class HistogramCounts {
     // One with other bounds or units than the first is left out.
     void add(const CounterDeclaration& histogram, std::span<const std::uint64_t> buckets);
     void add(const CounterReader::Sum& histogram) { add(histogram, histogram.buckets); }
-    // A histogram that left the configuration took its counts along: it takes nothing back.
-    HistogramCounts since(const HistogramCounts& before) const;
     // In units; none when nothing was observed.
     std::optional<double> quantile(double q) const noexcept;
 

@@ -150,8 +150,10 @@ ControlRequest make_request(const CommandLine& line) {
     request.pool = line.pool;
     request.progress = ::isatty(STDERR_FILENO) == 1;
     request.follow = line.follow;
-    if (!line.last.empty() && !parse_number(line.last, request.last.emplace()))
-        throw std::invalid_argument(fmt::format("\"{}\" is not a number of events", line.last));
+    if (!line.last.empty() &&
+        (!parse_number(line.last, request.last.emplace()) || *request.last > most_events))
+        throw std::invalid_argument(
+            fmt::format("\"{}\" is not a number of events; 0 to {} are possible", line.last, most_events));
     if (line.command->id == CommandId::workers) {
         if (parse_number(line.words[0], request.count) && request.count > 0 && request.count <= max_workers)
             return request;

@@ -18,7 +18,6 @@ using Json = nlohmann::json;
 
 constexpr std::array<std::string_view, 10> commands = {"reload", "stop",    "quit",    "reopen",   "status",
                                                        "config", "workers", "restart", "counters", "events"};
-constexpr unsigned most_events = 1'000'000;
 constexpr std::array<std::string_view, 3> commands_with_format = {"status", "config", "events"};
 
 // Long enough to recognise a typing error, short enough to send back.

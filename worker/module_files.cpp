@@ -22,7 +22,7 @@ bool same_file(int left, int right) noexcept {
 
 std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configuration,
                                                     std::string_view value) const {
-    const auto found = by_path_.find(configuration.settings().file_path(value));
+    const auto found = by_path_.find(configuration.settings().absolute_path(value));
     if (found == by_path_.end())
         throw std::out_of_range("the master has not opened " + std::string(value) + " for a module");
     return found->second;

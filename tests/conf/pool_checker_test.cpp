@@ -1,10 +1,14 @@
 #include "conf/pool_checker.h"
 
+#include "conf/settings.h"
 #include "tests/conf/toy_modules.h"
 
+#include <set>
 #include <string>
 
 #include <doctest/doctest.h>
+
+using namespace drover;
 
 namespace {
 
@@ -54,6 +58,22 @@ TEST_CASE("udp listeners: keys of connections mean nothing to them, and the othe
           std::string::npos);
     CHECK(listener("udp:*:53", "echo", "max_datagram = '1M'").find("allowed: 512 to 64K") !=
           std::string::npos);
+}
+
+TEST_CASE("udp listeners: of every key it is known which listeners may have it") {
+    const std::set<std::string> always{"address", "module"};
+    const std::set<std::string> both{"balance", "ipv6_only"};
+    for (const OptionKey& key : ListenSettings::options().keys()) {
+        if (always.contains(key.name)) continue;
+        CAPTURE(key.name);
+        // No key takes it: the value is complained of, and where it means nothing the key alone.
+        const std::string line = key.name + " = [[]]";
+        const bool not_for_udp =
+            listener("udp:*:53", "echo", line).find("means nothing") != std::string::npos;
+        const bool not_for_tcp =
+            listener("*:53", "echo", line).find("udp listeners alone") != std::string::npos;
+        CHECK(not_for_udp + not_for_tcp == (both.contains(key.name) ? 0 : 1));
+    }
 }
 
 TEST_CASE("udp listeners: one port for connections and datagrams, not twice for either") {

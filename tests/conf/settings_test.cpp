@@ -106,7 +106,7 @@ TEST_CASE("settings are what the file says") {
     CHECK(settings.config_path == "/etc/toy.toml");
     CHECK(settings.directory == "/etc");
     CHECK(settings.runtime_dir() == "/run");
-    CHECK(settings.absolute_path("stderr") == "stderr");
+    CHECK(settings.absolute_path("stderr") == "/etc/stderr");
     CHECK(settings.absolute_path("a/b") == "/etc/a/b");
     CHECK(settings.absolute_path("/a/b") == "/a/b");
     CHECK(settings.master.log_level == LogLevel::warning);
