@@ -60,8 +60,8 @@ void add_master_counters(std::vector<CounterDeclaration>& counters) {
     labelled("drover_reloads_total", "reloads", "Reloads that came to a verdict.", "result",
              {"ok", "refused", "rolled_back"});
     counters.push_back({.name = "drover_worker_starts_total", .unit = "workers", .help = "Workers started."});
-    labelled("drover_worker_deaths_total", "workers", "Workers that ended without having been told to.",
-             "cause", {"exit", "signal", "hang", "memory_limit", "killed"});
+    labelled("drover_worker_deaths_total", "workers", "Workers that ended otherwise than told to.", "cause",
+             {"exit", "signal", "hang", "memory_limit", "killed"});
 }
 
 void add_datagram_counters(std::vector<CounterDeclaration>& counters,

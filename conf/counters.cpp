@@ -1,6 +1,7 @@
 #include "conf/counters.h"
 
 #include "conf/diff.h"
+#include "conf/observer.h"
 #include "conf/value_text.h"
 
 #include <algorithm>
@@ -113,7 +114,10 @@ std::vector<CounterDeclaration> declared_counters(const Image& image) {
 }
 
 CounterList::CounterList(std::uint64_t capacity, FaultHandler on_fault)
-    : capacity_(capacity), on_fault_(std::move(on_fault)) {}
+    : capacity_(capacity), on_fault_(std::move(on_fault)) {
+    for (const CounterDeclaration& figure : service_figures({""}))
+        series_[figure.name] = "the observer";
+}
 
 void CounterList::add(const std::string& owner, const std::vector<CounterDeclaration>& declarations) {
     for (CounterDeclaration declaration : declarations) {

@@ -36,10 +36,7 @@ std::string labels_fault(const CounterDeclaration& declaration) {
     if (declaration.labels.size() > CounterDeclaration::most_labels)
         return fmt::format("it has more than {} labels", CounterDeclaration::most_labels);
     for (const CounterLabel& label : declaration.labels) {
-        const bool reserved =
-            label.name == "le" || label.name == "quantile" || label.name == "pool" || label.name == "slot";
-        const bool shown_by_reader = reserved && (declaration.scope == CounterScope::worker ||
-                                                  label.name == "le" || label.name == "quantile");
+        const bool shown_by_reader = label.name == "le" || label.name == "quantile";
         if (!is_name(label.name, longest_label_name) || shown_by_reader)
             return fmt::format("a label's name is not 1 to {} letters, digits and '_', or is taken",
                                longest_label_name);

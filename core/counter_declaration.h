@@ -18,7 +18,7 @@ const char* to_text(CounterKind kind) noexcept;
 enum class CounterScope : std::uint8_t { service = 0, worker = 1 };
 
 struct CounterLabel {
-    std::string name;  // [a-zA-Z_][a-zA-Z0-9_]*, at most 31 bytes; not "le", "pool" or "slot" with a worker's
+    std::string name;   // [a-zA-Z_][a-zA-Z0-9_]*, at most 31 bytes; not "le" or "quantile"
     std::string value;  // UTF-8 without control characters
 
     friend bool operator==(const CounterLabel&, const CounterLabel&) = default;

@@ -2,6 +2,7 @@
 
 #include "core/system_error.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <deque>

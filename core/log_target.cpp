@@ -32,6 +32,7 @@ std::string_view journal_path(std::string_view name) noexcept {
 
 UniqueFd make_journal_socket() noexcept {
     UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return socket;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &journal_buffer, sizeof journal_buffer);
     return socket;
 }
@@ -67,7 +68,7 @@ bool LogTarget::is_journal() const noexcept {
 UniqueFd LogTarget::for_another_process() const noexcept {
     if (!is_journal()) return reopen_for_appending(fd.get());
     LogTarget another{make_journal_socket(), name};
-    connect_journal(another);
+    if (another.fd) connect_journal(another);
     return std::move(another.fd);
 }
 

@@ -34,7 +34,8 @@ struct LogTarget {
 //   text or JSON.
 // - journal:PATH: the same at another socket, that of a namespace of the journal.
 // - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
-//   as it has room (64 KiB, pipe(7)), later ones are lost and counted. Lines are cut below 4 KiB.
+//   as it has room (64 KiB, pipe(7)), later ones are lost and counted; workers that outlive their master need
+//   a reader, who cannot be them. Lines are cut below 4 KiB.
 // - PATH: appended to; core/log_path.h has what is refused.
 //
 // Throws std::system_error.

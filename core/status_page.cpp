@@ -134,4 +134,13 @@ StatusSnapshot StatusPage::read(std::size_t size) const {
         "status page: no consistent copy (its master died in mid-write, or never stops)");
 }
 
+std::optional<std::int64_t> silent_ms(const WorkerStatus& worker, std::int64_t now_ms) noexcept {
+    constexpr std::int64_t shortest_ms = 1000;
+    if (worker.pid == 0 || worker.heartbeat_ms == 0) return std::nullopt;
+    const std::int64_t age_ms = std::max<std::int64_t>(now_ms - worker.heartbeat_ms, 0);
+    const std::int64_t reports_ms = silent_after_reports * std::int64_t{worker.report_interval_ms};
+    const bool missed = age_ms > std::max(reports_ms, shortest_ms);
+    return missed || worker.stands_still != 0 ? std::optional(age_ms) : std::nullopt;
+}
+
 }  // namespace drover

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace drover {
@@ -103,5 +104,12 @@ class StatusPage {
     std::atomic<std::uint64_t> reloads_{0};
     // MasterStatus, then WorkerStatus[capacity_]
 };
+
+// Since when nothing was heard of a worker that is silent: it has missed so many of its pool's
+// report_interval and at least a second, or the master knows that it stands still. What it says of itself is
+// as old as that, also that it serves. None: it is heard of, or has not reported yet. `now_ms` is
+// CLOCK_MONOTONIC.
+inline constexpr std::int64_t silent_after_reports = 3;
+std::optional<std::int64_t> silent_ms(const WorkerStatus& worker, std::int64_t now_ms) noexcept;
 
 }  // namespace drover

@@ -19,11 +19,9 @@ std::shared_ptr<const OpenedFile> FileRegistry::acquire(const std::string& path)
     return file;
 }
 
-bool FileRegistry::moved() const {
-    return std::ranges::any_of(files_, [](const auto& known) {
-        const auto file = known.lock();
-        return file != nullptr && !names_file(file->path, file->fd.get());
-    });
+bool FileRegistry::moved(const std::vector<std::shared_ptr<const OpenedFile>>& files) {
+    return std::ranges::any_of(files,
+                               [](const auto& file) { return !names_file(file->path, file->fd.get()); });
 }
 
 std::vector<std::string> FileRegistry::reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed) {

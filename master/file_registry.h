@@ -22,7 +22,7 @@ class FileRegistry {
     // (core/log_path.h).
     std::shared_ptr<const OpenedFile> acquire(const std::string& path);
     // The path of one means another file by now, or none.
-    bool moved() const;
+    static bool moved(const std::vector<std::shared_ptr<const OpenedFile>>& files);
     // Opens all of them anew. Throws std::system_error when one of `needed` cannot be had: every file is as
     // it was then, new ones may have been created. Returns why others could not, which stay as they are.
     std::vector<std::string> reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed);

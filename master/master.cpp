@@ -212,16 +212,16 @@ MasterState Master::public_state() const noexcept {
 }
 
 Master::OpenedLog Master::open_log(const Settings& settings) {
-    OpenedLog log{open_log_target(settings.log_target()), {}};
-    log.own =
-        UniqueFd(check_call(log.for_workers.for_another_process().release(), "open", log.for_workers.name));
-    return log;
+    LogTarget target = open_log_target(settings.log_target());
+    UniqueFd own(check_call(target.for_another_process().release(), "open", target.name));
+    std::string name = target.name;
+    return {.for_workers = std::move(target), .own = {std::move(own), std::move(name)}};
 }
 
 void Master::use_log(const Settings& settings, OpenedLog log) noexcept {
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
-    log_.set_target({std::move(log.own), log.for_workers.name});
+    log_.set_target(std::move(log.own));
     pools_->log = std::move(log.for_workers);
 }
 

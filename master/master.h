@@ -120,7 +120,7 @@ class Master : private PoolObserver {
     std::vector<Generation*> generations() const;
     struct OpenedLog {
         LogTarget for_workers;
-        UniqueFd own;
+        LogTarget own;
     };
     static OpenedLog open_log(const Settings& settings);
     void use_log(const Settings& settings, OpenedLog log) noexcept;

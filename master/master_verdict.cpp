@@ -31,7 +31,9 @@ void Master::settle() {
 }
 
 void Master::settle_unchanged() {
-    if (pools_->log.moved() || pools_->files.moved()) reopen_log();
+    const bool moved = pools_->log.moved() || FileRegistry::moved(current_->files());
+    const std::string error = moved ? reopen_log() : "";
+    if (!error.empty()) return close_reload(ReloadResult::refused, "log files stay as they are: " + error);
     close_reload(ReloadResult::ok, "nothing has changed");
 }
 

@@ -70,7 +70,7 @@ void Pool::commit(Slot& slot) {
     slot.policy.set_rule(respawn_rule());
     const bool starting = slot.worker != nullptr && slot.worker->state() == WorkerState::starting;
     if (starting) {
-        slot.worker->kill("of the generation before");
+        slot.worker->discard("of the generation before");
         leaving_.push_back(std::move(slot.worker));
     }
     if (slot.worker == nullptr) {

@@ -84,7 +84,7 @@ void Pool::take_over(Slot& slot) {
 void Pool::drop_newcomer(Slot& slot) {
     if (slot.newcomer == nullptr) return;
     slot.start_timer.stop();
-    slot.newcomer->kill("not needed any more");
+    slot.newcomer->discard("not needed any more");
     leaving_.push_back(std::move(slot.newcomer));
 }
 

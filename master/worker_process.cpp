@@ -141,7 +141,13 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
 }
 
 void WorkerProcess::on_kill_timer() {
+    if (killed_because_.empty()) killed_because_ = "still there after drain_timeout";
     process_.signal(SIGKILL);
+}
+
+void WorkerProcess::discard(std::string reason) {
+    discarded_ = true;
+    kill(std::move(reason));
 }
 
 void WorkerProcess::watch_socket(unsigned listener, int socket) {

@@ -115,6 +115,9 @@ class WorkerProcess {
     std::string end_hanging();
     // KILL, and why.
     void kill(std::string reason, DeathCause cause = DeathCause::killed);
+    // One that has no connection and is not needed: its end is no death.
+    void discard(std::string reason);
+    bool discarded() const noexcept { return discarded_; }
     // What the kernel says; 0 when it cannot be asked.
     std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
@@ -157,6 +160,7 @@ class WorkerProcess {
     bool hangs_ = false;
     bool stopped_ = false;  // by a signal
     bool outdated_ = false;
+    bool discarded_ = false;
     std::uint64_t next_generation_ = 0;  // being prepared; 0: none
     bool prepared_ = false;
     bool committing_ = false;

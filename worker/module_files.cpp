@@ -20,6 +20,11 @@ bool same_file(int left, int right) noexcept {
 
 }  // namespace
 
+void ModuleFile::replace(UniqueFd fd) noexcept {
+    if (!same_file(fd_.get(), fd.get())) ++replaced_;
+    fd_ = std::move(fd);
+}
+
 std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configuration,
                                                     std::string_view value) const {
     const auto found = by_path_.find(configuration.settings().absolute_path(value));
@@ -35,8 +40,7 @@ void ModuleFiles::put(std::string_view path, UniqueFd fd) {
         return;
     }
     next_.erase(entry->first);
-    if (!same_file(entry->second->fd_.get(), fd.get())) ++entry->second->replaced_;
-    entry->second->fd_ = std::move(fd);
+    entry->second->replace(std::move(fd));
 }
 
 void ModuleFiles::put_next(std::string_view path, UniqueFd fd) {
@@ -45,10 +49,9 @@ void ModuleFiles::put_next(std::string_view path, UniqueFd fd) {
 }
 
 void ModuleFiles::commit(const Configuration& serving) noexcept {
-    while (!next_.empty()) {
-        auto next = next_.extract(next_.begin());
-        put(next.key(), std::move(next.mapped()));
-    }
+    for (auto& [path, fd] : next_)
+        by_path_.find(path)->second->replace(std::move(fd));
+    next_.clear();
     keep_only(serving);
 }
 

@@ -28,6 +28,8 @@ class ModuleFile {
 
   private:
     friend class ModuleFiles;
+    void replace(UniqueFd fd) noexcept;
+
     UniqueFd fd_;
     unsigned replaced_ = 0;
 };
@@ -50,7 +52,7 @@ class ModuleFiles {
     void keep_only(const Configuration& configuration) noexcept;
 
     std::map<std::string, std::shared_ptr<ModuleFile>, std::less<>> by_path_;  // absolute
-    std::map<std::string, UniqueFd, std::less<>> next_;
+    std::map<std::string, UniqueFd, std::less<>> next_;                        // for paths of by_path_
 };
 
 }  // namespace drover

@@ -45,7 +45,9 @@ void Worker::check_generations() const {
         if (!serves && modules_->lives_on(configuration->generation())) ++modules_own;
     }
     const unsigned most = settings().master.max_generations;
-    if (alive - modules_own <= most && alive <= max_older_generations + 1) return;
+    if (alive > max_older_generations + 1)
+        throw std::runtime_error(std::to_string(alive - 1) + " generations are still in use");
+    if (alive - modules_own <= most) return;
     throw std::runtime_error("requests that are under way still use " +
                              std::to_string(alive - modules_own - 1) +
                              " generations (master.max_generations is " + std::to_string(most) + ")");

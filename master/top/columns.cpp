@@ -11,9 +11,6 @@ namespace drover::top {
 
 namespace {
 
-constexpr unsigned reports_missed = 3;
-constexpr std::int64_t shortest_silence_ms = 1000;
-
 Style style_of(WorkerState state) noexcept {
     switch (state) {
         case WorkerState::serving:
@@ -44,10 +41,9 @@ Cell place(const View&, const WorkerView& worker) {
 
 // A worker that hangs says of itself what it said last.
 Cell state(const View& view, const WorkerView& worker) {
-    if (is_silent(view, worker)) {
-        const std::int64_t silence = silence_ms(view, worker);
-        return {fmt::format("silent {}", silence < 99'950 ? fmt::format("{}s", silence / 1000)
-                                                          : time_text(seconds_of(silence))),
+    if (const auto silence = silent_ms(worker.now.status, view.time_ms)) {
+        return {fmt::format("silent {}", *silence < 99'950 ? fmt::format("{}s", *silence / 1000)
+                                                           : time_text(seconds_of(*silence))),
                 Style::bad};
     }
     return {to_text(worker.now.status.state), style_of(worker.now.status.state)};
@@ -177,10 +173,7 @@ Layout layout_for(const View& view, std::size_t width) {
 }
 
 bool is_silent(const View& view, const WorkerView& worker) noexcept {
-    const WorkerStatus& status = worker.now.status;
-    if (status.state != WorkerState::serving && status.state != WorkerState::draining) return false;
-    const std::int64_t limit = std::int64_t{reports_missed} * status.report_interval_ms;
-    return silence_ms(view, worker) > std::max(limit, shortest_silence_ms);
+    return silent_ms(worker.now.status, view.time_ms).has_value();
 }
 
 std::string count_text(double count) {

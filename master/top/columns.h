@@ -44,7 +44,7 @@ struct Layout {
 // What is left of the width is for the trend.
 Layout layout_for(const View& view, std::size_t width);
 
-// It serves or drains, and has missed three reports, or been silent for a second where they come more often.
+// core/status_page.h: silent_ms.
 bool is_silent(const View& view, const WorkerView& worker) noexcept;
 
 // At most five characters each.

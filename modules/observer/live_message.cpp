@@ -2,7 +2,6 @@
 
 #include "core/counter_difference.h"
 #include "core/histogram_counts.h"
-#include "modules/observer/silence.h"
 #include "worker/status_json.h"
 
 #include <algorithm>

@@ -48,7 +48,7 @@ class LiveMessage {
     //            with its old total was not asked for a million times in a second
     //   latency  null, or p50_ms and p99_ms of the time since the last message
     //   workers  what status_json says of each, busy (0 to 1), and silent_s: null, or since when nothing was
-    //            heard of one that should report (silence.h)
+    //            heard of one that should report (silent_ms)
     //   more_workers  that are left out
     std::string make(const LiveMoment& moment);
     // The next one has no latency: there is no message before it.

@@ -2,7 +2,6 @@
 
 #include "modules/observer/metrics_text.h"
 #include "modules/observer/service_metrics.h"
-#include "modules/observer/silence.h"
 #include "worker/status_json.h"
 
 #include <fmt/format.h>

@@ -47,7 +47,7 @@ class ReadyPage final : public Page {
     void answer(const http::Request& request, http::Response response) override;
 };
 
-// Why the service is not ready, in a line; empty: it is. Workers that are not heard of (silence.h) do not
+// Why the service is not ready, in a line; empty: it is. Workers that are not heard of (silent_ms) do not
 // serve, whatever is under way. `now_ms` is CLOCK_MONOTONIC.
 std::string why_not_ready(const StatusSnapshot& status, const Settings& settings, std::int64_t now_ms);
 

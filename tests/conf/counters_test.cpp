@@ -95,6 +95,7 @@ TEST_CASE("counters: what readers of OpenMetrics would not understand is refused
                            {"toy_size_total", CounterKind::gauge, "", "Size."},
                            {"toy_runs_total", CounterKind::counter, "", "Runs."},
                            {"toy_runs", CounterKind::gauge, "", "Runs now."},
+                           {"drover_workers", CounterKind::gauge, "", "Workers."},
                            {"toy_time_count", CounterKind::gauge, "", "Times."},
                            {"toy_time", CounterKind::histogram, "", "Time.", {}, {1, 1000}}};
     CHECK(check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings ==
@@ -103,6 +104,8 @@ TEST_CASE("counters: what readers of OpenMetrics would not understand is refused
               "\"toy_jobs_total\"",
               "/f: module.echo: gauge \"toy_size_total\": only a counter's name ends with _total",
               "/f: module.echo: gauge \"toy_runs\": its series toy_runs would be one of toy_runs_total, too",
+              "/f: module.echo: gauge \"drover_workers\": its series drover_workers would be one of the "
+              "observer, too",
               "/f: module.echo: histogram \"toy_time\": its series toy_time_count would be one of "
               "toy_time_count, too"});
 }

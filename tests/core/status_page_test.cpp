@@ -202,3 +202,21 @@ TEST_CASE("status_page: no reader sees half of a write") {
     CHECK(wrong == 0);
     CHECK(memory.page.read(memory.size).master.generation == 20000);
 }
+
+TEST_CASE("a worker is silent when it has missed three reports and a second, or stands still") {
+    WorkerStatus worker;
+    worker.pid = 7;
+    worker.report_interval_ms = 100;
+    CHECK_FALSE(silent_ms(worker, 50'000).has_value());  // it has not reported yet
+    worker.heartbeat_ms = 50'000;
+    CHECK_FALSE(silent_ms(worker, 51'000).has_value());
+    CHECK(silent_ms(worker, 51'001) == 1001);
+    worker.report_interval_ms = 10'000;
+    CHECK_FALSE(silent_ms(worker, 80'000).has_value());
+    CHECK(silent_ms(worker, 80'001) == 30'001);
+    worker.stands_still = 1;
+    CHECK(silent_ms(worker, 50'003) == 3);
+    CHECK(silent_ms(worker, 49'000) == 0);
+    worker.pid = 0;
+    CHECK_FALSE(silent_ms(worker, 80'001).has_value());
+}

@@ -47,16 +47,15 @@ TEST_CASE("who names one path gets one file, as long as somebody holds it") {
 TEST_CASE("a file whose name means another one, or none, has moved") {
     const TemporaryFolder folder;
     FileRegistry registry;
-    auto file = registry.acquire(folder.file("a"));
-    CHECK_FALSE(registry.moved());
+    const auto file = registry.acquire(folder.file("a"));
+    CHECK_FALSE(FileRegistry::moved({file}));
     std::filesystem::rename(folder.file("a"), folder.file("b"));
-    CHECK(registry.moved());
+    CHECK(FileRegistry::moved({file}));
     registry.reopen({file});
-    CHECK_FALSE(registry.moved());
+    CHECK_FALSE(FileRegistry::moved({file}));
     std::filesystem::remove(folder.file("a"));
-    CHECK(registry.moved());
-    file.reset();
-    CHECK_FALSE(registry.moved());
+    CHECK(FileRegistry::moved({file}));
+    CHECK_FALSE(FileRegistry::moved({}));
 }
 
 TEST_CASE("a file that nobody holds is closed, and not opened anew") {

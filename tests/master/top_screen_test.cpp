@@ -122,6 +122,7 @@ TEST_CASE("a worker that nobody has heard of for three of its reports is silent,
         worker.status.report_interval_ms = interval_ms;
         worker.status.heartbeat_ms = 100'000;
         worker.status.state = state;
+        if (state == WorkerState::backing_off) worker.status.pid = 0;
         top::Rates rates;
         rates.add(sample_at(time_ms, {worker}));
         const auto lines = top::Screen(styled).draw(rates.view(), {.columns = 80, .lines = 24});

@@ -26,4 +26,13 @@ ControlReply ControlCall::wait() {
     return {ok, reply.value(ok ? "text" : "error", std::string())};
 }
 
+void make_events(const std::string& socket_path, std::size_t count) {
+    StreamClient caller = StreamClient::connect_unix(socket_path);
+    for (std::size_t i = 0; i < count; ++i) {
+        caller.send("{\"command\":\"workers\",\"count\":2}\n");
+        const std::string reply = caller.read_until("\n");
+        if (!reply.starts_with("{\"ok\":true")) throw std::runtime_error(reply);
+    }
+}
+
 }  // namespace drover::test

@@ -14,6 +14,10 @@ struct ControlReply {
     std::string text;  // or the error
 };
 
+// A master's pool of 2 workers is given that size so many times, which makes an event, and a line of the log,
+// each time; on one connection. Throws when it is not done.
+void make_events(const std::string& socket_path, std::size_t count);
+
 std::string control_request(const std::string& command, const std::string& format = "");
 
 class ControlCall {

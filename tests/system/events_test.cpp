@@ -81,15 +81,6 @@ pid_t pid_in_slot(const StatusView& view, unsigned slot) {
     return found == view.workers.end() ? 0 : found->pid;
 }
 
-// One connection asks for as many events as there are requests: a pool is given the size that it has.
-void make_events(const MasterUnderTest& master, std::size_t count) {
-    StreamClient caller = StreamClient::connect_unix(master.control_path());
-    for (std::size_t i = 0; i < count; ++i) {
-        caller.send("{\"command\":\"workers\",\"count\":2}\n");
-        CHECK(caller.read_until("\n").starts_with("{\"ok\":true"));
-    }
-}
-
 }  // namespace
 
 TEST_CASE("events: start, ready, and a death with its cause") {
@@ -247,7 +238,7 @@ TEST_CASE("events: a follower ends when nobody reads it, when it is interrupted,
 
 TEST_CASE("events: the last thousand of more are kept, and -n is how many of them") {
     MasterUnderTest master(logs_to_a_file);
-    make_events(master, 1500);
+    make_events(master.control_path(), 1500);
     const std::vector<json> events = events_of(master);
     REQUIRE(events.size() == 1000);
     CHECK(events.back().at("text") == "pool main: 2 workers");
@@ -274,7 +265,7 @@ TEST_CASE("events: followers that are stuck harm nobody") {
     master.wait_until("it follows", [&] { return stopped.saw("\"ready\""); });
     stopped.child().signal(SIGSTOP);
     HttpLoad load(master.http_port());
-    make_events(master, 12'000);
+    make_events(master.control_path(), 12'000);
     load.stop();
     CHECK_MESSAGE(load.failures() == 0, load.first_failure());
     CHECK(master.status().serving(2));

@@ -1,4 +1,5 @@
 // A master is the same after many reloads.
+#include "master/event_log.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 
@@ -30,6 +31,7 @@ TEST_CASE("descriptors and memory of the master are the same after 200 reloads")
     const ReservedPort other;
     const std::string extra =
         "\n[[pool.main.listen]]\naddress = \"" + other.address() + "\"\nmodule = \"http\"\n";
+    make_events(master.control_path(), EventLog::capacity);  // as many as it keeps
     reload_times(master, 20, extra, keys);
     const std::size_t fds = count_fds_of(master.pid());
     const std::size_t pss_kb = pss_kb_of(master.pid());

@@ -195,11 +195,7 @@ TEST_CASE("fifo: full, drained, and read on; lost lines are counted") {
     MasterUnderTest master({.log_file = "drover.log"});
     master.write_config({.log_file = "fifo:log.fifo"});
     REQUIRE(master.control("reload").ok);  // a hot one
-    StreamClient caller = StreamClient::connect_unix(master.control_path());
-    for (int line = 0; line < 2000; ++line) {
-        caller.send("{\"command\":\"workers\",\"count\":2}\n");
-        REQUIRE(caller.read_until("\n").starts_with("{\"ok\":true"));
-    }
+    make_events(master.control_path(), 2000);
     CHECK(master.get() == "first");
     master.wait_until("the count of lost lines",
                       [&] { return master.status().counters.at("drover_log_lines_lost_total") > 0; });

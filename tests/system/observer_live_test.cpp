@@ -60,20 +60,13 @@ TEST_CASE("no more dashboards than max_live") {
 // The master keeps a thousand events, and one answer under way.
 TEST_CASE("what happens while an observer stands still costs the master nothing, and is told afterwards") {
     Observed service({.log_file = "drover.log"});
-    const auto make_events = [&](int count) {
-        StreamClient caller = StreamClient::connect_unix(service.master.control_path());
-        for (int i = 0; i < count; ++i) {
-            caller.send("{\"command\":\"workers\",\"count\":2}\n");
-            REQUIRE(caller.read_until("\n").starts_with("{\"ok\":true"));
-        }
-    };
     LiveClient live(service);
     live.wait_for({"data: {\"time_ms\":"});
-    make_events(1500);
+    make_events(service.master.control_path(), 1500);
     const pid_t observer = service.pids_of("observer").front();
     REQUIRE(freeze(observer));
     const std::size_t pss_kb = pss_kb_of(service.master.pid());
-    make_events(10'000);
+    make_events(service.master.control_path(), 10'000);
     const std::size_t after_kb = pss_kb_of(service.master.pid());
     MESSAGE("PSS of the master " << pss_kb << " kB before, " << after_kb << " kB after");
     if (!sanitizers) CHECK(after_kb <= pss_kb + 160);
