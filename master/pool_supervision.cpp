@@ -113,7 +113,7 @@ bool Pool::on_exit(pid_t pid, const ExitReport& report) {
 // Of one that had been told to leave. Whatever ends it before it exits has ended its connections.
 void Pool::record_departure(const WorkerProcess& worker, const ExitReport& report) const {
     const std::string text = obituary(worker, report);
-    if (worker.discarded() || (report.signal == 0 && report.code == 0))
+    if (worker.left_idle() || (report.signal == 0 && report.code == 0))
         return context_.events.info(EventKind::worker_exit, worker.subject(), text);
     count_death(worker, report);
     context_.events.error(EventKind::worker_death, worker.subject(), text + " while it was leaving");

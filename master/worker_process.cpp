@@ -128,7 +128,10 @@ void WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
 }
 
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
-    if (state_ == WorkerState::starting) stopped_accepting_ = true;
+    if (state_ == WorkerState::starting) {
+        stopped_accepting_ = true;
+        idle_ = true;
+    }
     state_ = WorkerState::draining;
     if (state_in_kernel(pid()) == 'T') return kill("stopped when it had to leave");
     const bool drains = signal == SIGTERM || signal == SIGQUIT;
@@ -146,7 +149,7 @@ void WorkerProcess::on_kill_timer() {
 }
 
 void WorkerProcess::discard(std::string reason) {
-    discarded_ = true;
+    idle_ = true;
     kill(std::move(reason));
 }
 

@@ -115,9 +115,10 @@ class WorkerProcess {
     std::string end_hanging();
     // KILL, and why.
     void kill(std::string reason, DeathCause cause = DeathCause::killed);
-    // One that has no connection and is not needed: its end is no death.
+    // One that has no connection and is not needed.
     void discard(std::string reason);
-    bool discarded() const noexcept { return discarded_; }
+    // It had no connection when it was told to leave: however it ends, nobody loses anything.
+    bool left_idle() const noexcept { return idle_; }
     // What the kernel says; 0 when it cannot be asked.
     std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
@@ -160,7 +161,7 @@ class WorkerProcess {
     bool hangs_ = false;
     bool stopped_ = false;  // by a signal
     bool outdated_ = false;
-    bool discarded_ = false;
+    bool idle_ = false;
     std::uint64_t next_generation_ = 0;  // being prepared; 0: none
     bool prepared_ = false;
     bool committing_ = false;

@@ -86,7 +86,7 @@ class SampleMaker {
             sample_.rows.cells.insert(sample_.rows.cells.end(), cells.begin(), cells.end());
         }
         sample_.connections += worker.connections;
-        sample_.workers.push_back(std::move(rowed));
+        sample_.workers.push_back(rowed);
     }
 
     top::Sample sample_;

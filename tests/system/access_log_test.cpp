@@ -4,6 +4,7 @@
 #include "tests/support/proc.h"
 #include "tests/support/repeater.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -208,7 +209,7 @@ TEST_CASE("a log that cannot be opened refuses the reload, with its place, and c
         CHECK(master.worker_pids() == workers);
         CHECK(master.get() == "first");
         CHECK(count_fds_of(master.pid()) == fds);
-        CHECK(children_of(master.pid()) == workers);
+        CHECK(std::ranges::is_permutation(children_of(master.pid()), workers));
     }
     // Nor does a reopening that fails.
     std::filesystem::create_directory(master.folder().file("logs"));

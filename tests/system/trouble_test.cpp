@@ -32,7 +32,7 @@ struct TroubledMaster {
 void check_refused(const std::string& trouble, const std::string& reason) {
     TroubledMaster troubled;
     MasterUnderTest& master = troubled.master;
-    const std::vector<pid_t> before = master.worker_pids();
+    const std::vector<pid_t> before = children_of(master.pid());
     const std::size_t fds = count_fds_of(master.pid());
     master.write_config(troubled.config(trouble, "second"));
     ControlCall caller = master.start_control("reload");
@@ -46,6 +46,7 @@ void check_refused(const std::string& trouble, const std::string& reason) {
     CHECK(view.generation == 1);
     REQUIRE(view.last_reload);
     CHECK(view.last_reload->result != "ok");
+    CHECK(master.output().find("while it was leaving") == std::string::npos);
     const std::vector<pid_t> now = view.pids();
     for (const pid_t pid : before)
         CHECK(std::find(now.begin(), now.end(), pid) != now.end());

@@ -9,7 +9,6 @@
 #include "worker/datagram_socket.h"
 
 #include <csignal>
-#include <fstream>
 #include <set>
 #include <string>
 
@@ -251,7 +250,7 @@ TEST_CASE("udp: what waits on a listener that a hot reload takes away is answere
     const UdpClient client(setup.server());
     // It stops when it takes the listener away.
     const std::string once = master.folder().file("once");
-    std::ofstream{once};
+    write_file(once, "");
     TestConfig without = setup.config();
     without.rest = "\n[module.trouble]\nin_commit = \"stop " + once + "\"\n";
     master.write_config(without);
