@@ -24,7 +24,7 @@ struct ModuleDeclaration {
     std::string library = {};
     std::string library_build = {};
     const OptionTable* options = nullptr;  // of [module.NAME]
-    bool takes_connections = true;
+    bool takes_connections = true;         // what its listeners may be (worker/module.h: Takes)
     bool takes_datagrams = false;
     std::vector<CounterDeclaration> counters = {};
     // Those that depend on the checked table; they come in place of `counters` where this is set. What it

@@ -32,7 +32,7 @@ void append_wrapped(std::string& page, std::string_view text) {
     page += '\n';
 }
 
-// "`result` is ok, refused or rolled_back", for each label; one value is a placeholder.
+// " `result`: ok, refused, rolled_back.", for each label; one value is a placeholder.
 std::string labels_text(std::span<const CounterDeclaration> family) {
     std::string text;
     for (const CounterLabel& label : family.front().labels) {

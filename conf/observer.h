@@ -1,6 +1,6 @@
 // [observer] is short for a pool: one worker with the module "observer" that observes the service, on an
 // address of its own. A document that has the table gets the pool, and all that follows knows of pools alone.
-// Runs in: the config reader.
+// Runs in: the config reader and the command line; worker (the figures' names).
 #pragma once
 
 #include "conf/document.h"

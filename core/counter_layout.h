@@ -106,8 +106,8 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(sizeof(ColumnText) % 8 == 0 && sizeof(Column) % 8 == 0 && offsetof(RowEntry, pool) % 8 == 0);
 
-// For this machine's page size, with a column for each cell. Throws std::length_error for no cell, no row, or
-// more than 65536 of either.
+// For this machine's page size, with a column for each cell. Throws std::length_error for no cell, more
+// than 262144, no row, or more than 65536.
 TableLayout plan_layout(std::uint32_t cells, std::uint32_t rows);
 
 // The layout that `table` (a whole table, mapped) claims, checked so that every access by it stays inside and

@@ -53,7 +53,7 @@ class Log {
     void set_level(LogLevel level) noexcept { level_ = level; }
     void set_format(LogFormat format) noexcept;
 
-    // That the speaker belongs to: a field of the journal.
+    // That the speaker belongs to, 0 for none: a field of the journal.
     void set_generation(std::uint64_t generation) noexcept;
 
     LogLevel level() const noexcept { return level_; }
