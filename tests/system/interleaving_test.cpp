@@ -93,8 +93,10 @@ TEST_CASE("a newcomer that hangs is ended by a hot reload, and another one takes
     CHECK(master.get() == "second");
     master.wait_serving(1);
     CHECK(master.worker_pids() != std::vector{before});
-    for (const auto& [counter, value] : master.status().counters) {
-        if (counter.starts_with("drover_worker_deaths_total")) CHECK_MESSAGE(value == 0, counter);
+    const StatusView view = master.status();
+    for (const auto& counter : view.counters) {
+        if (counter.first.starts_with("drover_worker_deaths_total"))
+            CHECK_MESSAGE(counter.second == 0, counter.first);
     }
     master.finish();
 }
