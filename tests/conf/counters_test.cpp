@@ -98,16 +98,17 @@ TEST_CASE("counters: what readers of OpenMetrics would not understand is refused
                            {"drover_workers", CounterKind::gauge, "", "Workers."},
                            {"toy_time_count", CounterKind::gauge, "", "Times."},
                            {"toy_time", CounterKind::histogram, "", "Time.", {}, {1, 1000}}};
-    CHECK(check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings ==
-          std::vector<std::string>{
-              "/f: module.echo: counter \"toy_jobs\": a counter's name ends with _total, such as "
-              "\"toy_jobs_total\"",
-              "/f: module.echo: gauge \"toy_size_total\": only a counter's name ends with _total",
-              "/f: module.echo: gauge \"toy_runs\": its series toy_runs would be one of toy_runs_total, too",
-              "/f: module.echo: gauge \"drover_workers\": its series drover_workers would be one of the "
-              "observer, too",
-              "/f: module.echo: histogram \"toy_time\": its series toy_time_count would be one of "
-              "toy_time_count, too"});
+    const auto findings = check("[pool.a]\nmodules = ['echo', 'http']\n", modules).findings;
+    REQUIRE(findings.size() == 5);
+    const std::string by = "/f: module.echo: ";
+    CHECK(findings[0] ==
+          by + R"(counter "toy_jobs": a counter's name ends with _total, such as "toy_jobs_total")");
+    CHECK(findings[1] == by + R"(gauge "toy_size_total": only a counter's name ends with _total)");
+    CHECK(findings[2] == by + R"(gauge "toy_runs": its series toy_runs would be one of toy_runs_total, too)");
+    CHECK(findings[3] ==
+          by + R"(gauge "drover_workers": its series drover_workers would be one of the observer, too)");
+    CHECK(findings[4] ==
+          by + R"(histogram "toy_time": its series toy_time_count would be one of toy_time_count, too)");
 }
 
 TEST_CASE("counters: a module's may depend on its options, and come out of the image as they went in") {
