@@ -1,7 +1,5 @@
 #include "core/counter_difference.h"
 
-#include <algorithm>
-#include <cstdint>
 #include <numeric>
 #include <unordered_map>
 
@@ -9,15 +7,14 @@ namespace drover {
 
 namespace {
 
-constexpr auto less = [](std::uint64_t now, std::uint64_t before) { return now - std::min(now, before); };
-
 CounterReader::Sum difference(const CounterReader::Sum& before, const CounterReader::Sum& now) {
     CounterReader::Sum between = now;
     if (now.kind == CounterKind::gauge) return between;
-    between.value = less(now.value, before.value);
+    between.value = counted_between(before.value, now.value);
     if (now.kind != CounterKind::histogram || now.buckets.size() != before.buckets.size()) return between;
-    between.sum = less(now.sum, before.sum);
-    std::ranges::transform(now.buckets, before.buckets, between.buckets.begin(), less);
+    between.sum = counted_between(before.sum, now.sum);
+    for (std::size_t i = 0; i < now.buckets.size(); ++i)
+        between.buckets[i] = counted_between(before.buckets[i], now.buckets[i]);
     between.value = std::accumulate(between.buckets.begin(), between.buckets.end(), std::uint64_t{0});
     return between;
 }

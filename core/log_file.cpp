@@ -76,7 +76,7 @@ bool LogFile::write(const LogLine& line) noexcept {
 bool LogFile::send_entry(std::string_view entry) noexcept {
     if (send_once(target_.fd.get(), entry) >= 0) return true;
     if (errno != ECONNREFUSED && errno != ECONNRESET && errno != ENOTCONN) return false;
-    return connect_journal(target_) && send_once(target_.fd.get(), entry) >= 0;
+    return connect_journal(target_.fd.get(), target_.name) && send_once(target_.fd.get(), entry) >= 0;
 }
 
 }  // namespace drover

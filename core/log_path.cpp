@@ -44,6 +44,10 @@ struct Place {
     throw_error(EINVAL, "open", fmt::format("{} as a log file ({})", path, reason));
 }
 
+bool same_file(const struct stat& one, const struct stat& other) noexcept {
+    return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 bool root_alone_writes_to(const struct stat& folder) noexcept {
     return folder.st_uid == 0 && (folder.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
@@ -152,8 +156,7 @@ void check_owner(const std::string& path, const Place& place, int fd) {
     struct stat named {};
     check_call(::fstat(fd, &opened), "fstat", path);
     if (place.look(named) != 0) throw_errno("stat", path);
-    if (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
-        refuse(path, "it was replaced meanwhile");
+    if (!same_file(named, opened)) refuse(path, "it was replaced meanwhile");
     if (S_ISCHR(named.st_mode)) return;
     if (named.st_nlink != 1) refuse(path, "it has another name, too (a hard link)");
     const bool sticky = (place.folder_status.st_mode & S_ISVTX) != 0;
@@ -208,8 +211,7 @@ UniqueFd reopen_for_appending(int fd) noexcept {
 bool names_file(const std::string& path, int fd) noexcept {
     struct stat named {};
     struct stat opened {};
-    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
+    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && same_file(named, opened);
 }
 
 }  // namespace drover

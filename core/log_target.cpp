@@ -26,6 +26,10 @@ constexpr std::string_view default_journal = "/run/systemd/journal/socket";
 // What may be on its way to the journal, as far as the kernel lets us (net.core.wmem_max).
 constexpr int journal_buffer = 1024 * 1024;
 
+bool names_journal(std::string_view name) noexcept {
+    return name == journal_word || name.starts_with(journal_prefix);
+}
+
 std::string_view journal_path(std::string_view name) noexcept {
     return name == journal_word ? default_journal : name.substr(journal_prefix.size());
 }
@@ -42,10 +46,9 @@ LogTarget open_standard_error() {
             std::string(standard_error)};
 }
 
-// Connected, so that every process can send on it, whatever user it is.
 LogTarget open_journal(const std::string& name) {
     LogTarget journal{UniqueFd(check_call(make_journal_socket().release(), "socket")), name};
-    if (!connect_journal(journal))
+    if (!connect_journal(journal.fd.get(), name))
         throw_errno("connect", std::string(journal_path(name)) + " as the journal");
     return journal;
 }
@@ -62,18 +65,18 @@ bool LogTarget::is_fifo() const noexcept {
 }
 
 bool LogTarget::is_journal() const noexcept {
-    return name == journal_word || name.starts_with(journal_prefix);
+    return names_journal(name);
 }
 
-UniqueFd LogTarget::for_another_process() const noexcept {
+UniqueFd LogTarget::reopen() const noexcept {
     if (!is_journal()) return reopen_for_appending(fd.get());
-    LogTarget another{make_journal_socket(), name};
-    if (another.fd) connect_journal(another);
-    return std::move(another.fd);
+    UniqueFd socket = make_journal_socket();
+    if (socket) connect_journal(socket.get(), name);
+    return socket;
 }
 
-bool connect_journal(const LogTarget& journal) noexcept {
-    const std::string_view path = journal_path(journal.name);
+bool connect_journal(int socket, std::string_view name) noexcept {
+    const std::string_view path = journal_path(name);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) {
@@ -81,14 +84,13 @@ bool connect_journal(const LogTarget& journal) noexcept {
         return false;
     }
     std::memcpy(address.sun_path, path.data(), path.size());
-    const auto* const name = reinterpret_cast<const sockaddr*>(&address);
-    return ::connect(journal.fd.get(), name, sizeof address) == 0;
+    return ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 LogTarget open_log_target(const std::string& name) {
     if (const std::string fault = log_target_fault(name); !fault.empty()) throw_error(EINVAL, "open", fault);
     if (name == standard_error) return open_standard_error();
-    if (name == journal_word || name.starts_with(journal_prefix)) return open_journal(name);
+    if (names_journal(name)) return open_journal(name);
     if (name.starts_with(fifo_prefix)) return {open_log_fifo(name.substr(fifo_prefix.size())), name};
     return {open_log_path(name), name};
 }

@@ -13,11 +13,11 @@ struct LogTarget {
     UniqueFd fd;
     std::string name = {};  // as open_log_target has it; empty: a descriptor that is used as it is found
 
-    // A descriptor for another process, with a description of its own: whatever it does to the flags or the
+    // A descriptor with a description of its own, for another process: whatever it does to the flags or the
     // connection, it does to itself. What cannot be had a second time (a socket that is standard error, a
     // file that could not be opened now) is shared; none when the process is at its limit of descriptors. The
     // journal's need not be connected: who sends connects it when somebody listens again.
-    UniqueFd for_another_process() const noexcept;
+    UniqueFd reopen() const noexcept;
 
     // Its path means another file by now, or none.
     bool moved() const;
@@ -41,8 +41,8 @@ struct LogTarget {
 // Throws std::system_error.
 LogTarget open_log_target(const std::string& name);
 
-// Connects the descriptor of a journal to who listens there now. False: nobody; errno says why.
-bool connect_journal(const LogTarget& journal) noexcept;
+// Connects a socket to who listens now at the journal of that name. False: nobody; errno says why.
+bool connect_journal(int socket, std::string_view name) noexcept;
 
 // The same name with its path, if it has one, made absolute: relative ones start at `directory`.
 std::string absolute_log_target(std::string_view name, const std::string& directory);

@@ -7,6 +7,7 @@
 #include "core/event_loop.h"
 #include "core/unique_fd.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 

@@ -213,7 +213,7 @@ MasterState Master::public_state() const noexcept {
 
 Master::OpenedLog Master::open_log(const Settings& settings) {
     LogTarget target = open_log_target(settings.log_target());
-    UniqueFd own(check_call(target.for_another_process().release(), "open", target.name));
+    UniqueFd own(check_call(target.reopen().release(), "open", target.name));
     std::string name = target.name;
     return {.for_workers = std::move(target), .own = {std::move(own), std::move(name)}};
 }

@@ -211,7 +211,7 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor) {
 }
 
 void WorkerProcess::send_log(const LogTarget& log) {
-    send_to_append(MessageType::log_file, log.name, log.for_another_process(), log.fd);
+    send_to_append(MessageType::log_file, log.name, log.reopen(), log.fd);
 }
 
 void WorkerProcess::send_file(MessageType type, const OpenedFile& file) {

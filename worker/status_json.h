@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace drover {
 
@@ -30,12 +29,6 @@ struct WorkerLoad {
     std::uint64_t accepted = 0;
 };
 WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker);
-
-// While workers of two generations count under one name with the same labels and yet not the same (another
-// kind, other bounds) both columns are there. Of such a family only those of one kind, and of those of one
-// text only one, whose kind and bounds are the least: the same whenever it is asked, wherever the columns
-// lie. In the order of `sums`, and into it.
-std::vector<const CounterReader::Sum*> one_of_each(const std::vector<CounterReader::Sum>& sums);
 
 // The same members in objects of another document.
 void write_master_members(JsonWriter& json, const MasterStatus& master, std::int64_t now_ms);

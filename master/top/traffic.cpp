@@ -2,7 +2,6 @@
 
 #include "core/counter_difference.h"
 
-#include <algorithm>
 #include <string_view>
 
 namespace drover::top {
@@ -73,8 +72,9 @@ Traffic TrafficBetween::of(const WorkerSample& worker) const {
         if (!known && !now_.rows.counts_from_nothing(*worker.row, column)) continue;
         counted.assign(cells.begin(), cells.end());
         if (known) {
-            std::ranges::transform(cells, before_.rows.of(found->second, *places_[column]), counted.begin(),
-                                   [](auto now, auto before) { return now - std::min(now, before); });
+            const auto before = before_.rows.of(found->second, *places_[column]);
+            for (std::size_t i = 0; i < counted.size(); ++i)
+                counted[i] = counted_between(before[i], counted[i]);
         }
         traffic.add(now_.rows.columns[column], shares_[column], counted);
     }

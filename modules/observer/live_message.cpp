@@ -105,7 +105,10 @@ void LiveMessage::write_workers(JsonWriter& json, const StatusSnapshot& status,
         json.member("busy", busy[worker.instance]);
         const auto silent = silent_ms(worker, moment.now_ms);
         json.key("silent_s");
-        silent&& moment.answers ? json.value(static_cast<double>(*silent) / 1000.0) : json.null();
+        if (silent && moment.answers)
+            json.value(static_cast<double>(*silent) / 1000.0);
+        else
+            json.null();
         json.end_object();
     }
     json.end_array();

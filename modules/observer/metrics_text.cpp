@@ -1,8 +1,8 @@
 #include "modules/observer/metrics_text.h"
 
+#include "core/counter_families.h"
 #include "core/histogram.h"
 #include "modules/http/http_syntax.h"
-#include "worker/status_json.h"
 
 #include <algorithm>
 #include <bit>

@@ -111,7 +111,7 @@ TEST_CASE("another process gets a description of its own, and harms nobody's but
     for (const std::string& name : {path, "fifo:" + directory.file("fifo")}) {
         CAPTURE(name);
         const LogTarget ours = open_log_target(name);
-        const UniqueFd theirs = ours.for_another_process();
+        const UniqueFd theirs = ours.reopen();
         REQUIRE(theirs);
         CHECK((::fcntl(theirs.get(), F_GETFL) & O_ACCMODE) == O_WRONLY);
         CHECK((::fcntl(theirs.get(), F_GETFD) & FD_CLOEXEC) != 0);
@@ -122,7 +122,7 @@ TEST_CASE("another process gets a description of its own, and harms nobody's but
     const LogTarget ours = open_log_target(path);
     REQUIRE(::write(ours.fd.get(), "1", 1) == 1);
     REQUIRE(::rename(path.c_str(), directory.file("moved.log").c_str()) == 0);
-    REQUIRE(::write(ours.for_another_process().get(), "2", 1) == 1);
+    REQUIRE(::write(ours.reopen().get(), "2", 1) == 1);
     CHECK(content_of(directory.file("moved.log")) == "12");
 }
 
@@ -131,10 +131,10 @@ TEST_CASE("another process gets a connection of its own to the journal") {
     const std::string path = folder.file("socket");
     JournalSocket journal(path);
     LogTarget target = open_log_target("journal:" + path);
-    const UniqueFd spoiled = target.for_another_process();
+    const UniqueFd spoiled = target.reopen();
     REQUIRE(::shutdown(spoiled.get(), SHUT_RDWR) == 0);
     Log log({"worker", "main", 0});
-    log.set_target({target.for_another_process(), target.name});
+    log.set_target({target.reopen(), target.name});
     log.info("theirs");
     Log own({"master", "", -1});
     own.set_target(std::move(target));
@@ -153,7 +153,7 @@ TEST_CASE("another process that comes while the journal is gone finds it when it
     first.reset();
     REQUIRE(::unlink(path.c_str()) == 0);
     Log log({"worker", "main", 0});
-    log.set_target({target.for_another_process(), target.name});
+    log.set_target({target.reopen(), target.name});
     log.info("lost");
     JournalSocket second(path);
     log.info("found");
@@ -177,7 +177,7 @@ TEST_CASE("standard error that is a datagram socket gets lines, not the journal'
     {
         const StandardError replaced(writer.get());
         const LogTarget target = open_log_target("stderr");
-        log.set_target({target.for_another_process(), target.name});
+        log.set_target({target.reopen(), target.name});
     }
     log.info("hello");
     CHECK(messages_in(drain(reader.get())) == std::vector<std::string>{"hello"});

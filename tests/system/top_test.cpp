@@ -97,6 +97,20 @@ bool waits_for_end(pid_t pid) {
     return state_of(pid) == '-';
 }
 
+// top in the terminal, as soon as it shows what there is.
+pid_t start_top(const Tmux& terminal, const MasterUnderTest& master) {
+    terminal.type(top_command(master) + "\n");
+    terminal.wait_for("workers 2/2");
+    return terminal.foreground();
+}
+
+// Who gives the terminal back whatever becomes of top.
+pid_t guard_of(pid_t top) {
+    const std::vector<pid_t> guards = children_of(top);
+    REQUIRE(guards.size() == 1);
+    return guards.front();
+}
+
 std::size_t position(const Tmux& terminal, std::string_view part) {
     return terminal.screen().find(part);
 }
@@ -146,12 +160,11 @@ TEST_CASE("the terminal is as it was when top is killed, interrupted, or its mas
             terminal.wait_for("workers 2/2");
             const pid_t top = terminal.foreground();
             REQUIRE(top != 0);
-            const std::vector<pid_t> guards = children_of(top);
-            REQUIRE(guards.size() == 1);
+            const pid_t guard = guard_of(top);
             ::kill(top, signal);
             terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
             check_restored(terminal);
-            ::waitpid(guards.front(), nullptr, 0);  // ours now, if top did not wait for it itself
+            ::waitpid(guard, nullptr, 0);  // ours now, if top did not wait for it itself
         }
         terminal.type("clear; " + top_command(master) + "\n");
         terminal.wait_for("workers 2/2");
@@ -248,9 +261,7 @@ TEST_CASE("Ctrl-Z gives the terminal back, fg takes it again") {
     MasterUnderTest master;
     {
         const Tmux terminal(master.folder());
-        terminal.type(top_command(master) + "\n");
-        terminal.wait_for("workers 2/2");
-        const pid_t top = terminal.foreground();
+        const pid_t top = start_top(terminal, master);
         for (int i = 0; i < 2; ++i) {
             terminal.press("C-z");
             terminal.wait([&] { return state_of(top) == 'T'; }, "stop");
@@ -259,11 +270,10 @@ TEST_CASE("Ctrl-Z gives the terminal back, fg takes it again") {
             terminal.wait_for("workers 2/2");
         }
         // Taken again, it is guarded again.
-        const std::vector<pid_t> guards = children_of(top);
-        REQUIRE(guards.size() == 1);
+        const pid_t guard = guard_of(top);
         ::kill(top, SIGKILL);
         terminal.wait([&] { return !contains(terminal.screen(), "WORKER"); }, "end");
-        CHECK(waits_for_end(guards.front()));
+        CHECK(waits_for_end(guard));
         check_restored(terminal);
     }
     master.finish();
@@ -273,17 +283,14 @@ TEST_CASE("top that is killed while it is suspended leaves the terminal to whom 
     MasterUnderTest master;
     {
         const Tmux terminal(master.folder());
-        terminal.type(top_command(master) + "\n");
-        terminal.wait_for("workers 2/2");
-        const pid_t top = terminal.foreground();
-        const std::vector<pid_t> guards = children_of(top);
-        REQUIRE(guards.size() == 1);
+        const pid_t top = start_top(terminal, master);
+        const pid_t guard = guard_of(top);
         terminal.press("C-z");
         terminal.wait([&] { return state_of(top) == 'T'; }, "stop");
         terminal.type("clear; stty noflsh; echo \"set\" now\n");
         terminal.wait_for("set now");
         ::kill(top, SIGKILL);
-        CHECK(waits_for_end(guards.front()));
+        CHECK(waits_for_end(guard));
         terminal.type("stty -a | tr ';' '\\n' | grep -o '.noflsh'; echo \"looked\" up\n");
         terminal.wait_for("looked up");
         CHECK_FALSE(contains(terminal.screen(), "-noflsh"));
@@ -312,14 +319,11 @@ TEST_CASE("who loses the terminal leaves, and so does the guard") {
     MasterUnderTest master;
     {
         Tmux terminal(master.folder());
-        terminal.type(top_command(master) + "\n");
-        terminal.wait_for("workers 2/2");
-        const pid_t top = terminal.foreground();
-        const std::vector<pid_t> guards = children_of(top);
-        REQUIRE(guards.size() == 1);
+        const pid_t top = start_top(terminal, master);
+        const pid_t guard = guard_of(top);
         terminal.lose();
         CHECK(waits_for_end(top));
-        CHECK(waits_for_end(guards.front()));
+        CHECK(waits_for_end(guard));
         CHECK(waits_for_end(terminal.shell()));
     }
     master.finish();
