@@ -101,14 +101,14 @@ void kill_and_reap(pid_t pid) noexcept {
 }
 
 ExitReport to_report(int status) noexcept {
-    if (WIFSIGNALED(status))
-        return {.code = 0, .signal = WTERMSIG(status), .core_dumped = WCOREDUMP(status) != 0};
-    return {.code = WEXITSTATUS(status), .signal = 0, .core_dumped = false};
+    if (WIFSIGNALED(status)) return {.signal = WTERMSIG(status), .core_dumped = WCOREDUMP(status) != 0};
+    return {.code = WEXITSTATUS(status)};
 }
 
 }  // namespace
 
 std::string ExitReport::text() const {
+    if (given_up) return "was killed and does not end: given up";
     if (signal == 0) return fmt::format("exited with code {}", code);
     const char* const name = ::sigabbrev_np(signal);
     return fmt::format("killed by signal {}{}{}", signal,
@@ -122,6 +122,12 @@ bool Process::signal(int signal) const noexcept {
 
 void release_signals() noexcept {
     empty_signal_mask();
+}
+
+void hold_signals() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
 }
 
 std::optional<Standstill> next_standstill() noexcept {

@@ -22,9 +22,13 @@ struct ExitReport {
     int code = 0;    // exit status when `signal` is 0
     int signal = 0;  // the signal that killed it, or 0
     bool core_dumped = false;
+    bool given_up =
+        false;  // it has not ended: KILL does not reach it where the kernel lets it wait (state D)
 
     bool clean() const noexcept { return signal == 0 && code == 0; }
-    std::string text() const;  // "exited with code 1", "killed by signal 11 (SIGSEGV), core dumped"
+    // "exited with code 1", "killed by signal 11 (SIGSEGV), core dumped", "was killed and does not end: given
+    // up"
+    std::string text() const;
 };
 
 class Process {
@@ -81,6 +85,9 @@ struct SpawnOptions {
 Process spawn(const SpawnOptions& options, const std::function<int()>& child_main);
 
 void release_signals() noexcept;
+
+// The other end: from here on no signal but KILL changes how this process ends. Its handlers may go.
+void hold_signals() noexcept;
 
 // At program start: empties the signal mask, gives every signal its default action (a parent may have blocked
 // SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE.

@@ -1,5 +1,6 @@
 #include "core/process_facts.h"
 
+#include <ctime>
 #include <fstream>
 
 #include <unistd.h>
@@ -29,6 +30,14 @@ std::uint64_t resident_bytes_of(pid_t pid) {
     std::uint64_t resident = 0;
     stream >> size >> resident;
     return stream ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+std::uint64_t processor_time_us_of(pid_t pid) {
+    clockid_t clock{};
+    timespec time{};
+    if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return 0;
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
+           static_cast<std::uint64_t>(time.tv_nsec) / 1000;
 }
 
 std::string wait_channel(pid_t pid) {

@@ -19,10 +19,13 @@ constexpr std::size_t max_rights = std::size_t{8} * max_config_bytes;
 
 }  // namespace
 
-ConfigReader::ConfigReader(EventLoop& loop, const std::string& config_path,
+ConfigReader::ConfigReader(const RunClock& clock, const std::string& config_path,
                            std::span<const ModuleFactory> modules, int running_image_fd,
                            VerdictHandler on_verdict)
-    : on_verdict_(on_verdict), deadline_timer_(loop, Timer::Handler::to<&ConfigReader::on_deadline>(this)) {
+    : on_verdict_(on_verdict),
+      deadline_timer_(clock, Timer::Handler::to<&ConfigReader::on_deadline>(this)),
+      end_timer_(clock, Timer::Handler::to<&ConfigReader::on_end_time>(this)) {
+    EventLoop& loop = clock.loop();
     auto [ours, theirs] = Channel::make_pair();
     const ReaderInheritance inheritance{theirs.get(), running_image_fd, config_path, modules};
     std::vector<int> keep{theirs.get()};
@@ -88,14 +91,23 @@ void ConfigReader::add_rights(std::string_view text) {
 void ConfigReader::on_channel_closed(std::string_view reason) {
     if (reason != "end of file") {
         broken_ = reason;
-        process_.signal(SIGKILL);
+        cancel();
     }
     channel_.reset();
 }
 
 void ConfigReader::on_deadline() {
     late_ = true;
+    cancel();
+}
+
+void ConfigReader::cancel() noexcept {
     process_.signal(SIGKILL);
+    if (!end_timer_.started()) end_timer_.start_once(end_time);
+}
+
+void ConfigReader::on_end_time() {
+    on_exit({.signal = SIGKILL, .given_up = true});
 }
 
 // Module code ran in the process that made it: it must not open for the master what the file does not name.
@@ -113,11 +125,13 @@ void ConfigReader::take_image() {
 void ConfigReader::on_exit(const ExitReport& report) {
     reaped_ = true;
     deadline_timer_.stop();
+    end_timer_.stop();
     if (channel_ != nullptr) channel_->receive_pending();
     channel_.reset();
     std::vector<std::string>& findings = verdict_.findings;
     if (late_) {
         findings = {"the config reader was not done within " + std::to_string(deadline.count()) + " s"};
+        if (report.given_up) findings.front() += "; it " + report.text();
     } else if (!broken_.empty()) {
         findings = {"the config reader cannot be trusted: " + broken_};
     } else if (!report.clean() && findings.empty()) {

@@ -9,6 +9,7 @@
 #include "core/channel.h"
 #include "core/event_loop.h"
 #include "core/process.h"
+#include "core/run_clock.h"
 #include "worker/module.h"
 
 #include <chrono>
@@ -35,18 +36,20 @@ class ConfigReader {
     using VerdictHandler = Callback<void(Verdict&)>;
 
     static constexpr std::chrono::seconds deadline{10};
-    static constexpr std::size_t max_lines = 256;  // of findings, of changes
+    static constexpr std::chrono::seconds end_time{5};  // from KILL to its end
+    static constexpr std::size_t max_lines = 256;       // of findings, of changes
 
     // Starts the child. `running_image_fd` is -1 at the first start. Throws std::system_error when it cannot
     // be forked.
-    ConfigReader(EventLoop& loop, const std::string& config_path, std::span<const ModuleFactory> modules,
-                 int running_image_fd, VerdictHandler on_verdict);
+    ConfigReader(const RunClock& clock, const std::string& config_path,
+                 std::span<const ModuleFactory> modules, int running_image_fd, VerdictHandler on_verdict);
     ~ConfigReader();
 
     pid_t pid() const noexcept { return process_.pid(); }
-    // Kills the child; the verdict that follows its end will be a refusal.
-    void cancel() noexcept { process_.signal(SIGKILL); }
-    // It has been reaped: gives the verdict, from here. The handler may destroy the reader.
+    // Kills the child; the verdict that follows its end will be a refusal. It comes also when the child does
+    // not end (state D).
+    void cancel() noexcept;
+    // It has been reaped, or is given up: gives the verdict, from here. The handler may destroy the reader.
     void on_exit(const ExitReport& report);
 
   private:
@@ -54,19 +57,21 @@ class ConfigReader {
     void add_rights(std::string_view text);
     void on_channel_closed(std::string_view reason);
     void on_deadline();
+    void on_end_time();
     void take_image();
 
     VerdictHandler on_verdict_;
     Process process_;
     std::unique_ptr<Channel> channel_;
-    Timer deadline_timer_;
+    RunTimer deadline_timer_;
+    RunTimer end_timer_;  // from its KILL on
     Verdict verdict_;
     std::string loading_;  // the shared library that the child was about to load
     std::string rights_;   // conf/privileged_values.h of the file
     bool rights_complete_ = false;
     std::string broken_;  // why what came on the channel cannot be used
     bool late_ = false;
-    bool reaped_ = false;
+    bool reaped_ = false;  // or given up
 };
 
 }  // namespace drover

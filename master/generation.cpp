@@ -226,6 +226,11 @@ void Generation::release_listeners() noexcept {
         pool->release_listeners();
 }
 
+void Generation::retry_given_up() {
+    for (const auto& pool : pools_)
+        pool->retry_given_up();
+}
+
 bool Generation::on_exit(pid_t pid, const ExitReport& report) {
     return std::ranges::any_of(pools_, [&](const auto& pool) { return pool->on_exit(pid, report); });
 }

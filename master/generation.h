@@ -81,6 +81,7 @@ class Generation {
     // The master's copies of the listening sockets: nobody new gets a connection once the workers have closed
     // theirs.
     void release_listeners() noexcept;
+    void retry_given_up();  // slots
 
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);

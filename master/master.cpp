@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::array watched_signals{SIGHUP,  SIGTERM, SIGINT,  SIGQUIT, SIGUSR1,
                                      SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
+// Between them others of the loop have their turn: each death can bring a start.
+constexpr unsigned deaths_a_turn = 16;
+
 }  // namespace
 
 Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
@@ -26,12 +29,13 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       log_({"master", "", -1}),
       events_(log_),
       observation_(loop_, events_, ObservationDesk::Publish::to<&Master::publish_status>(this)),
-      stop_timer_(loop_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
-      quiet_timer_(loop_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
-      prepare_timer_(loop_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
+      stop_timer_(clock_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
+      quiet_timer_(clock_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
+      prepare_timer_(clock_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
       status_timer_(loop_, Timer::Handler::to<&Master::publish_status>(this)),
       watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)),
-      probation_timer_(loop_, Timer::Handler::to<&Master::on_probation_time>(this)),
+      probation_timer_(clock_, Timer::Handler::to<&Master::on_probation_time>(this)),
+      reap_timer_(loop_, Timer::Handler::to<&Master::reap>(this)),
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
       old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
@@ -51,6 +55,7 @@ Master::~Master() = default;
 ExitCode Master::run() {
     read_config();
     loop_.run();
+    hold_signals();
     return exit_code_;
 }
 
@@ -87,7 +92,11 @@ void Master::on_watchdog() {
 // Generations may move between current_, next_ and old_ while one of them hears of a death; none is destroyed
 // before the sweep.
 void Master::reap() {
-    while (const auto reaped = reap_any()) {
+    unsigned deaths = 0;
+    while (deaths < deaths_a_turn) {
+        const auto reaped = reap_any();
+        if (!reaped) break;
+        ++deaths;
         if (reader_ != nullptr && reader_->pid() == reaped->pid) {
             reader_->on_exit(reaped->report);
             continue;
@@ -96,14 +105,27 @@ void Master::reap() {
             if (generation->on_exit(reaped->pid, reaped->report)) break;
         }
     }
-    while (const auto change = next_standstill()) {
+    unsigned changes = 0;
+    while (changes < deaths_a_turn) {
+        const auto change = next_standstill();
+        if (!change) break;
+        ++changes;
         for (Generation* const generation : generations())
             generation->on_standstill(*change);
     }
+    if (deaths == deaths_a_turn || changes == deaths_a_turn) reap_soon();
     std::erase_if(old_, [](const auto& generation) { return generation->empty(); });
     if (old_timer_.started() && old_.empty()) on_old_gone();
     check_quiet();
     check_gone();
+}
+
+void Master::reap_soon() {
+    if (!reap_timer_.started()) reap_timer_.start_once(std::chrono::milliseconds(0));
+}
+
+void Master::on_given_up() {
+    reap_soon();
 }
 
 std::vector<Generation*> Master::generations() const {

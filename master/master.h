@@ -7,6 +7,7 @@
 #include "core/event_loop.h"
 #include "core/exit_code.h"
 #include "core/log.h"
+#include "core/run_clock.h"
 #include "core/status_page.h"
 #include "master/config_reader.h"
 #include "master/control.h"
@@ -71,6 +72,7 @@ class Master : private PoolObserver {
     void on_not_prepared(Pool& pool, const std::string& reason) override;
     void on_committed(Pool& pool) override;
     void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) override;
+    void on_given_up() override;
     void on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) override;
     void on_status_changed() override;
 
@@ -115,6 +117,7 @@ class Master : private PoolObserver {
     void say_verdict(ReloadResult result, const std::string& text);
 
     void reap();
+    void reap_soon();
     void check_quiet();
     void check_gone();
     std::vector<Generation*> generations() const;
@@ -142,6 +145,7 @@ class Master : private PoolObserver {
     const std::string config_path_;
     const std::span<const ModuleFactory> modules_;
     EventLoop loop_;
+    const RunClock clock_{loop_};  // for deadlines of others
     Log log_;
     EventLog events_;
     ServiceNotifier notifier_;
@@ -162,12 +166,13 @@ class Master : private PoolObserver {
     std::vector<std::unique_ptr<Generation>> old_;  // until their last worker is gone
     std::unique_ptr<ControlServer> control_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
-    Timer stop_timer_;
-    Timer quiet_timer_;
-    Timer prepare_timer_;
+    RunTimer stop_timer_;
+    RunTimer quiet_timer_;
+    RunTimer prepare_timer_;
     Timer status_timer_;
     Timer watchdog_timer_;
-    Timer probation_timer_;
+    RunTimer probation_timer_;
+    Timer reap_timer_;      // there is more to be reaped, or swept
     Timer rollback_timer_;  // out of the pool's own work
     Timer old_timer_;       // while a fresh generation waits for old_ to leave
     Timer progress_timer_;
@@ -181,7 +186,7 @@ class Master : private PoolObserver {
     std::optional<Fallback> fallback_;  // while a generation is on probation, and on the way back
     static constexpr std::chrono::milliseconds no_time{0};
     std::chrono::milliseconds on_probation_for_{0};  // what the verdict to come says of it
-    std::int64_t probation_ends_ms_ = 0;             // at the latest, however silent a worker is
+    std::int64_t probation_ends_ms_ = 0;             // by clock_; at the latest, however silent a worker is
     std::string rollback_reason_;                    // not empty: the reload under way is the way back
     ReloadDesk desk_;
     OrderDesk orders_;

@@ -85,7 +85,7 @@ void Master::read_config() {
     desk_.progress("reading " + config_path_);
     const int running = current_ != nullptr ? current_->image_fd() : -1;
     try {
-        reader_ = std::make_unique<ConfigReader>(loop_, config_path_, modules_, running,
+        reader_ = std::make_unique<ConfigReader>(clock_, config_path_, modules_, running,
                                                  ConfigReader::VerdictHandler::to<&Master::on_verdict>(this));
     } catch (const std::exception& failure) {
         failures_ = {std::string("cannot start the config reader: ") + failure.what()};
@@ -96,6 +96,7 @@ void Master::read_config() {
 void Master::on_verdict(ConfigReader::Verdict& verdict) {
     verdict_ = std::make_unique<ConfigReader::Verdict>(std::move(verdict));
     reader_.reset();
+    reap_soon();  // a stop may have waited for it
     if (!verdict_->findings.empty()) {
         failures_ = verdict_->findings;
         if (state_ == LifeState::reading) exit_code_ = ExitCode::config;
@@ -185,9 +186,9 @@ void Master::open_service(const Settings& settings) {
     counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
     constexpr std::uint64_t own_instance = 1;
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
-    pools_ =
-        std::make_unique<PoolContext>(PoolContext{loop_, events_, *counters_, *own_counters_, observation_,
-                                                  lifeline_reader_.get(), modules_, own_instance + 1});
+    pools_ = std::make_unique<PoolContext>(PoolContext{loop_, clock_, events_, *counters_, *own_counters_,
+                                                       observation_, lifeline_reader_.get(), modules_,
+                                                       own_instance + 1});
     publish_status();  // before any worker may look
     use_log(settings, open_log(settings));
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);

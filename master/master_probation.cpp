@@ -30,7 +30,7 @@ void Master::begin_probation(Fallback fallback) {
     on_probation_for_ = std::chrono::milliseconds(rule.time_ms);
     probation_timer_.start_once(on_probation_for_);
     status_.probation_until_ms = loop_.now_ms() + rule.time_ms;
-    probation_ends_ms_ = status_.probation_until_ms + rule.time_ms;
+    probation_ends_ms_ = clock_.now_ms() + 2 * rule.time_ms;
 }
 
 void Master::on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) {
@@ -49,7 +49,7 @@ void Master::on_rollback_due() {
 void Master::on_probation_time() {
     if (probation_.failed()) return;  // the way back waits for a reload to end
     const auto silent = [](const auto& pool) { return pool->any_silent(); };
-    const bool wait = std::ranges::any_of(current_->pools(), silent) && loop_.now_ms() < probation_ends_ms_;
+    const bool wait = std::ranges::any_of(current_->pools(), silent) && clock_.now_ms() < probation_ends_ms_;
     if (wait) return probation_timer_.start_once(second_look);
     const std::string text = "generation " + std::to_string(current_->number()) + " has passed its probation";
     events_.info(EventKind::probation, subject(), text);

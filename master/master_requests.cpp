@@ -66,6 +66,7 @@ void Master::on_size_request(ControlCaller caller, const ControlRequest& request
     if (pool == nullptr) return control_->reply(caller, false, "there is no pool \"" + request.pool + "\"");
     if (const std::string failure = resize(*pool, request.count); !failure.empty())
         return control_->reply(caller, false, failure);
+    pool->retry_given_up();
     orders_.await_size(caller, *pool, request.count);
     orders_.look_at(*current_);
 }

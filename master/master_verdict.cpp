@@ -34,6 +34,7 @@ void Master::settle_unchanged() {
     const bool moved = pools_->log.moved() || FileRegistry::moved(current_->files());
     const std::string error = moved ? reopen_log() : "";
     if (!error.empty()) return close_reload(ReloadResult::refused, "log files stay as they are: " + error);
+    current_->retry_given_up();
     close_reload(ReloadResult::ok, "nothing has changed");
 }
 
@@ -103,6 +104,7 @@ void Master::abandon_next() {
     next_->retire(SIGKILL);
     next_->release_listeners();
     old_.push_back(std::move(next_));
+    reap_soon();  // it may have no worker yet
 }
 
 }  // namespace drover

@@ -10,6 +10,8 @@ namespace {
 // A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less
 // long.
 constexpr std::chrono::milliseconds socket_retirement{75'000};
+// Between them others of the loop have their turn.
+constexpr unsigned starts_a_turn = 4;
 
 }  // namespace
 
@@ -21,7 +23,9 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       listeners_(std::move(listeners)),
       observer_(observer),
       watch_timer_(context.loop, Timer::Handler::to<&Pool::look_after_workers>(this)),
-      sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)) {
+      sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)),
+      fill_timer_(context.loop, Timer::Handler::to<&Pool::fill_wanted>(this)),
+      replace_timer_(context.loop, Timer::Handler::to<&Pool::replace_next>(this)) {
     for (unsigned i = 0; i < settings.workers; ++i)
         slots_.push_back(std::make_unique<Slot>(*this, i));
 }
@@ -36,7 +40,17 @@ RespawnPolicy::Rule Pool::respawn_rule() const noexcept {
 
 void Pool::start() {
     for (const auto& slot : slots_)
-        slot->fill();
+        slot->fill_soon();
+}
+
+// By index: who hears of a failure may retire the pool.
+void Pool::fill_wanted() {
+    unsigned started = 0;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (!slots_[i]->wanted) continue;
+        if (started++ == starts_a_turn) return fill_timer_.start_once(std::chrono::milliseconds(0));
+        slots_[i]->fill();
+    }
 }
 
 bool Pool::all_ready() const noexcept {
@@ -80,9 +94,10 @@ void Pool::make_way() {
 void Pool::begin_retirement() {
     phase_ = Phase::retired;
     sockets_timer_.stop();
+    fill_timer_.stop();
+    replace_timer_.stop();
     for (const auto& slot : slots_) {
-        slot->respawn_timer.stop();
-        slot->start_timer.stop();
+        slot->forgive();
         slot->replace_reason.clear();
         drop_newcomer(*slot);
     }
@@ -108,7 +123,7 @@ bool Pool::grow() {
         if (listener->sockets() <= number) listener->resize(number + 1);
     }
     slots_.push_back(std::make_unique<Slot>(*this, number));
-    slots_.back()->fill();
+    slots_.back()->fill_soon();
     return true;
 }
 

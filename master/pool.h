@@ -10,6 +10,7 @@
 #include "core/counter_table.h"
 #include "core/event_loop.h"
 #include "core/listener.h"
+#include "core/run_clock.h"
 #include "core/status_page.h"
 #include "master/event_log.h"
 #include "master/master_counters.h"
@@ -31,6 +32,7 @@ namespace drover {
 // What the pools of all generations share; owned by the master.
 struct PoolContext {
     EventLoop& loop;
+    const RunClock& clock;  // for all that workers are judged by
     EventLog& events;
     CounterTable& counters;
     MasterCounters& own_counters;
@@ -60,6 +62,8 @@ class PoolObserver {
     virtual void on_committed(Pool& pool) = 0;
     // A worker ended that nobody had told to; `ready`: it had been.
     virtual void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) = 0;
+    // A process is not waited for any more: it does not end.
+    virtual void on_given_up() = 0;
     // The worker in the slot stays.
     virtual void on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) = 0;
     virtual void on_status_changed() = 0;
@@ -87,8 +91,7 @@ class Pool : private WorkerObserver {
     // One for each of settings().listen.
     const std::vector<std::shared_ptr<Listener>>& listeners() const noexcept { return listeners_; }
 
-    // Starts a worker in every slot. Throws like WorkerProcess; the workers that did start stay until
-    // retired.
+    // Starts a worker in every slot, a few in each turn of the loop; on_start_failed says when one cannot be.
     void start();
     bool all_ready() const noexcept;
     // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws
@@ -130,6 +133,8 @@ class Pool : private WorkerObserver {
     // Replaces the worker of a slot by a new one that takes its connections over. False: there is no such
     // slot, or the pool does not serve.
     bool restart(unsigned slot, std::string reason);
+    // Slots that were given up get a worker again.
+    void retry_given_up();
     // Who fills the slot and serves; null: nobody does.
     const WorkerProcess* serving_in(unsigned slot) const noexcept;
     // A worker that serves has not reported for longer than two of its intervals.
@@ -173,9 +178,10 @@ class Pool : private WorkerObserver {
     struct Slot {
         Slot(Pool& pool, unsigned number);
         void fill();
+        void fill_soon();
         void fill_after(std::chrono::milliseconds delay);
         std::unique_ptr<WorkerProcess> start_worker();
-        void on_start_timeout();
+        bool given_up() const noexcept { return worker == nullptr && !wanted && !respawn_timer.started(); }
         // Deaths under another configuration do not count.
         void forgive();
         void note_death(const std::string& reason);
@@ -192,7 +198,7 @@ class Pool : private WorkerObserver {
         std::uint64_t first_resident = 0;         // bytes, when the worker reported first; 0: not yet
         RespawnPolicy policy;
         Timer respawn_timer;
-        Timer start_timer;
+        bool wanted = false;                      // a worker, as soon as it is this slot's turn
         std::int64_t no_recycling_before_ms = 0;  // a replacement has failed
         std::int64_t next_attempt_ms = 0;
         std::uint32_t restarts = 0;
@@ -204,6 +210,8 @@ class Pool : private WorkerObserver {
     void prepare(WorkerProcess& worker);
     void commit(Slot& slot);
     void on_ready(WorkerProcess& worker) override;
+    void on_late(WorkerProcess& worker) override;
+    void on_unkillable(WorkerProcess& worker) override;
     void on_stopped_accepting(WorkerProcess& worker) override;
     void on_handed_over(WorkerProcess& worker, const HandoverResult& result) override;
     void on_leave_wanted(WorkerProcess& worker) override;
@@ -220,11 +228,13 @@ class Pool : private WorkerObserver {
     void begin_retirement();
     void begin_serving(WorkerProcess& worker);
     void fill_empty(Slot& slot);
+    void fill_wanted();
     void consider_recycling(Slot& slot);
     void replace_next();
     void take_over(Slot& slot);
     void drop_newcomer(Slot& slot);
     void on_newcomer_lost(Slot& slot, const ExitReport& report);
+    void on_no_successor(Slot& slot, const std::string& reason);
     void on_replacement_failed(Slot& slot, const std::string& reason, EventKind kind,
                                const EventSubject& subject);
     void shorten_waits();
@@ -254,6 +264,9 @@ class Pool : private WorkerObserver {
     std::map<unsigned, std::uint64_t> watchers_;  // by slot: the worker that watches the sockets it left
     Timer watch_timer_;
     Timer sockets_timer_;  // until retired sockets are closed
+    Timer fill_timer_;     // while slots wait for their turn to get a worker
+    Timer replace_timer_;  // no successor could be started: it is tried again
+    bool lacks_successors_ = false;
 };
 
 }  // namespace drover

@@ -75,7 +75,7 @@ void Pool::commit(Slot& slot) {
     }
     if (slot.worker == nullptr) {
         slot.forgive();
-        slot.fill();
+        slot.fill_soon();
     } else if (slot.worker->prepared()) {
         slot.worker->commit();
     } else {

@@ -6,8 +6,16 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 namespace drover {
+
+namespace {
+
+// Between two tries to start a successor while the machine has no room for one.
+constexpr std::chrono::milliseconds successor_delay{500};
+
+}  // namespace
 
 bool Pool::restart(unsigned slot, std::string reason) {
     if (phase_ != Phase::serving || slot >= size()) return false;
@@ -15,13 +23,22 @@ bool Pool::restart(unsigned slot, std::string reason) {
     // An empty slot waits for its next worker anyway: it need not wait any longer.
     if (place.worker == nullptr) {
         place.forgive();
-        place.fill();
+        place.fill_soon();
         return true;
     }
     if (place.worker->state() != WorkerState::serving) return true;
     place.replace_reason = std::move(reason);
     replace_next();
     return true;
+}
+
+void Pool::retry_given_up() {
+    if (phase_ != Phase::serving) return;
+    for (const auto& slot : slots_) {
+        if (!slot->given_up()) continue;
+        slot->forgive();
+        slot->fill_soon();
+    }
 }
 
 void Pool::on_leave_wanted(WorkerProcess& worker) {
@@ -48,7 +65,7 @@ void Pool::consider_recycling(Slot& slot) {
 }
 
 void Pool::replace_next() {
-    if (phase_ != Phase::serving) return;
+    if (phase_ != Phase::serving || replace_timer_.started()) return;
     const auto starts = [](const auto& slot) { return slot->newcomer != nullptr; };
     if (std::ranges::any_of(slots_, starts)) return;
     const auto wants = [](const auto& slot) {
@@ -62,10 +79,19 @@ void Pool::replace_next() {
                          slot.worker->name() + " is being replaced: " + slot.replace_reason);
     try {
         slot.newcomer = slot.start_worker();
+        lacks_successors_ = false;
     } catch (const std::exception& failure) {
-        on_replacement_failed(slot, std::string("cannot start a worker: ") + failure.what(),
-                              EventKind::replacement, slot.worker->subject());
+        on_no_successor(slot, std::string("cannot start a worker: ") + failure.what());
     }
+}
+
+// The machine lacks something for a moment: the worker serves on, and it is tried again.
+void Pool::on_no_successor(Slot& slot, const std::string& reason) {
+    if (!std::exchange(lacks_successors_, true))
+        context_.events.error(EventKind::replacement, slot.worker->subject(),
+                              reason + "; tried again until it can be");
+    replace_timer_.start_once(successor_delay);
+    observer_.on_replacement_failed(*this, slot.number, reason);
 }
 
 void Pool::take_over(Slot& slot) {
@@ -83,14 +109,12 @@ void Pool::take_over(Slot& slot) {
 // It has no connection yet.
 void Pool::drop_newcomer(Slot& slot) {
     if (slot.newcomer == nullptr) return;
-    slot.start_timer.stop();
     slot.newcomer->discard("not needed any more");
     leaving_.push_back(std::move(slot.newcomer));
 }
 
 void Pool::on_newcomer_lost(Slot& slot, const ExitReport& report) {
     const std::unique_ptr<WorkerProcess> newcomer = std::move(slot.newcomer);
-    slot.start_timer.stop();
     newcomer->on_exit();
     const std::string text = newcomer->name() + " " + newcomer->cause_of_death(report);
     if (phase_ != Phase::serving)

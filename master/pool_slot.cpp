@@ -9,8 +9,7 @@ Pool::Slot::Slot(Pool& owner, unsigned slot_number)
     : pool(owner),
       number(slot_number),
       policy(owner.respawn_rule()),
-      respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill>(this)),
-      start_timer(owner.context_.loop, Timer::Handler::to<&Slot::on_start_timeout>(this)) {}
+      respawn_timer(owner.context_.loop, Timer::Handler::to<&Slot::fill_soon>(this)) {}
 
 std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     WorkerRecipe recipe;
@@ -22,52 +21,56 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.log = &pool.context_.log;
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
+    recipe.start_timeout = std::chrono::milliseconds(pool.settings_->start_timeout_ms);
     if (pool.settings_->observes) recipe.desk = &pool.context_.desk;
     for (const auto& listener : pool.listeners_)
         recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;
     auto started =
-        std::make_unique<WorkerProcess>(pool.context_.loop, pool.context_.counters, recipe, observer);
+        std::make_unique<WorkerProcess>(pool.context_.clock, pool.context_.counters, recipe, observer);
     pool.context_.events.info(
         EventKind::worker_started, started->subject(),
         started->name() + " starts, of generation " + std::to_string(recipe.generation));
     pool.context_.own_counters.count_start();
     first_resident = 0;
     jitter = std::uniform_real_distribution<>(0, 1)(pool.context_.random);
-    start_timer.start_once(std::chrono::milliseconds(pool.settings_->start_timeout_ms));
     pool.observer_.on_status_changed();
     return started;
 }
 
+// It is said once in a shortage.
 void Pool::Slot::fill() {
+    wanted = false;
     try {
         worker = start_worker();
     } catch (const std::exception& failure) {
-        if (pool.phase_ == Phase::gated) throw;
-        const std::chrono::milliseconds delay(pool.settings_->respawn.max_delay_ms);
-        pool.context_.events.error(EventKind::back_off, subject(),
-                                   name() + " cannot be started: " + failure.what() + "; tried again in " +
-                                       std::to_string(delay.count()) + " ms");
-        return fill_after(delay);
+        if (pool.phase_ == Phase::gated) return pool.observer_.on_start_failed(pool, failure.what());
+        if (policy.shortages() == 0)
+            pool.context_.events.error(
+                EventKind::back_off, subject(),
+                name() + " cannot be started: " + failure.what() + "; tried again until it can be");
+        return fill_after(policy.delay_after_shortage());
     }
+    policy.end_shortage();
     next_attempt_ms = 0;
 }
 
+void Pool::Slot::fill_soon() {
+    respawn_timer.stop();
+    next_attempt_ms = pool.context_.loop.now_ms();
+    wanted = true;
+    if (!pool.fill_timer_.started()) pool.fill_timer_.start_once(std::chrono::milliseconds(0));
+}
+
 void Pool::Slot::fill_after(std::chrono::milliseconds delay) {
-    if (delay.count() == 0) return fill();
+    if (delay.count() == 0) return fill_soon();
     next_attempt_ms = pool.context_.loop.now_ms() + delay.count();
     respawn_timer.start_once(delay);
 }
 
-void Pool::Slot::on_start_timeout() {
-    WorkerProcess& late = newcomer != nullptr ? *newcomer : *worker;
-    pool.context_.events.error(EventKind::worker_killed, late.subject(),
-                               late.name() + " was not ready within start_timeout: killed");
-    late.kill("not ready within start_timeout");
-}
-
 void Pool::Slot::forgive() {
     respawn_timer.stop();
+    wanted = false;
     policy = RespawnPolicy(pool.respawn_rule());
     unfit_starts = 0;
 }

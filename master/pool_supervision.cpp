@@ -18,15 +18,24 @@ constexpr unsigned most_unfit_starts = 5;
 
 void Pool::on_ready(WorkerProcess& worker) {
     Slot* const slot = find_slot(worker);
-    if (slot != nullptr) {
-        slot->start_timer.stop();
-        slot->unfit_starts = 0;
-    }
+    if (slot != nullptr) slot->unfit_starts = 0;
     if (slot != nullptr && phase_ == Phase::serving) {
         slot->newcomer.get() == &worker ? take_over(*slot) : begin_serving(worker);
     }
     observer_.on_worker_ready(*this, worker);
     observer_.on_status_changed();
+}
+
+void Pool::on_late(WorkerProcess& worker) {
+    context_.events.error(EventKind::worker_killed, worker.subject(),
+                          worker.name() + " was not ready within start_timeout: killed");
+    worker.kill("not ready within start_timeout");
+}
+
+// Its pid cannot come to mean a stranger, because it is not reaped; when it ends at last nobody minds.
+void Pool::on_unkillable(WorkerProcess& worker) {
+    on_exit(worker.pid(), {.signal = SIGKILL, .given_up = true});
+    observer_.on_given_up();
 }
 
 void Pool::begin_serving(WorkerProcess& worker) {
@@ -56,7 +65,6 @@ void Pool::on_stopped_accepting(WorkerProcess& worker) {
 void Pool::replace_left(Slot& slot) {
     context_.events.warning(EventKind::replacement, slot.worker->subject(),
                             slot.worker->name() + " leaves without being told to; replaced");
-    if (slot.newcomer == nullptr) slot.start_timer.stop();
     slot.worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     leaving_.push_back(std::move(slot.worker));
     ++slot.restarts;
@@ -67,7 +75,7 @@ void Pool::replace_left(Slot& slot) {
 // A newcomer that was to replace the worker that is gone becomes the slot's worker.
 void Pool::fill_empty(Slot& slot) {
     slot.replace_reason.clear();
-    if (slot.newcomer == nullptr) return slot.fill();
+    if (slot.newcomer == nullptr) return slot.fill_soon();
     slot.worker = std::move(slot.newcomer);
 }
 
@@ -122,7 +130,6 @@ void Pool::record_departure(const WorkerProcess& worker, const ExitReport& repor
 // The worker is taken out of its slot before anyone is told, so that whoever is told sees the pool as it is
 // now.
 void Pool::bury(Slot& slot, const ExitReport& report) {
-    if (slot.newcomer == nullptr) slot.start_timer.stop();
     const std::unique_ptr<WorkerProcess> worker = std::move(slot.worker);
     const Slot* const place = &slot;
     worker->on_exit();
@@ -189,7 +196,7 @@ void Pool::respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& repo
 
 void Pool::shorten_waits() {
     const bool any_alive =
-        std::ranges::any_of(slots_, [](const auto& slot) { return slot->worker != nullptr; });
+        std::ranges::any_of(slots_, [](const auto& slot) { return slot->worker != nullptr || slot->wanted; });
     if (any_alive) return;
     Slot* first = nullptr;
     for (const auto& slot : slots_) {
@@ -227,7 +234,8 @@ void Pool::watch_queues() {
     }
     if (serving.empty()) return;
     for (const auto& slot : slots_) {
-        const bool starting = slot->worker != nullptr && slot->worker->state() == WorkerState::starting;
+        const bool starting =
+            slot->wanted || (slot->worker != nullptr && slot->worker->state() == WorkerState::starting);
         const bool unattended = slot->worker == nullptr || !slot->worker->answers();
         if (unattended && !starting) watch_sockets_of(slot->number, serving);
     }
@@ -258,7 +266,8 @@ void Pool::watch_workers() {
 void Pool::look_after_workers() {
     bool changed = false;
     each_worker([&](WorkerProcess& worker) {
-        if (worker.hangs() || worker.state() == WorkerState::starting) return;
+        // One that is not ready meets its start_timeout, also when it was told to leave meanwhile.
+        if (worker.hangs() || !worker.ready()) return;
         changed = look_for_hang(worker) || changed;
         look_at_memory(worker);
     });
@@ -282,8 +291,9 @@ void Pool::on_standstill(const Standstill& change) {
 }
 
 bool Pool::look_for_hang(WorkerProcess& worker) {
-    const std::int64_t silent_ms = context_.loop.now_ms() - worker.last_sign_ms();
+    const std::int64_t silent_ms = worker.silent_ms();
     if (settings_->hang_timeout_ms == 0 || silent_ms < settings_->hang_timeout_ms) return false;
+    if (!context_.clock.settled() || !worker.had_its_chance()) return false;
     context_.events.error(EventKind::worker_killed, worker.subject(),
                           worker.name() + " hangs: no report for " + std::to_string(silent_ms) + " ms; " +
                               worker.end_hanging());
@@ -303,10 +313,9 @@ void Pool::look_at_memory(WorkerProcess& worker) {
 
 bool Pool::any_silent() const noexcept {
     if (settings_->hang_timeout_ms == 0) return false;
-    const std::int64_t now = context_.loop.now_ms();
     return std::ranges::any_of(slots_, [&](const auto& slot) {
         return slot->worker != nullptr && slot->worker->state() == WorkerState::serving &&
-               now - slot->worker->last_sign_ms() > 2 * settings_->report_interval_ms;
+               slot->worker->silent_ms() > 2 * settings_->report_interval_ms;
     });
 }
 

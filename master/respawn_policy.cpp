@@ -22,4 +22,9 @@ RespawnPolicy::milliseconds RespawnPolicy::delay_after_death(milliseconds now, m
     return delay - milliseconds(static_cast<std::int64_t>(static_cast<double>(delay.count()) * jitter / 4));
 }
 
+RespawnPolicy::milliseconds RespawnPolicy::delay_after_shortage() noexcept {
+    const unsigned doublings = std::min(shortages_++, 10U);
+    return std::clamp(rule_.first_delay * (1U << doublings), shortest_shortage, longest_shortage);
+}
+
 }  // namespace drover

@@ -30,10 +30,18 @@ class RespawnPolicy {
     // to a quarter less.
     milliseconds delay_after_death(milliseconds now, milliseconds served, double jitter);
 
+    // No worker could be started: the machine lacks something that it has again soon, and a try costs little.
+    static constexpr milliseconds shortest_shortage{10};
+    static constexpr milliseconds longest_shortage{1000};
+    milliseconds delay_after_shortage() noexcept;
+    unsigned shortages() const noexcept { return shortages_; }  // in a row
+    void end_shortage() noexcept { shortages_ = 0; }
+
   private:
     Rule rule_;
     std::deque<milliseconds> deaths_;  // early ones, in the window
     unsigned doublings_ = 0;
+    unsigned shortages_ = 0;
 };
 
 }  // namespace drover

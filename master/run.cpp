@@ -47,7 +47,7 @@ class CheckRun {
   public:
     CheckRun(const std::string& path, std::span<const ModuleFactory> modules)
         : child_exit_(loop_, SIGCHLD, SignalWatch::Handler::to<&CheckRun::on_child_exit>(this)),
-          reader_(loop_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this)) {}
+          reader_(clock_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this)) {}
 
     ExitCode run() {
         loop_.run();
@@ -68,6 +68,7 @@ class CheckRun {
     }
 
     EventLoop loop_;
+    RunClock clock_{loop_};
     SignalWatch child_exit_;
     ConfigReader reader_;
     ExitCode code_ = ExitCode::refused;

@@ -16,6 +16,10 @@ namespace {
 constexpr std::chrono::milliseconds drain_grace{2000};
 constexpr std::chrono::milliseconds abort_time{2000};  // for writing a core
 constexpr std::chrono::milliseconds exit_time{500};    // from the end of a channel to the end of its process
+constexpr std::chrono::milliseconds end_time{5000};    // from KILL to the end of its process
+constexpr unsigned most_end_looks = 6;                 // at one that takes longer, and is not stuck
+// Who has had so much of the processor, and did not report, has something else to do.
+constexpr std::uint64_t chance_us = 20'000;
 
 std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     const WorkerIdentity& identity = recipe.identity;
@@ -26,32 +30,36 @@ std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const WorkerRecipe& recipe,
+WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, const WorkerRecipe& recipe,
                              WorkerObserver& observer)
     : counters_(counters),
-      loop_(loop),
+      clock_(clock),
+      loop_(clock.loop()),
       observer_(observer),
       desk_(recipe.desk),
       identity_(recipe.identity),
       generation_(recipe.generation),
       row_(take_row(counters, recipe)),
-      kill_timer_(loop, Timer::Handler::to<&WorkerProcess::on_kill_timer>(this)),
-      silence_timer_(loop, Timer::Handler::to<&WorkerProcess::on_silence>(this)),
-      started_ms_(loop.now_ms()) {
+      start_timer_(clock, Timer::Handler::to<&WorkerProcess::on_start_time>(this)),
+      kill_timer_(clock, Timer::Handler::to<&WorkerProcess::on_kill_time>(this)),
+      end_timer_(clock, Timer::Handler::to<&WorkerProcess::on_end_time>(this)),
+      silence_timer_(clock, Timer::Handler::to<&WorkerProcess::on_silence>(this)),
+      started_ms_(loop_.now_ms()),
+      heard_ms_(clock.now_ms()) {
     try {
         auto [our_channel, their_channel] = Channel::make_pair();
         auto [read_end, write_end] = make_report_pipe();
         const WorkerInheritance inheritance{identity_, their_channel.get(), write_end.get(),
                                             recipe.lifeline_fd, recipe.modules};
         const std::array keep{their_channel.get(), write_end.get(), recipe.lifeline_fd};
-        process_ = spawn({.loop = &loop, .keep_fds = keep, .hold_signals = true},
+        process_ = spawn({.loop = &loop_, .keep_fds = keep, .hold_signals = true},
                          [&inheritance] { return run_worker(inheritance); });
         counters_.set_row_pid(row_, static_cast<std::uint32_t>(process_.pid()));
         channel_ = std::make_unique<Channel>(
-            loop, std::move(our_channel), Channel::MessageHandler::to<&WorkerProcess::on_message>(this),
+            loop_, std::move(our_channel), Channel::MessageHandler::to<&WorkerProcess::on_message>(this),
             Channel::ClosedHandler::to<&WorkerProcess::on_channel_closed>(this));
         reports_ = std::make_unique<ReportReader>(
-            loop, std::move(read_end), ReportReader::ReportHandler::to<&WorkerProcess::on_report>(this),
+            loop_, std::move(read_end), ReportReader::ReportHandler::to<&WorkerProcess::on_report>(this),
             ReportReader::EndHandler::to<&WorkerProcess::on_report_end>(this));
     } catch (...) {
         if (process_) process_.signal(SIGKILL);
@@ -66,6 +74,7 @@ WorkerProcess::WorkerProcess(EventLoop& loop, CounterTable& counters, const Work
     for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i)
         channel_->send(MessageType::library, ListenerMessage{i, 0}, std::array{recipe.library_fds[i]});
     channel_->send(MessageType::start, generation);
+    start_timer_.start_once(recipe.start_timeout);
 }
 
 WorkerProcess::~WorkerProcess() {
@@ -137,15 +146,34 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
     const bool drains = signal == SIGTERM || signal == SIGQUIT;
     if (drains && channel_ != nullptr)
         channel_->send(MessageType::leave, LeaveMessage{signal == SIGTERM ? 1U : 0U, 0});
+    if (signal == SIGKILL) return send_kill();
     process_.signal(signal);
     if (signal != SIGTERM || kill_timer_.started()) return;
     leaves_by_ms_ = loop_.now_ms() + drain_timeout.count();
     kill_timer_.start_once(drain_timeout + drain_grace);
 }
 
-void WorkerProcess::on_kill_timer() {
+void WorkerProcess::on_start_time() {
+    observer_.on_late(*this);
+}
+
+void WorkerProcess::on_kill_time() {
     if (killed_because_.empty()) killed_because_ = "still there after drain_timeout";
+    send_kill();
+}
+
+void WorkerProcess::send_kill() {
     process_.signal(SIGKILL);
+    if (!end_timer_.started()) end_timer_.start_once(end_time);
+}
+
+// One that runs is on its way out: its memory is being freed.
+void WorkerProcess::on_end_time() {
+    const char state = state_in_kernel(pid());
+    const bool waits = state != 'R' && state != 'Z';
+    if (!waits && ++end_looks_ < most_end_looks) return end_timer_.start_once(end_time);
+    killed_because_ += std::string("; state ") + state + ", waits in " + wait_channel(pid());
+    observer_.on_unkillable(*this);
 }
 
 void WorkerProcess::discard(std::string reason) {
@@ -176,7 +204,7 @@ std::string WorkerProcess::end_hanging() {
 void WorkerProcess::kill(std::string reason, DeathCause cause) {
     killed_because_ = std::move(reason);
     killed_for_ = cause;
-    process_.signal(SIGKILL);
+    send_kill();
 }
 
 std::string WorkerProcess::cause_of_death(const ExitReport& report) const {
@@ -189,6 +217,17 @@ std::string WorkerProcess::cause_of_death(const ExitReport& report) const {
 DeathCause WorkerProcess::death_cause(const ExitReport& report) const noexcept {
     if (!killed_because_.empty()) return killed_for_;
     return report.signal != 0 ? DeathCause::signal : DeathCause::exit;
+}
+
+std::int64_t WorkerProcess::silent_ms() const noexcept {
+    return clock_.now_ms() - heard_ms_;
+}
+
+bool WorkerProcess::had_its_chance() {
+    if (state_in_kernel(pid()) != 'R') return true;
+    const std::uint64_t used_us = processor_time_us_of(pid());
+    if (!suspect_cpu_us_) suspect_cpu_us_ = used_us;
+    return used_us - *suspect_cpu_us_ >= chance_us;
 }
 
 std::uint64_t WorkerProcess::resident_bytes() const {
@@ -228,7 +267,9 @@ void WorkerProcess::on_exit() {
     if (channel_ != nullptr) channel_->receive_pending();
     drop_channel();
     reports_.reset();
+    start_timer_.stop();
     kill_timer_.stop();
+    end_timer_.stop();
     silence_timer_.stop();
 }
 
@@ -236,7 +277,9 @@ void WorkerProcess::on_message(Message& message) {
     switch (message.type) {
         case MessageType::ready:
             if (ready()) return;
+            start_timer_.stop();
             ready_ms_ = loop_.now_ms();
+            heard_ms_ = clock_.now_ms();
             return observer_.on_ready(*this);
         case MessageType::prepared:
             if (message.as<GenerationMessage>().generation != next_generation_) return;
@@ -306,7 +349,9 @@ void WorkerProcess::on_silence() {
 
 void WorkerProcess::on_report(const Report& report) {
     last_report_ = report;
-    heartbeat_ms_ = loop_.now_ms();
+    reported_ = true;
+    heard_ms_ = clock_.now_ms();
+    suspect_cpu_us_.reset();
     if (report.older_count <= std::size(report.older)) {
         counters_.set_older_generations(row_, report.generation,
                                         std::span(report.older).first(report.older_count));
@@ -328,7 +373,7 @@ void WorkerProcess::describe(WorkerStatus& status) const noexcept {
     status.stands_still = stopped_ || hangs_ ? 1 : 0;
     status.started_ms = started_ms_;
     status.leaves_by_ms = leaves_by_ms_;
-    status.heartbeat_ms = heartbeat_ms_;
+    status.heartbeat_ms = reported_ ? clock_.to_monotonic_ms(heard_ms_) : 0;
     status.connections = last_report_.connections;
     status.accepted = last_report_.accepted;
     status.loop_lag_us = last_report_.loop_lag_us;

@@ -9,6 +9,7 @@
 #include "core/log_target.h"
 #include "core/process.h"
 #include "core/report_pipe.h"
+#include "core/run_clock.h"
 #include "core/status_page.h"
 #include "master/event_log.h"
 #include "master/file_registry.h"
@@ -29,11 +30,15 @@ namespace drover {
 
 class WorkerProcess;
 
-// Who wants to know. None of these may destroy the worker.
+// Who wants to know. None of these may destroy the worker, apart from on_unkillable.
 class WorkerObserver {
   public:
     virtual ~WorkerObserver() = default;
     virtual void on_ready(WorkerProcess& worker) = 0;
+    // It is not ready within its start_timeout.
+    virtual void on_late(WorkerProcess& worker) = 0;
+    // It has not ended although it was sent KILL: the kernel lets it wait (state D), perhaps for ever.
+    virtual void on_unkillable(WorkerProcess& worker) = 0;
     virtual void on_stopped_accepting(WorkerProcess& worker) = 0;
     virtual void on_handed_over(WorkerProcess& worker, const HandoverResult& result) = 0;
     // Somebody else than the master told it to leave; it serves on until it is replaced.
@@ -59,13 +64,14 @@ struct WorkerRecipe {
     std::vector<std::shared_ptr<const OpenedFile>> files;
     std::span<const ModuleFactory> modules;
     ObservationDesk* desk = nullptr;  // where it may ask; null: it may not
+    std::chrono::milliseconds start_timeout{0};
 };
 
 class WorkerProcess {
   public:
     // Takes a row, forks, sends all that the worker needs and tells it to start. Throws std::system_error
     // (fork) or std::length_error (no row is free).
-    WorkerProcess(EventLoop& loop, CounterTable& counters, const WorkerRecipe& recipe,
+    WorkerProcess(const RunClock& clock, CounterTable& counters, const WorkerRecipe& recipe,
                   WorkerObserver& observer);
     // Folds its counters: the process must have been reaped (or never run).
     ~WorkerProcess();
@@ -100,8 +106,8 @@ class WorkerProcess {
     // It accepts from `socket`, too, for a while: what waits there belongs to nobody else.
     void watch_socket(unsigned listener, int socket);
 
-    // When it was last heard of.
-    std::int64_t last_sign_ms() const noexcept { return std::max(ready_ms_, heartbeat_ms_); }
+    // For how long nothing has been heard of it while the master could listen.
+    std::int64_t silent_ms() const noexcept;
     // It serves what it should, and is neither stopped nor known to hang.
     bool answers() const noexcept {
         return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_;
@@ -110,6 +116,9 @@ class WorkerProcess {
     bool outdated() const noexcept { return outdated_; }
     void set_outdated() noexcept { outdated_ = true; }
     bool hangs() const noexcept { return hangs_; }
+    // It is silent although it waits for nothing and has had the processor since it was first missed, or
+    // waits for something else than the processor. To be asked only of one that is silent.
+    bool had_its_chance();
     void set_stopped(bool stopped) noexcept { stopped_ = stopped; }
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
     std::string end_hanging();
@@ -138,14 +147,18 @@ class WorkerProcess {
     bool answer(const Message& message);
     void drop_channel();
     void on_not_prepared(std::string_view text);
-    void on_kill_timer();
+    void on_start_time();
+    void on_kill_time();
+    void on_end_time();
     void on_silence();
+    void send_kill();
     void on_message(Message& message);
     void on_channel_closed(std::string_view reason);
     void on_report(const Report& report);
     void on_report_end(const char* reason);
 
     CounterTable& counters_;
+    const RunClock& clock_;
     EventLoop& loop_;
     WorkerObserver& observer_;
     ObservationDesk* desk_;
@@ -165,11 +178,16 @@ class WorkerProcess {
     std::uint64_t next_generation_ = 0;  // being prepared; 0: none
     bool prepared_ = false;
     bool committing_ = false;
-    Timer kill_timer_;
-    Timer silence_timer_;  // its channel has ended: it exits now, or is of no use any more
+    RunTimer start_timer_;    // until it is ready
+    RunTimer kill_timer_;     // it was told to leave, or to leave a core
+    RunTimer end_timer_;      // from its KILL on
+    RunTimer silence_timer_;  // its channel has ended: it exits now, or is of no use any more
     std::int64_t started_ms_;
     std::int64_t ready_ms_ = 0;
-    std::int64_t heartbeat_ms_ = 0;
+    std::int64_t heard_ms_ = 0;  // by clock_
+    bool reported_ = false;
+    unsigned end_looks_ = 0;                       // since its KILL
+    std::optional<std::uint64_t> suspect_cpu_us_;  // when it was first missed; none: it is heard of
     Report last_report_;
     std::string last_words_;      // what the worker said before it failed
     std::string killed_because_;  // by the master

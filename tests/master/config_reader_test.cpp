@@ -60,6 +60,7 @@ struct ForgingModule final : HonestModule {
 
 struct ReadRun {
     EventLoop loop;
+    RunClock clock{loop};
     std::optional<ConfigReader::Verdict> verdict;
     std::unique_ptr<ConfigReader> reader;
     SignalWatch child_exit{loop, SIGCHLD, SignalWatch::Handler::to<&ReadRun::on_child_exit>(this)};
@@ -73,7 +74,7 @@ struct ReadRun {
     ReadRun(const TemporaryFolder& folder, std::span<const ModuleFactory> modules,
             const std::string& module) {
         std::ofstream(folder.file("drover.toml")) << "[pool.main]\nmodules = [\"forging\"]\n" << module;
-        reader = std::make_unique<ConfigReader>(loop, folder.file("drover.toml"), modules, -1,
+        reader = std::make_unique<ConfigReader>(clock, folder.file("drover.toml"), modules, -1,
                                                 ConfigReader::VerdictHandler::to<&ReadRun::on_verdict>(this));
         REQUIRE(run_until(loop, [this] { return verdict.has_value(); }));
     }

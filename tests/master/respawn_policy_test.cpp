@@ -57,3 +57,17 @@ TEST_CASE("jitter takes up to a quarter off, and a burst of 0 always waits") {
     CHECK(policy.delay_after_death(0ms, 0ms, 0.5) == 875ms);
     CHECK(policy.delay_after_death(0ms, 0ms, 0.999) > 750ms);
 }
+
+TEST_CASE("a shortage is tried again soon, then once a second, and its end begins anew") {
+    RespawnPolicy policy({.burst = 5, .first_delay = 100ms, .longest_delay = 10min});
+    CHECK(policy.delay_after_shortage() == 100ms);
+    CHECK(policy.delay_after_shortage() == 200ms);
+    for (int i = 0; i < 100; ++i)
+        policy.delay_after_shortage();
+    CHECK(policy.delay_after_shortage() == 1s);
+    policy.end_shortage();
+    CHECK(policy.shortages() == 0);
+    CHECK(policy.delay_after_shortage() == 100ms);
+    RespawnPolicy eager({.burst = 0, .first_delay = 0ms, .longest_delay = 0ms});
+    CHECK(eager.delay_after_shortage() == 10ms);
+}

@@ -33,6 +33,7 @@ struct TroubleOptions {
     std::string_view in_commit;
     std::string_view in_connection;
     std::string_view later;
+    std::string_view in_end;
     std::int64_t after_ms = 0;
 
     static const Options<TroubleOptions>& options();
@@ -51,6 +52,8 @@ const Options<TroubleOptions>& TroubleOptions::options() {
             .text("in_connection", &TroubleOptions::in_connection, {}, Apply::hot,
                   "What to do when a connection is accepted.")
             .text("later", &TroubleOptions::later, {}, Apply::hot, "What to do in a worker that serves.")
+            .text("in_end", &TroubleOptions::in_end, {}, Apply::hot,
+                  "What to do in a worker's last moment, when its module is destroyed.")
             .duration("after", &TroubleOptions::after_ms, {.fallback = 1000, .min = 1}, Apply::hot,
                       "When, from the start or the reload.");
     return table;
@@ -90,8 +93,15 @@ void forge_image() {
     _exit(0);
 }
 
-// "stop FILE": whoever removes the file stops, so that of several processes one does, once.
+// "stop FILE": whoever removes the file stops, so that of several processes one does, once. "DEED while FILE"
+// does it as long as the file is there.
 void act(std::string_view what) {
+    if (const std::size_t at = what.find(" while "); at != std::string_view::npos) {
+        if (::access(std::string(what.substr(at + 7)).c_str(), F_OK) == 0) act(what.substr(0, at));
+        return;
+    }
+    if (what == "term") std::raise(SIGTERM);
+    if (what.starts_with("look for ")) ::access(std::string(what.substr(9)).c_str(), F_OK);
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
@@ -177,6 +187,9 @@ class TroubleConnection final : public Connection {
 
 class TroubleModule final : public Module {
   public:
+    ~TroubleModule() override {
+        if (services_ != nullptr) act(options_.in_end);
+    }
     std::string_view name() const noexcept override { return "trouble"; }
     const OptionTable& options() const override { return TroubleOptions::options(); }
     Takes takes() const noexcept override { return {.connections = true, .datagrams = true}; }

@@ -1,18 +1,29 @@
-// A worker that stands still (SIGSTOP) is replaced, and holds up nobody.
+// A worker that stands still (SIGSTOP) is replaced, and holds up nobody. A master that stood still does not
+// hold it against anybody.
 #include "tests/support/held_connections.h"
 #include "tests/support/http_client.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
 
 #include <algorithm>
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
 
 namespace drover::test {
 namespace {
 
 bool contains(const std::vector<pid_t>& pids, pid_t pid) {
     return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+// Several limits pass meanwhile.
+void stand_still(const MasterUnderTest& master) {
+    REQUIRE(freeze(master.pid()));
+    poll(nullptr, 0, 2500);
+    master.signal(SIGCONT);
 }
 
 }  // namespace
@@ -94,6 +105,55 @@ TEST_CASE("TERM does not wait for a stopped worker") {
     MasterUnderTest master({.workers = 3});
     REQUIRE(freeze(master.worker_pids().front()));
     master.finish(SIGTERM);
+}
+
+TEST_CASE("a master that stood still takes nobody for hanging") {
+    MasterUnderTest master({.workers = 20, .pool = "report_interval = \"100ms\"\nhang_timeout = \"1s\"\n"});
+    const std::vector<pid_t> workers = master.worker_pids();
+    for (int i = 0; i < 2; ++i) {
+        stand_still(master);
+        const std::string status = master.cli({"status", "--json"}).output;
+        for (const auto& worker : nlohmann::json::parse(status).at("workers"))
+            CHECK(worker.at("heartbeat_age_s").get<double>() < 1);
+        // It has looked again when this is done.
+        CHECK(master.control("reload").ok);
+        CHECK(master.worker_pids() == workers);
+    }
+    // What hangs is found all the same.
+    REQUIRE(freeze(workers.front()));
+    master.wait_replaced({workers.front()});
+    CHECK(master.output().find("hangs: no report") == master.output().rfind("hangs: no report"));
+    master.finish();
+}
+
+TEST_CASE("a master that stood still gives a worker that starts all of its start_timeout") {
+    const TemporaryFolder folder;
+    const std::string stop = folder.file("stop");
+    const TestConfig first{.modules = "\"http\", \"echo\", \"trouble\"",
+                           .master = "[master.probation]\ntime = \"off\"\n",
+                           .pool = "start_timeout = \"2s\"\n",
+                           .rest = "\n[module.trouble]\nin_start = \"stop " + stop + "\"\n"};
+    MasterUnderTest master(first, {.program = DROVER_TROUBLE_PROGRAM});
+    write_file(stop, "");
+    ControlCall call = [&] {
+        TestConfig second = first;
+        second.body = "second";
+        second.master = "reload = \"fresh\"\n" + first.master;
+        master.write_config(second);
+        return master.start_control("reload");
+    }();
+    pid_t stopped = 0;
+    master.wait_until("a newcomer that stands still", [&] {
+        for (const pid_t pid : children_of(master.pid()))
+            stopped = state_of(pid) == 'T' ? pid : stopped;
+        return stopped != 0;
+    });
+    stand_still(master);
+    kill(stopped, SIGCONT);
+    const ControlReply reply = call.wait();
+    CHECK_MESSAGE(reply.ok, reply.text);
+    CHECK(master.get() == "second");
+    master.finish();
 }
 
 }  // namespace drover::test

@@ -1,0 +1,161 @@
+// A master that has no descriptor for a moment, and slots that could not be filled for a while: what was
+// missing comes back by itself.
+#include "tests/support/shortage.h"
+
+#include "tests/support/held_connections.h"
+#include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
+
+#include <algorithm>
+#include <optional>
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+namespace drover::test {
+namespace {
+
+struct ShortMaster {
+    TemporaryFolder folder;
+    std::string orders = folder.file("orders");
+    MasterUnderTest master;
+
+    explicit ShortMaster(const std::string& in_start, const std::string& pool = "")
+        : master(config(in_start, pool, "first"), {.program = DROVER_TROUBLE_PROGRAM}) {}
+
+    TestConfig config(const std::string& in_start, const std::string& pool, const std::string& body) const {
+        return {.body = body,
+                .modules = "\"http\", \"echo\", \"trouble\"",
+                .master = "prepare_timeout = \"20s\"\n[master.probation]\ntime = \"off\"\n",
+                .pool = "start_timeout = \"1s\"\n" + pool,
+                .rest = "\n[module.trouble]\nin_start = \"" + in_start + " " + orders + "\"\n"};
+    }
+
+    bool reads_configuration() const {
+        const std::vector<pid_t> children = children_of(master.pid());
+        return std::any_of(children.begin(), children.end(), [](pid_t pid) {
+            return command_line_of(pid).find("config reader") != std::string::npos;
+        });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a hot reload whose successor of a worker that starts cannot be started goes on") {
+    ShortMaster shorty("obey");
+    MasterUnderTest& master = shorty.master;
+    const std::vector<pid_t> before = master.worker_pids();
+    write_file(shorty.orders, "hang");
+    kill(before[1], SIGKILL);
+    master.wait_until("a worker that starts", [&] { return ::access(shorty.orders.c_str(), F_OK) != 0; });
+    // Stopped, it holds the reload up before its commit.
+    REQUIRE(freeze(before[0]));
+    master.write_config(shorty.config("obey", "", "second"));
+    ControlCall call = master.start_control("reload");
+    master.wait_until("workers that prepare",
+                      [&] { return master.status().state == "reloading" && !shorty.reads_configuration(); });
+    {
+        // One is enough to remember the generation before.
+        const NoDescriptors shortage(master.pid(), 1);
+        kill(before[0], SIGCONT);
+        master.wait_output("cannot be started");
+        const ControlReply reply = call.wait();
+        CHECK_MESSAGE(reply.ok, reply.text);
+    }
+    master.wait_serving(2);
+    CHECK(master.get() == "second");
+    master.finish();
+}
+
+TEST_CASE("slots that a shortage left empty are filled soon after its end, whether others serve or not") {
+    for (const std::size_t dead : {std::size_t{1}, std::size_t{2}}) {
+        MasterUnderTest master(
+            {.pool = "respawn = { delay = \"10ms\", max_delay = \"10m\", burst = 1000 }\n"});
+        const std::vector<pid_t> before = master.worker_pids();
+        {
+            const NoDescriptors shortage(master.pid());
+            for (std::size_t i = 0; i < dead; ++i)
+                kill(before[i], SIGKILL);
+            master.wait_output("cannot be started", dead);
+        }
+        master.wait_serving(2);
+        CHECK(master.get() == "first");
+        master.finish();
+    }
+}
+
+TEST_CASE("a worker whose replacement a shortage prevents serves on") {
+    MasterUnderTest master({.pool = "respawn = { delay = \"10ms\", max_delay = \"10m\" }\n"});
+    const std::vector<pid_t> before = master.worker_pids();
+    {
+        const NoDescriptors shortage(master.pid());
+        kill(before[0], SIGTERM);
+        master.wait_output("cannot start a worker");
+        CHECK(master.get() == "first");
+    }
+    // It was told to leave, and goes once there is a successor.
+    master.wait_until("another worker", [&] {
+        const std::vector<pid_t> now = master.worker_pids();
+        return std::find(now.begin(), now.end(), before[0]) == now.end();
+    });
+    master.wait_serving(2);
+    CHECK(master.status().workers.front().deaths == 0);
+    master.finish();
+}
+
+TEST_CASE("a slot that was given up is filled by a reload without a difference, and by its pool's size") {
+    ShortMaster shorty("throw while", "respawn = { delay = \"10ms\", burst = 1000 }\n");
+    MasterUnderTest& master = shorty.master;
+    for (std::size_t round = 1; round <= 2; ++round) {
+        const bool by_reload = round == 1;
+        write_file(shorty.orders, "");
+        kill(master.worker_pids()[1], SIGKILL);
+        master.wait_output("is given up until the next reload", round);
+        ::unlink(shorty.orders.c_str());
+        CHECK(master.get() == "first");
+        CHECK(master
+                  .cli(by_reload ? std::vector<std::string>{"reload"}
+                                 : std::vector<std::string>{"workers", "2"})
+                  .code() == 0);
+        master.wait_serving(2);
+    }
+    CHECK(master.status().generation == 1);
+    master.finish();
+}
+
+TEST_CASE("a pool's size that a worker's configuration prevents is answered") {
+    ShortMaster shorty("throw while", "respawn = { delay = \"10ms\", burst = 1000 }\n");
+    MasterUnderTest& master = shorty.master;
+    write_file(shorty.orders, "");
+    kill(master.worker_pids()[1], SIGKILL);
+    master.wait_output("is given up until the next reload");
+    CHECK(master.cli({"workers", "2"}).code() == 1);
+    ::unlink(shorty.orders.c_str());
+    CHECK(master.cli({"workers", "2"}).code() == 0);
+    master.finish();
+}
+
+TEST_CASE("while sixty workers crash in a circle the master answers, and stops when told") {
+    const TemporaryFolder folder;
+    const std::string orders = folder.file("orders");
+    const TestConfig config{.workers = 60,
+                            .modules = "\"http\", \"echo\", \"trouble\"",
+                            .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n",
+                            .rest = "\n[module.trouble]\nin_start = \"crash while " + orders + "\"\n"};
+    for (const bool heals : {true, false}) {
+        MasterUnderTest master(config, {.program = DROVER_TROUBLE_PROGRAM});
+        write_file(orders, "");
+        for (const pid_t worker : master.worker_pids())
+            kill(worker, SIGKILL);
+        for (int i = 0; i < 5; ++i)
+            CHECK(master.status().generation == 1);
+        if (heals) {
+            ::unlink(orders.c_str());
+            master.wait_serving(60, Deadline(std::chrono::seconds(60)));
+        }
+        master.finish();
+        ::unlink(orders.c_str());
+    }
+}
+
+}  // namespace drover::test
