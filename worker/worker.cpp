@@ -62,7 +62,6 @@ Worker::Worker(const WorkerInheritance& inheritance)
       connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
       mailbox_(loop_),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
-      drain_timer_(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
       replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
@@ -84,6 +83,7 @@ ExitCode Worker::run() {
     } catch (const std::exception& failure) {
         fail(failure.what(), ExitCode::refused);
     }
+    hold_signals();
     for (const auto& acceptor : acceptors_)
         acceptor->close();
     close_datagrams();
@@ -151,7 +151,7 @@ void Worker::on_channel_closed(std::string_view reason) {
 
 void Worker::on_lifeline(Readiness) {
     lifeline_watch_.stop();
-    if (state_ == WorkerState::draining) return;
+    if (state_ == WorkerState::draining) return limit_drain();
     log_.warning("the master is gone: draining");
     drain(true);
 }
@@ -257,9 +257,7 @@ void Worker::send_report() {
 void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return leave(ExitCode::ok);
     const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
-    if (limited && !drain_timer_.started()) {
-        drain_timer_.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
-    }
+    if (limited) limit_drain();
     if (!first) return connections_.drain();  // asked again: hand over no more
     drain_began_ms_ = loop_.now_ms();
     abandon();
@@ -279,6 +277,12 @@ void Worker::drain(bool limited) {
         connections_.drain();
     }
     on_acceptor_closed();
+}
+
+void Worker::limit_drain() {
+    if (drain_limit_ != nullptr) return;
+    drain_limit_ = std::make_unique<DrainLimit>(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this));
+    drain_limit_->timer.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
 }
 
 void Worker::on_acceptor_closed() {

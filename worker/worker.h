@@ -14,6 +14,7 @@
 #include "core/exit_code.h"
 #include "core/log.h"
 #include "core/report_pipe.h"
+#include "core/run_clock.h"
 #include "core/status_page.h"
 #include "worker/acceptor.h"
 #include "worker/configuration.h"
@@ -145,6 +146,7 @@ class Worker {
     void on_leave_signal(bool limited);
     void on_dismissed(bool limited);
     void drain(bool limited);
+    void limit_drain();
     void note_handed_over();
     void report_handover(std::uint64_t ended);
     void leave_when_done();
@@ -181,7 +183,13 @@ class Worker {
     std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
     Timer report_timer_;
-    Timer drain_timer_;
+    // While it drains within a limit. A worker that stood still has not used that time to drain.
+    struct DrainLimit {
+        DrainLimit(EventLoop& loop, Timer::Handler on_time) : clock(loop), timer(clock, on_time) {}
+        RunClock clock;
+        RunTimer timer;
+    };
+    std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
     Timer replies_timer_;  // while udp sockets that are done with finish, or owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;

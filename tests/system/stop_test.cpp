@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -176,6 +177,50 @@ TEST_CASE("TERM waits for work on a worker's threads") {
     CHECK(client.ended());
     CHECK(master.wait_exit() == Exit{0, 0});
     master.verify_clean();
+}
+
+TEST_CASE("when the master dies after QUIT drain_timeout holds") {
+    BusyMaster test("200ms");
+    test.master.signal(SIGQUIT);
+    test.wait_draining();
+    test.master.signal(SIGKILL);
+    test.master.wait_exit();
+    CHECK(test.master.wait_orphans());
+    std::filesystem::remove_all(test.master.runtime_dir());
+    test.master.verify_clean({-1, SIGKILL});
+}
+
+TEST_CASE("a worker that is told to leave while it starts is not taken for one that hangs") {
+    const TemporaryFolder folder;
+    const std::string orders = folder.file("orders");
+    MasterUnderTest master(
+        {.drain_timeout = "100ms",
+         .modules = "\"http\", \"echo\", \"trouble\"",
+         .pool = "hang_timeout = \"5s\"\nreport_interval = \"100ms\"\nstart_timeout = \"1s\"\n",
+         .rest = "\n[module.trouble]\nin_start = \"obey " + orders + "\"\n"},
+        {.program = DROVER_TROUBLE_PROGRAM});
+    write_file(orders, "hang");
+    kill(master.worker_pids().front(), SIGKILL);
+    master.wait_until("a worker that starts", [&] { return !std::filesystem::exists(orders); });
+    master.signal(SIGQUIT);
+    CHECK(master.wait_exit() == Exit{0, 0});
+    CHECK(master.output().find("hangs") == std::string::npos);
+    CHECK(master.output().find("not ready within start_timeout") != std::string::npos);
+    master.verify_clean();
+}
+
+TEST_CASE("a worker that a signal meets in its last moment has not died of it") {
+    for (const int signal : {SIGTERM, SIGQUIT, SIGINT}) {
+        MasterUnderTest master(
+            {.modules = "\"http\", \"echo\", \"trouble\"", .rest = "\n[module.trouble]\nin_end = \"term\"\n"},
+            {.program = DROVER_TROUBLE_PROGRAM});
+        CHECK(master.cli({"worker", "restart", "main/0"}).code() == 0);
+        master.wait_serving(2);
+        master.signal(signal);
+        CHECK(master.wait_exit() == Exit{0, 0});
+        CHECK(master.output().find("while it was leaving") == std::string::npos);
+        master.verify_clean();
+    }
 }
 
 }  // namespace drover::test
