@@ -213,12 +213,6 @@ std::vector<std::string> long_lines(const File& file) {
     return findings;
 }
 
-std::vector<std::string> long_files(const File& file) {
-    const std::size_t lines = lines_of(file.text).size();
-    if (!file.is_code() || lines <= 350) return {};
-    return {"has " + std::to_string(lines) + " lines"};
-}
-
 std::vector<std::string> unfinished(const File& file) {
     static const std::regex pattern(R"(\b(TODO|FIXME|XXX|HACK)\b)");
     std::vector<std::string> findings;
@@ -310,13 +304,6 @@ TEST_CASE("a source file includes its own header first") {
 TEST_CASE("no line is longer than 110 columns") {
     check_tree(long_lines, {"core/sample.cpp", std::string(111, 'x') + "\n"});
     CHECK(long_lines({"core/sample.cpp", std::string(110, 'x') + "\n"}).empty());
-}
-
-TEST_CASE("no file is longer than 350 lines") {
-    std::string text;
-    for (int i = 0; i < 351; ++i)
-        text += "\n";
-    check_tree(long_files, {"core/sample.cpp", text});
 }
 
 TEST_CASE("nothing is left for later") {
