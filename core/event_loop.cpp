@@ -12,7 +12,9 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 namespace drover {
 namespace {
@@ -230,6 +232,28 @@ void SignalWatch::dispatch(int signal, short, void* self) {
     } catch (...) {
         loop.keep_exception();
     }
+}
+
+BlockedSignals::BlockedSignals(EventLoop& loop, std::span<const int> signals, Handler handler)
+    : handler_(handler) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : signals)
+        sigaddset(&set, signal);
+    fd_ = UniqueFd(check_call(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
+    watch_.start(loop, fd_.get(), Interest::read, FdWatch::Handler::to<&BlockedSignals::on_ready>(this));
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+}
+
+BlockedSignals::~BlockedSignals() {
+    watch_.stop();
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void BlockedSignals::on_ready(Readiness) {
+    signalfd_siginfo info{};
+    const Handler handler = handler_;
+    if (::read(fd_.get(), &info, sizeof info) == sizeof info) handler(static_cast<int>(info.ssi_signo));
 }
 
 }  // namespace drover

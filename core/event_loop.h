@@ -7,11 +7,15 @@
 #pragma once
 
 #include "core/callback.h"
+#include "core/unique_fd.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <span>
+
+#include <signal.h>
 
 struct event_base;
 
@@ -149,6 +153,28 @@ class SignalWatch {
     EventStorage event_{};
     EventLoop& loop_;
     Handler handler_;
+};
+
+// Signals that stay blocked while this lives and are read one by one. To a process that blocks SIGTTOU the
+// kernel does not send it: it may write to its terminal from the background (stty tostop), where one with a
+// handler would try again for ever.
+class BlockedSignals {
+  public:
+    using Handler = Callback<void(int signal)>;
+
+    // Throws std::system_error when there is no descriptor for it.
+    BlockedSignals(EventLoop& loop, std::span<const int> signals, Handler handler);
+    ~BlockedSignals();
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  private:
+    void on_ready(Readiness readiness);
+
+    Handler handler_;
+    UniqueFd fd_;
+    FdWatch watch_;
+    sigset_t before_{};
 };
 
 }  // namespace drover

@@ -58,6 +58,29 @@ bool close_all_but(std::span<const unsigned> sorted) noexcept {
     return ::close_range(first, std::numeric_limits<unsigned>::max(), 0) == 0;
 }
 
+bool open_null_as_input() noexcept {
+    ::close(STDIN_FILENO);
+    return ::open("/dev/null", O_RDONLY) == STDIN_FILENO;
+}
+
+// Whoever may read a terminal reads what is typed into it, controlling terminal or not.
+void make_terminal_write_only(int fd) noexcept {
+    if (::isatty(fd) == 0) return;
+    char path[32];
+    *fmt::format_to_n(path, sizeof path - 1, "/proc/self/fd/{}", fd).out = '\0';
+    const UniqueFd own(::open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC));
+    if (own) ::dup2(own.get(), fd);
+}
+
+// In a session of its own a process has no controlling terminal: neither does Ctrl-C reach it, nor can it
+// open /dev/tty and type into it (TIOCSTI).
+bool leave_terminal() noexcept {
+    ::setsid();
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
+        make_terminal_write_only(fd);
+    return open_null_as_input();
+}
+
 int call_child_main(const std::function<int()>& child_main) noexcept {
     try {
         return child_main();
@@ -77,13 +100,14 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
     if (options.loop != nullptr) options.loop->abandon_in_child();
     reset_dispositions();
     __fpurge(stdout);  // what the parent has not written yet is the parent's to write
-    if (options.own_group) ::setpgid(0, 0);
     int code = to_int(ExitCode::refused);
-    if (close_all_but(keep)) {
+    if (!close_all_but(keep)) {
+        ::dprintf(STDERR_FILENO, "close_range: %s\n", std::strerror(errno));
+    } else if (options.own_session && !leave_terminal()) {
+        ::dprintf(STDERR_FILENO, "open /dev/null: %s\n", std::strerror(errno));
+    } else {
         if (!options.hold_signals) empty_signal_mask();
         code = call_child_main(child_main);
-    } else {
-        ::dprintf(STDERR_FILENO, "close_range: %s\n", std::strerror(errno));
     }
     if (__gcov_dump != nullptr) __gcov_dump();
     ::_exit(code);
@@ -161,8 +185,6 @@ Process spawn(const SpawnOptions& options, const std::function<int()>& child_mai
     UniqueFd pidfd;
     int pidfd_error = 0;
     if (pid > 0) {
-        // Both sides do it: whichever comes first, neither goes on before it is done.
-        if (options.own_group) ::setpgid(pid, pid);
         pidfd = UniqueFd(open_pidfd(pid));
         pidfd_error = errno;
         if (!pidfd) kill_and_reap(pid);

@@ -73,15 +73,17 @@ struct SpawnOptions {
     // The child begins with every signal blocked, until it calls release_signals(): its handlers stand by
     // then.
     bool hold_signals = false;
-    bool own_group = true;  // setpgid: a terminal's Ctrl-C reaches the master alone
+    // Without a terminal: a session of its own, /dev/null as standard input, and a terminal on 1 or 2 can be
+    // written to alone.
+    bool own_session = true;
 };
 
 // Forks. In the child: signals were blocked across the fork, all dispositions and the mask are reset (SIGPIPE
-// stays ignored), `loop` is abandoned, all descriptors but 0 to 2 and keep_fds are closed; then `child_main`
-// runs and its result is given to _exit. An exception out of child_main is printed to stderr and ends it with
-// ExitCode::refused. In the parent: returns the process; throws std::system_error when fork or pidfd_open
-// fails (no child is left). `child_main` must take all that it needs from its captures, by value or by
-// reference into memory that the fork copies.
+// and SIGXFSZ stay ignored), `loop` is abandoned, all descriptors but 0 to 2 and keep_fds are closed; then
+// `child_main` runs and its result is given to _exit. An exception out of child_main is printed to stderr and
+// ends it with ExitCode::refused. In the parent: returns the process; throws std::system_error when fork or
+// pidfd_open fails (no child is left). `child_main` must take all that it needs from its captures, by value
+// or by reference into memory that the fork copies.
 Process spawn(const SpawnOptions& options, const std::function<int()>& child_main);
 
 void release_signals() noexcept;

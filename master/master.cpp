@@ -16,8 +16,8 @@ namespace drover {
 
 namespace {
 
-constexpr std::array watched_signals{SIGHUP,  SIGTERM, SIGINT,  SIGQUIT, SIGUSR1,
-                                     SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
+constexpr std::array watched_signals{SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
+constexpr std::array terminal_signals{SIGTTIN, SIGTTOU};
 // Between them others of the loop have their turn: each death can bring a start.
 constexpr unsigned deaths_a_turn = 16;
 
@@ -29,6 +29,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       log_({"master", "", -1}),
       events_(log_),
       observation_(loop_, events_, ObservationDesk::Publish::to<&Master::publish_status>(this)),
+      terminal_signals_(loop_, terminal_signals, BlockedSignals::Handler::to<&Master::on_signal>(this)),
       stop_timer_(clock_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
       quiet_timer_(clock_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
       prepare_timer_(clock_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),

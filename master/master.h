@@ -166,6 +166,7 @@ class Master : private PoolObserver {
     std::vector<std::unique_ptr<Generation>> old_;  // until their last worker is gone
     std::unique_ptr<ControlServer> control_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
+    BlockedSignals terminal_signals_;
     RunTimer stop_timer_;
     RunTimer quiet_timer_;
     RunTimer prepare_timer_;

@@ -27,12 +27,6 @@ constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, 
 // Descriptors that are not for connections: log, listeners, the channel's messages, what modules open.
 constexpr rlim_t reserved_descriptors = 64;
 
-// A worker's own group is a background one: a terminal with tostop would stop it at its first line of log.
-void ignore_terminal_signals() noexcept {
-    std::signal(SIGTTIN, SIG_IGN);
-    std::signal(SIGTTOU, SIG_IGN);
-}
-
 // At the descriptor limit not even a message of the master's could be received.
 std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
     rlimit limit{};
@@ -46,7 +40,6 @@ std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
 int run_worker(const WorkerInheritance& inheritance) {
     const WorkerIdentity& identity = inheritance.identity;
     set_process_title("drover: worker " + identity.pool + "/" + std::to_string(identity.slot));
-    ignore_terminal_signals();
     Worker worker(inheritance);
     release_signals();
     return to_int(worker.run());

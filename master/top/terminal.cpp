@@ -79,9 +79,11 @@ Terminal::Terminal() {
     const UniqueFd guard_end(ends[0]);
     guarded_.reset(ends[1]);
     const int kept = guard_end.get();
-    guard_ = spawn({.keep_fds = {&kept, 1}, .hold_signals = true}, [kept, before = before_] {
-                 return guard(kept, before);
-             }).pid();
+    guard_ =
+        spawn({.keep_fds = {&kept, 1}, .hold_signals = true, .own_session = false}, [kept, before = before_] {
+            return guard(kept, before);
+        }).pid();
+    ::setpgid(guard_, guard_);  // what kills our process group leaves it alive
     const sigset_t set = watched_signals();
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     signals_.reset(check_call(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));

@@ -179,7 +179,7 @@ TEST_CASE("channel: flush waits for a peer that reads") {
     auto [left_end, right_end] = Channel::make_pair();
     const int keep[] = {right_end.get()};
     constexpr int count = 800;
-    const Process reader = spawn({.loop = nullptr, .keep_fds = keep, .own_group = true}, [&keep] {
+    const Process reader = spawn({.loop = nullptr, .keep_fds = keep}, [&keep] {
         EventLoop loop;
         Side side(loop, UniqueFd(keep[0]));
         if (!run_until(loop, [&] { return side.closed.has_value(); })) return 1;

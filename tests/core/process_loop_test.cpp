@@ -62,7 +62,7 @@ int parent_with_children() {
     // Once from outside of the loop and once from inside of a callback.
     int failures = 0;
     const auto spawn_and_wait = [&] {
-        const Process child = spawn({.loop = &loop, .keep_fds = keep, .own_group = true}, child_main);
+        const Process child = spawn({.loop = &loop, .keep_fds = keep}, child_main);
         int status = 0;
         if (::waitpid(child.pid(), &status, 0) != child.pid() || status != 0) ++failures;
     };

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,7 +130,7 @@ TEST_CASE("process: an exception out of the child's main ends it with its text o
             ::dup2(keep[0], STDERR_FILENO);
             throw std::runtime_error("no such port");
         },
-        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+        {.loop = nullptr, .keep_fds = keep});
     CHECK(report.text() == "exited with code 1");
     CHECK(pipe.read_all() == "no such port\n");
     CHECK(run_child([]() -> int {
@@ -205,26 +206,23 @@ TEST_CASE("process: a child keeps the standard descriptors and those named, in a
             }
             return 0;
         },
-        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+        {.loop = nullptr, .keep_fds = keep});
     CHECK(report.text() == "exited with code 0");
     CHECK(run_child([] { return static_cast<int>(count_open_fds()); }).code == 3);
 }
 
-TEST_CASE("process: a child has its own process group unless told otherwise") {
-    Pipe hold;
-    const int keep[] = {hold.read_end.get()};
-    const auto wait_for_end_of_file = [&keep] {
-        char byte = 0;
-        return static_cast<int>(::read(keep[0], &byte, 1));
-    };
-    const Process own = spawn({.loop = nullptr, .keep_fds = keep, .own_group = true}, wait_for_end_of_file);
-    CHECK(::getpgid(own.pid()) == own.pid());
-    hold.write_end.reset();
-    CHECK(wait_for(own).clean());
-    CHECK(run_child([] { return ::getpgrp() == ::getpid() ? 0 : 1; }).clean());
+TEST_CASE("process: a child has a session of its own and no input unless told otherwise") {
+    CHECK(run_child([] {
+              if (::getsid(0) != ::getpid() || ::getpgrp() != ::getpid()) return 1;
+              struct stat null {};
+              struct stat input {};
+              const bool known = ::stat("/dev/null", &null) == 0 && ::fstat(STDIN_FILENO, &input) == 0;
+              return known && input.st_rdev == null.st_rdev ? 0 : 2;
+          }).clean());
+    const pid_t session = ::getsid(0);
     const pid_t group = ::getpgrp();
-    CHECK(run_child([group] { return ::getpgrp() == group ? 0 : 1; },
-                    {.loop = nullptr, .keep_fds = {}, .own_group = false})
+    CHECK(run_child([&] { return ::getsid(0) == session && ::getpgrp() == group ? 0 : 1; },
+                    {.loop = nullptr, .keep_fds = {}, .own_session = false})
               .clean());
 }
 
@@ -246,7 +244,7 @@ TEST_CASE("process: what the parent has not written yet is not written by the ch
             std::fflush(stdout);
             return 0;
         },
-        {.loop = nullptr, .keep_fds = keep, .own_group = true});
+        {.loop = nullptr, .keep_fds = keep});
     CHECK(report.text() == "exited with code 0");
     CHECK(pipe.read_all() == "child;parent;");
 }
@@ -265,7 +263,7 @@ TEST_CASE("process: two hundred children that end together are all reaped") {
         const SignalWatch watch(loop, SIGCHLD, SignalWatch::Handler::of(&reap));
         std::vector<Process> children;
         for (int i = 0; i < 200; ++i) {
-            children.push_back(spawn({.loop = &loop, .keep_fds = keep, .own_group = true}, [&keep, i] {
+            children.push_back(spawn({.loop = &loop, .keep_fds = keep}, [&keep, i] {
                 char byte = 0;
                 return ::read(keep[0], &byte, 1) == 0 ? i : 255;
             }));

@@ -53,7 +53,7 @@ Outcome run_cli(std::vector<std::string> arguments, const char* output_path = nu
     const UniqueFd errors(::memfd_create("errors", MFD_CLOEXEC));
     const std::array keep = {output.get(), errors.get()};
     arguments.insert(arguments.begin(), "/usr/sbin/herd");
-    const Process process = spawn({.keep_fds = keep, .own_group = false}, [&] {
+    const Process process = spawn({.keep_fds = keep, .own_session = false}, [&] {
         ::dup2(output.get(), STDOUT_FILENO);
         ::dup2(errors.get(), STDERR_FILENO);
         std::vector<char*> argv;

@@ -29,8 +29,8 @@ class ScriptedMaster {
         const UniqueFd reading(ready[0]);
         UniqueFd writing(ready[1]);
         const int keep[] = {writing.get()};
-        process_ =
-            spawn({.keep_fds = keep, .own_group = false}, [&] { return Script(path(), stays).run(writing); });
+        process_ = spawn({.keep_fds = keep, .own_session = false},
+                         [&] { return Script(path(), stays).run(writing); });
         writing.reset();
         char byte = 0;
         if (::read(reading.get(), &byte, 1) != 1)

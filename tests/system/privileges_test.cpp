@@ -56,11 +56,12 @@ TEST_CASE("an unknown user is a finding") {
     master.verify_clean({78, 0});
 }
 
-TEST_CASE("each worker has a process group of its own") {
+TEST_CASE("each worker has a session and a process group of its own") {
     MasterUnderTest master({.workers = 3});
     std::set<pid_t> groups{process_group_of(master.pid())};
     for (const pid_t worker : master.worker_pids()) {
         CHECK(process_group_of(worker) == worker);
+        CHECK(getsid(worker) == worker);
         groups.insert(process_group_of(worker));
     }
     CHECK(groups.size() == 4);
