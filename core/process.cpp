@@ -31,7 +31,9 @@ void reset_dispositions() noexcept {
     // Some numbers cannot be set (KILL, STOP, the two of the C library): they are the same in every process.
     for (int signal = 1; signal < NSIG; ++signal)
         ::signal(signal, SIG_DFL);
+    // Both tell of a write that fails anyway: a reader who has gone, and a file at RLIMIT_FSIZE.
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);
 }
 
 void empty_signal_mask() noexcept {

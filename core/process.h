@@ -92,7 +92,7 @@ void release_signals() noexcept;
 void hold_signals() noexcept;
 
 // At program start: empties the signal mask, gives every signal its default action (a parent may have blocked
-// SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE.
+// SIGTERM or ignored SIGCHLD; both survive exec) and ignores SIGPIPE and SIGXFSZ.
 void reset_signals() noexcept;
 
 // At program start: opens /dev/null on any of 0 to 2 that is closed, so that no later descriptor takes their

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 namespace drover::test {
 namespace {
@@ -147,6 +148,36 @@ TEST_CASE("a full disk does not stop the service") {
         master.finish();
     }
     CHECK(run_command({"umount", mount.path()}).code() == 0);
+}
+
+TEST_CASE("a log that may not grow (RLIMIT_FSIZE) ends nobody: lines are counted, and come again") {
+    TalkingMaster talking("drover.log");
+    MasterUnderTest& master = talking.master;
+    StreamClient client = StreamClient::connect_tcp(talking.port.number());
+    const std::vector<pid_t> workers = master.worker_pids();
+    std::vector<pid_t> all = workers;
+    all.push_back(master.pid());
+    const auto limit = [&](rlim_t most) {
+        const rlimit size{most, RLIM_INFINITY};
+        for (const pid_t process : all)
+            REQUIRE(::prlimit(process, RLIMIT_FSIZE, &size, nullptr) == 0);
+    };
+    limit(std::filesystem::file_size(master.folder().file("drover.log")));
+    client.send("log no room\n");
+    CHECK(client.read_until("ok\n") == "ok\n");
+    CHECK_FALSE(master.control("nonsense").ok);
+    CHECK(master.control("reopen").ok);
+    master.wait_until("the count of lost lines",
+                      [&] { return master.status().counters.at("drover_log_lines_lost_total") >= 2; });
+    limit(RLIM_INFINITY);
+    client.send("log room again\n");
+    CHECK(client.read_until("ok\n") == "ok\n");
+    CHECK(master.control("reopen").ok);
+    const std::string log = read_file(master.folder().file("drover.log"));
+    CHECK_MESSAGE(log.find("1 log line was lost") != std::string::npos, log);
+    CHECK(log.find("room again") != std::string::npos);
+    CHECK(master.worker_pids() == workers);
+    master.finish();
 }
 
 TEST_CASE("JSON lines") {
