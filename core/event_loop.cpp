@@ -12,6 +12,8 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,9 +57,19 @@ void abort_on_fatal(int) {
     std::abort();
 }
 
+// Libevent makes these, too, and knows no way but to abort where it gets none.
+void check_descriptors_are_free() {
+    const UniqueFd queue(check_call(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+    int ends[2];
+    check_call(::pipe2(ends, O_CLOEXEC), "pipe2");
+    const UniqueFd read_end(ends[0]);
+    const UniqueFd write_end(ends[1]);
+}
+
 }  // namespace
 
 EventLoop::EventLoop() {
+    check_descriptors_are_free();
     event_set_log_callback(print_fatal);
     event_set_fatal_callback(abort_on_fatal);
     const std::unique_ptr<event_config, void (*)(event_config*)> config(event_config_new(),
@@ -78,7 +90,8 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::run() {
-    dispatch(EVLOOP_NO_EXIT_ON_EMPTY);
+    // libevent forgets a break that came before its loop.
+    if (!std::exchange(stopped_, false)) dispatch(EVLOOP_NO_EXIT_ON_EMPTY);
 }
 
 void EventLoop::run_once(std::chrono::milliseconds max_wait) {
@@ -94,11 +107,13 @@ void EventLoop::run_once(std::chrono::milliseconds max_wait) {
 
 void EventLoop::dispatch(int flags) {
     const int result = event_base_loop(base_, flags);
+    stopped_ = false;
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (result < 0) throw std::runtime_error("event loop: dispatching failed, or run() inside run()");
 }
 
 void EventLoop::stop() noexcept {
+    stopped_ = true;
     event_base_loopbreak(base_);
 }
 

@@ -23,7 +23,7 @@ namespace drover {
 
 class EventLoop {
   public:
-    // Throws std::runtime_error when the kernel gives no epoll descriptor.
+    // Throws std::system_error when the kernel gives it no descriptors.
     EventLoop();
     ~EventLoop();
     EventLoop(const EventLoop&) = delete;
@@ -35,7 +35,7 @@ class EventLoop {
     // Dispatches what is ready, waiting at most `max_wait` for the first event. For tests and short drains.
     void run_once(std::chrono::milliseconds max_wait);
 
-    // Ends run() after the callback that is running.
+    // Ends run() after the callback that is running; before run(), ends it as soon as it is called.
     void stop() noexcept;
 
     // In a forked child, on the loop it inherited: lets the base lie, so that nothing the child does touches
@@ -56,6 +56,7 @@ class EventLoop {
 
     event_base* base_ = nullptr;
     std::exception_ptr failure_;
+    bool stopped_ = false;
 };
 
 // Room for one libevent `struct event`, so that this header needs none of libevent's. Checked in

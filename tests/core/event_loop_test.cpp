@@ -201,6 +201,21 @@ TEST_CASE("event_loop: run without any registration waits for stop") {
     CHECK_FALSE(timer.started());
 }
 
+TEST_CASE("event_loop: a stop before run ends that run, and no later one") {
+    EventLoop loop;
+    loop.stop();
+    loop.run();
+    int calls = 0;
+    auto stop = [&] {
+        ++calls;
+        loop.stop();
+    };
+    Timer timer(loop, Timer::Handler::of(&stop));
+    timer.start_once(1ms);
+    loop.run();
+    CHECK(calls == 1);
+}
+
 TEST_CASE("event_loop: timers fire in order and can be moved and stopped") {
     EventLoop loop;
     std::vector<int> order;

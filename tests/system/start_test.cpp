@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -86,6 +87,47 @@ TEST_CASE("a missing configuration at start ends with code 78") {
                                     std::filesystem::remove(self.config_path());
                                 }});
     check_failed_start(master, 78, "drover.toml");
+}
+
+TEST_CASE("where no process can be forked, run says so and ends") {
+    const auto forbid_fork = [] {
+        const rlimit none{0, 0};
+        ::setrlimit(RLIMIT_NPROC, &none);
+    };
+    constexpr uid_t nobody = 65534;  // root is not limited
+    MasterUnderTest master(
+        {}, {.wait_ready = false, .before_exec = forbid_fork, .user = ::geteuid() == 0 ? nobody : 0});
+    master.wait_exit();
+    CHECK_MESSAGE(master.output().find("cannot start the config reader: fork") != std::string::npos,
+                  master.output());
+    master.verify_clean({1, 0});
+}
+
+TEST_CASE("at any limit of descriptors run serves, or says why not and ends") {
+    if (sanitizers) return;  // they need descriptors of their own
+    bool served = false;
+    for (rlim_t most = 4; !served; ++most) {
+        REQUIRE(most < 100);
+        CAPTURE(most);
+        MasterUnderTest master({.workers = 1}, {.wait_ready = false, .before_exec = [most] {
+                                                    const rlimit limit{most, most};
+                                                    ::setrlimit(RLIMIT_NOFILE, &limit);
+                                                }});
+        const Deadline deadline;
+        while (master.running() && !served && !deadline.passed()) {
+            master.notify().drain();
+            served = master.notify().count("READY=1") > 0;
+            ::poll(nullptr, 0, 1);
+        }
+        if (served) {
+            master.finish();
+        } else {
+            REQUIRE_FALSE(master.running());
+            const bool loaded = master.wait_exit().code != 127;  // with fewer ld.so(8) fails
+            CHECK_FALSE(master.output().empty());
+            master.verify_clean({loaded ? 1 : 127, 0});
+        }
+    }
 }
 
 TEST_CASE("a port that is taken at start is one clear line and code 1") {
