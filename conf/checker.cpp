@@ -9,6 +9,7 @@
 #include "conf/settings.h"
 #include "conf/value_text.h"
 #include "core/log_target.h"
+#include "core/system_error.h"
 
 #include <algorithm>
 #include <charconv>
@@ -164,6 +165,7 @@ void Check::run_module_check(const ModuleDeclaration& module, const DocumentValu
         const std::vector<std::byte> bytes = build_image(checked);
         module.check(Image::view(bytes).root(), complaints);
     } catch (const std::exception& error) {
+        if (is_shortage(error)) throw;
         findings_.add(table.place, path, error.what());
     } catch (...) {
         findings_.add(table.place, path, "the module's check ended with an unknown exception");
@@ -214,6 +216,7 @@ void Check::add_counters(const ModuleDeclaration& module, const ImageValue& opti
         const std::vector<std::byte> bytes = build_image(options);
         list.add(owner, module.counters_of(Image::view(bytes).root()));
     } catch (const std::exception& error) {
+        if (is_shortage(error)) throw;
         findings_.add({}, owner, std::string("its counters: ") + error.what());
     }
 }

@@ -1,6 +1,7 @@
 #include "conf/config_text.h"
 
 #include "conf/value_text.h"
+#include "core/system_error.h"
 #include "core/unique_fd.h"
 #include "core/utf8.h"
 
@@ -21,7 +22,9 @@ namespace {
 }
 
 [[noreturn]] void refuse_errno(const std::string& path) {
-    refuse(path, "cannot be read: " + std::generic_category().message(errno));
+    const std::system_error failure(errno, std::generic_category(), path + ": cannot be read");
+    if (is_shortage(failure)) throw failure;
+    refuse(path, "cannot be read: " + failure.code().message());
 }
 
 const char* file_kind(mode_t mode) noexcept {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cerrno>
+#include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -18,6 +20,18 @@ namespace drover {
 // The same for the current errno.
 [[noreturn]] inline void throw_errno(std::string_view call, std::string_view what = {}) {
     throw_error(errno, call, what);
+}
+
+// True for what says nothing of the input: memory, descriptors, processes or room that were missing, a device
+// that failed. Another try may succeed.
+inline bool is_shortage(const std::exception& failure) noexcept {
+    if (dynamic_cast<const std::bad_alloc*>(&failure) != nullptr) return true;
+    const auto* const error = dynamic_cast<const std::system_error*>(&failure);
+    if (error == nullptr) return false;
+    for (const int code : {ENOMEM, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOSPC, EDQUOT, EIO, EINTR}) {
+        if (error->code() == std::error_code(code, std::generic_category())) return true;
+    }
+    return false;
 }
 
 // Passes a system call's result through; throws when it is -1.

@@ -27,6 +27,7 @@ class ConfigReader {
   public:
     struct Verdict {
         std::vector<std::string> findings;  // why not; empty: the configuration is good
+        bool of_the_file = false;           // they are faults of the file, and would be found again
         std::vector<std::string> changes;   // lines of the difference
         Change change = Change::fresh;
         UniqueFd image_fd;                // sealed; when good

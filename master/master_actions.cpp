@@ -99,7 +99,7 @@ void Master::on_verdict(ConfigReader::Verdict& verdict) {
     reap_soon();  // a stop may have waited for it
     if (!verdict_->findings.empty()) {
         failures_ = verdict_->findings;
-        if (state_ == LifeState::reading) exit_code_ = ExitCode::config;
+        if (state_ == LifeState::reading && verdict_->of_the_file) exit_code_ = ExitCode::config;
         return handle(LifeEvent::config_refused);
     }
     const bool always_fresh =

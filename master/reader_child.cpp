@@ -11,6 +11,7 @@
 #include "core/exit_code.h"
 #include "core/process.h"
 #include "core/shared_memory.h"
+#include "core/system_error.h"
 #include "worker/module_declarations.h"
 #include "worker/module_library.h"
 #include "worker/privileges.h"
@@ -70,6 +71,7 @@ void load_libraries(const Document& document, std::vector<ModuleDeclaration>& mo
         try {
             copies.push_back(load_library(document, entry->text, modules, channel));
         } catch (const std::exception& failure) {
+            if (is_shortage(failure)) throw;
             findings.push_back(document.place_text(entry->place) + ": " + toml_string(entry->text) + ": " +
                                failure.what());
         }
@@ -90,11 +92,22 @@ void send_rights(const Document& document, Channel& channel) {
     if (!channel.flush(goodbye_time)) throw std::runtime_error("the master does not listen");
 }
 
+// That there is no such user is what the file says; that the system does not let us become him is not.
+void become_configured_user(const Document& document) {
+    try {
+        become_user(configured_user(document));
+    } catch (const std::system_error&) {
+        throw;
+    } catch (const std::runtime_error& failure) {
+        throw ConfigError{{document.path + ": " + failure.what()}};
+    }
+}
+
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
     send_rights(document, channel);
-    become_user(configured_user(document));
+    become_configured_user(document);
     std::vector<ModuleDeclaration> modules = declare_modules(inheritance.modules);
     load_libraries(document, modules, channel);
     std::optional<Image> running;
@@ -121,10 +134,11 @@ int run_config_reader(const ReaderInheritance& inheritance) {
     limit_resources();
     EventLoop loop;
     Channel channel(loop, UniqueFd(inheritance.channel_fd), {}, {});
-    ExitCode code = ExitCode::config;
+    ExitCode code = ExitCode::refused;
     try {
         code = report(channel, read_and_check(inheritance, channel));
     } catch (const ConfigError& error) {
+        code = ExitCode::config;
         for (const std::string& finding : error.findings)
             channel.send_text(MessageType::config_error, finding);
     } catch (const std::exception& failure) {

@@ -15,7 +15,8 @@ struct ReaderInheritance {
     std::span<const ModuleFactory> modules;
 };
 
-// The child's main; returns its exit status: 0 when an image was sent, EX_CONFIG when findings were.
+// The child's main; returns its exit status: 0 when an image was sent, EX_CONFIG when what was sent are
+// faults of the file, 1 when they are others.
 int run_config_reader(const ReaderInheritance& inheritance);
 
 }  // namespace drover

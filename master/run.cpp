@@ -63,7 +63,8 @@ class CheckRun {
     void on_verdict(ConfigReader::Verdict& verdict) {
         for (const std::string& finding : verdict.findings)
             std::fprintf(stderr, "%s\n", finding.c_str());
-        code_ = verdict.findings.empty() ? ExitCode::ok : ExitCode::config;
+        if (verdict.findings.empty()) code_ = ExitCode::ok;
+        if (verdict.of_the_file) code_ = ExitCode::config;
         loop_.stop();
     }
 

@@ -17,6 +17,9 @@ void become_user(const std::string& user) {
     if (user.empty() || ::geteuid() != 0) return;
     errno = 0;
     const passwd* entry = ::getpwnam(user.c_str());
+    // getpwnam(3) names several values of errno that mean the same.
+    if (entry == nullptr && (errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        throw_errno("getpwnam", user);
     if (entry == nullptr) throw std::runtime_error("user \"" + user + "\": there is no such user");
     const uid_t uid = entry->pw_uid;
     const gid_t gid = entry->pw_gid;

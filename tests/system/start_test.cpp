@@ -89,6 +89,23 @@ TEST_CASE("a missing configuration at start ends with code 78") {
     check_failed_start(master, 78, "drover.toml");
 }
 
+TEST_CASE("a config reader that dies at start says nothing of the file: code 1, not 78") {
+    for (const std::string order : {"crash", "exit", "memory"}) {
+        if (order == "memory" && sanitizers) continue;  // no limit of memory there
+        CAPTURE(order);
+        const TestConfig config{.modules = "\"http\", \"echo\", \"trouble\"",
+                                .rest = "\n[module.trouble]\nin_check = \"" + order + "\"\n"};
+        MasterUnderTest master(config, {.wait_ready = false, .program = DROVER_TROUBLE_PROGRAM});
+        master.wait_exit();
+        CHECK_FALSE(master.output().empty());
+        master.verify_clean({1, 0});
+        const CommandResult check =
+            run_command({DROVER_TROUBLE_PROGRAM, "check", "-c", master.config_path()});
+        CHECK(check.code() == 1);
+        CHECK_FALSE(check.errors.empty());
+    }
+}
+
 TEST_CASE("where no process can be forked, run says so and ends") {
     const auto forbid_fork = [] {
         const rlimit none{0, 0};
