@@ -64,19 +64,24 @@ Channel::~Channel() {
     if (destroyed_ != nullptr) *destroyed_ = true;
 }
 
-bool Channel::send(MessageType type, std::span<const std::byte> payload, std::span<const int> fds) {
+MessageHeader Channel::make_header(MessageType type, std::span<const std::byte> payload,
+                                   std::span<const int> fds) const noexcept {
     const auto number = static_cast<std::uint16_t>(type);
     const MessageRule* const rule = find_message_rule(number);
     DROVER_CHECK(rule != nullptr);
     DROVER_CHECK(payload.size() >= rule->min_size && payload.size() <= rule->max_size);
     DROVER_CHECK(fds.size() >= rule->min_fds && fds.size() <= rule->max_fds);
-    if (!open() || !failure_.empty()) return false;
-
     MessageHeader header;
     if (version_ != 0) header.version = version_;
     header.type = number;
     header.payload_size = static_cast<std::uint32_t>(payload.size());
     header.fd_count = static_cast<std::uint16_t>(fds.size());
+    return header;
+}
+
+bool Channel::send(MessageType type, std::span<const std::byte> payload, std::span<const int> fds) {
+    const MessageHeader header = make_header(type, payload, fds);
+    if (!open() || !failure_.empty()) return false;
     if (!queue_.empty()) return enqueue(header, payload, fds);
     switch (send_packet(socket_.get(), std::as_bytes(std::span(&header, 1)), payload, fds)) {
         case PacketSent::sent:
@@ -94,6 +99,29 @@ bool Channel::send(MessageType type, std::span<const std::byte> payload, std::sp
     }
     fail(fmt::format("sending failed: {}", std::generic_category().message(errno)));
     return false;
+}
+
+Channel::TrySend Channel::try_send(MessageType type, std::span<const std::byte> payload,
+                                   std::span<const int> fds) {
+    const MessageHeader header = make_header(type, payload, fds);
+    if (!open() || !failure_.empty()) return TrySend::closed;
+    room_wanted_ = true;
+    if (!queue_.empty()) return TrySend::wait;
+    switch (send_packet(socket_.get(), std::as_bytes(std::span(&header, 1)), payload, fds)) {
+        case PacketSent::sent:
+            room_wanted_ = false;
+            return TrySend::sent;
+        case PacketSent::would_block:
+            watch_.want(Interest::read_write);
+            return TrySend::wait;
+        case PacketSent::busy:
+            retry_.start_once(retry_delay);
+            return TrySend::wait;
+        case PacketSent::failed:
+            break;
+    }
+    fail(fmt::format("sending failed: {}", std::generic_category().message(errno)));
+    return TrySend::closed;
 }
 
 bool Channel::send_text(MessageType type, std::string_view text, std::span<const int> fds) {
@@ -147,6 +175,7 @@ void Channel::send_queued() {
         }
     }
     watch_.want(Interest::read);
+    if (std::exchange(room_wanted_, false) && on_room_) on_room_();
 }
 
 bool Channel::flush(std::chrono::milliseconds deadline) {
@@ -189,17 +218,21 @@ bool Channel::receive(std::size_t limit) {
         ReceivedPacket packet = receive_packet(socket_.get(), buffer);
         switch (packet.result) {
             case PacketReceived::received:
-                if (!accept_message(std::span(buffer).first(packet.size), std::move(packet.fds), flag))
+                if (!accept_message(std::span(buffer).first(packet.size), std::move(packet.fds), false, flag))
                     return false;
                 break;
             case PacketReceived::would_block:
                 return true;
             case PacketReceived::end_of_file:
+                peer_gone_ = true;
                 return close("end of file"), false;
             case PacketReceived::cut_data:
                 return close("a message is too long"), false;
             case PacketReceived::cut_fds:
-                return close("descriptors of a message were lost"), false;
+                if (!on_cut_) return close("descriptors of a message were lost"), false;
+                if (!accept_message(std::span(buffer).first(packet.size), std::move(packet.fds), true, flag))
+                    return false;
+                break;
             case PacketReceived::failed:
                 return close(fmt::format("receiving failed: {}", std::generic_category().message(errno))),
                        false;
@@ -208,7 +241,7 @@ bool Channel::receive(std::size_t limit) {
     return true;
 }
 
-bool Channel::accept_message(std::span<const std::byte> bytes, std::vector<UniqueFd> fds,
+bool Channel::accept_message(std::span<const std::byte> bytes, std::vector<UniqueFd> fds, bool cut,
                              const DestroyedFlag& flag) {
     const auto refuse = [this](std::string_view reason) { return close(reason), false; };
     MessageHeader header;
@@ -228,13 +261,15 @@ bool Channel::accept_message(std::span<const std::byte> bytes, std::vector<Uniqu
         return refuse(fmt::format("a message of type {} with a payload of {} bytes (header: {})", header.type,
                                   payload.size(), header.payload_size));
     }
-    if (header.fd_count != fds.size() || fds.size() < rule->min_fds || fds.size() > rule->max_fds) {
+    const bool all_came = header.fd_count == fds.size() || (cut && header.fd_count > fds.size());
+    if (!all_came || header.fd_count < rule->min_fds || header.fd_count > rule->max_fds) {
         return refuse(fmt::format("a message of type {} with {} descriptors (header: {})", header.type,
                                   fds.size(), header.fd_count));
     }
     if (is_hello) return accept_hello(payload);
     Message message{.type = MessageType{header.type}, .payload = payload, .fds = std::move(fds)};
-    if (on_message_) on_message_(message);
+    const MessageHandler& handler = cut ? on_cut_ : on_message_;
+    if (handler) handler(message);
     return flag.alive_and_open();
 }
 

@@ -68,6 +68,25 @@ class Channel {
     // Texts longer than max_message_payload are cut.
     bool send_text(MessageType type, std::string_view text, std::span<const int> fds = {});
 
+    enum class TrySend : std::uint8_t {
+        sent,    // the kernel has it: whatever becomes of this process, the peer can read it
+        wait,    // nothing was sent or queued; the room handler is called when it is time to try again
+        closed,  // as when send() says false
+    };
+    // For messages that must have left before something else may happen, or whose descriptors must not be
+    // duplicated: sends at once or not at all, and nothing while older messages are queued.
+    TrySend try_send(MessageType type, std::span<const std::byte> payload = {},
+                     std::span<const int> fds = {});
+    template <class T>
+    TrySend try_send(MessageType type, const T& payload, std::span<const int> fds = {}) {
+        return try_send(type, std::as_bytes(std::span(&payload, 1)), fds);
+    }
+    // Called from the loop.
+    void set_room_handler(Callback<void()> on_room) noexcept { on_room_ = on_room; }
+    // Gets a message whose descriptors did not all find room in this process (RLIMIT_NOFILE), with those that
+    // did. Without such a handler the message closes the channel.
+    void set_cut_handler(MessageHandler on_cut) noexcept { on_cut_ = on_cut; }
+
     // Delivers what has arrived and not been read yet, without waiting: the last words of a peer that has
     // ended. Calls the handlers, on_closed too.
     void receive_pending();
@@ -77,6 +96,8 @@ class Channel {
     bool flush(std::chrono::milliseconds deadline);
 
     bool open() const noexcept { return static_cast<bool>(socket_); }
+    // Closed because nobody holds the peer's end any more; else it was closed by this side.
+    bool peer_gone() const noexcept { return peer_gone_; }
     int fd() const noexcept { return socket_.get(); }
 
   private:
@@ -90,8 +111,10 @@ class Channel {
     void on_retry();
     bool receive(std::size_t limit);
     bool accept_hello(std::span<const std::byte> payload);
-    bool accept_message(std::span<const std::byte> bytes, std::vector<UniqueFd> fds,
+    bool accept_message(std::span<const std::byte> bytes, std::vector<UniqueFd> fds, bool cut,
                         const DestroyedFlag& flag);
+    MessageHeader make_header(MessageType type, std::span<const std::byte> payload,
+                              std::span<const int> fds) const noexcept;
     bool enqueue(const MessageHeader& header, std::span<const std::byte> payload, std::span<const int> fds);
     void send_queued();
     void fail(std::string reason);
@@ -100,12 +123,16 @@ class Channel {
     UniqueFd socket_;
     MessageHandler on_message_;
     ClosedHandler on_closed_;
+    Callback<void()> on_room_;
+    MessageHandler on_cut_;
     FdWatch watch_;
     Timer retry_;
     std::deque<Queued> queue_;
     std::size_t queued_bytes_ = 0;
     std::uint16_t version_ = 0;  // 0 until the peer's hello
     std::string failure_;        // not empty: why the channel is about to close
+    bool room_wanted_ = false;   // try_send() has said `wait`
+    bool peer_gone_ = false;
     bool* destroyed_ = nullptr;  // set by the destructor while a handler runs
 };
 

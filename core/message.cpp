@@ -24,6 +24,7 @@ constexpr MessageRule events_rule = {
 constexpr MessageRule handover_peer_rule = fixed(sizeof(HandoverPeer), 1);
 constexpr MessageRule handover_result_rule = fixed(sizeof(HandoverResult), 0);
 constexpr MessageRule handover_ack_rule = fixed(sizeof(HandoverAck), 0);
+constexpr MessageRule handover_full_rule = fixed(sizeof(HandoverFull), 0);
 constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBatch),
                                                    .max_size = max_message_payload,
                                                    .min_fds = 1,
@@ -76,6 +77,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &handover_result_rule;
         case MessageType::handover_ack:
             return &handover_ack_rule;
+        case MessageType::handover_full:
+            return &handover_full_rule;
         case MessageType::handover_begin:
         case MessageType::handover_part:
         case MessageType::not_prepared:

@@ -68,9 +68,10 @@ enum class MessageType : std::uint16_t {
 
     // worker to worker, on a channel that the master made for the two
     handover_begin,        // text: the giver's listeners, a line each
-    handover_part,         // bytes of a record that does not fit into one message
+    handover_part,         // bytes of a record that does not fit into one message; none: forget those before
     handover_connections,  // HandoverBatch and records, [sockets]
-    handover_ack,          // HandoverAck: the answer to each batch
+    handover_ack,   // HandoverAck: the answer to a batch; it belongs to the receiver once this has left
+    handover_full,  // HandoverFull: the other answer: nothing of the batch was taken, for want of room
 };
 
 struct MessageHeader {
@@ -137,6 +138,13 @@ struct HandoverBatch {
 struct HandoverAck {
     std::uint64_t sequence = 0;
     std::uint8_t refused[32] = {};  // a bit for each record that was not taken
+};
+
+// The giver keeps the batch, and tries again with what fits.
+struct HandoverFull {
+    std::uint64_t sequence = 0;
+    std::uint32_t room = 0;  // descriptors that the receiver has free, as far as it knows
+    std::uint32_t reserved = 0;
 };
 
 struct HandoverResult {

@@ -90,10 +90,10 @@ ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer) {
         }
         // Before anything else, even for an empty message: what came is installed and has no owner yet.
         std::vector<UniqueFd> fds = take_fds(message);
-        if ((message.msg_flags & MSG_CTRUNC) != 0) return {.result = PacketReceived::cut_fds};
         if ((message.msg_flags & MSG_TRUNC) != 0) return {.result = PacketReceived::cut_data};
         if (size == 0) return {.result = PacketReceived::end_of_file};
-        return {.result = PacketReceived::received,
+        const bool cut = (message.msg_flags & MSG_CTRUNC) != 0;
+        return {.result = cut ? PacketReceived::cut_fds : PacketReceived::received,
                 .size = static_cast<std::size_t>(size),
                 .fds = std::move(fds)};
     }

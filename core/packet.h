@@ -35,7 +35,7 @@ enum class PacketReceived {
 struct ReceivedPacket {
     PacketReceived result = PacketReceived::failed;
     std::size_t size = 0;         // bytes of the buffer that were filled
-    std::vector<UniqueFd> fds{};  // close-on-exec; empty unless `received`
+    std::vector<UniqueFd> fds{};  // close-on-exec; with `cut_fds` those that found room
 };
 
 ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer);

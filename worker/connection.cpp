@@ -162,7 +162,7 @@ void Connection::read_input() {
 
 bool Connection::deliverable() const noexcept {
     return state_ == State::open && input_ != nullptr && output_ == nullptr && !paused_ && !above_mark_ &&
-           !delivering_;
+           !delivering_ && !held_;
 }
 
 void Connection::deliver_resumed() {
@@ -221,6 +221,7 @@ void Connection::resume_input() {
 
 // After anything that may have changed what the connection waits for.
 void Connection::settle() {
+    if (held_) return;
     if (output_ == nullptr && !services_.connections.in_hook(*this)) {
         if (state_ == State::flushing) finish_close();
         if (state_ == State::open && output_ends_ && !output_ended_) finish_output();

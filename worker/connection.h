@@ -162,7 +162,7 @@ class Connection : private DeadlineEntry {
     bool begin_moving(CarriedConnection& carried);
     void stay();
     void moved() noexcept { retire(); }
-    // The receiver's side: reading begins when the acknowledgement is under way.
+    // The receiver's side: nothing is read or sent before the acknowledgement has left.
     void carry_on(const CarriedConnection& carried);
     void begin_adopted();
     void drain();
@@ -209,6 +209,7 @@ class Connection : private DeadlineEntry {
     bool fresh_ : 1 = false;              // not looked at yet
     bool watched_ : 1 = false;
     bool adopted_ : 1 = false;
+    bool held_ : 1 = false;           // adopted, and the acknowledgement has not left yet
     bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
     bool draining_ : 1 = false;
     bool input_drained_ : 1 = false;  // the read of this event left nothing in the socket

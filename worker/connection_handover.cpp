@@ -10,7 +10,7 @@ using Stage = CarriedConnection::Stage;
 }  // namespace
 
 bool Connection::begin_moving(CarriedConnection& carried) {
-    if (state_ == State::dead || state_ == State::moving) return false;
+    if (state_ == State::dead || state_ == State::moving || held_) return false;
     std::vector<ConnectionOutput::Place> files;
     if (output_ != nullptr) files = output_->unsent_files();
     if (files.size() > 1) return false;
@@ -57,6 +57,7 @@ void Connection::stay() {
 
 void Connection::carry_on(const CarriedConnection& carried) {
     adopted_ = true;
+    held_ = true;
     may_be_shared_ = true;
     state_ = carried.stage == Stage::open       ? State::open
              : carried.stage == Stage::flushing ? State::flushing
@@ -77,6 +78,7 @@ void Connection::carry_on(const CarriedConnection& carried) {
 
 void Connection::begin_adopted() {
     if (state_ == State::dead) return;
+    held_ = false;
     watch();
     // The time that was left counts on: a reload is no gift to a client that is slow on purpose.
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));

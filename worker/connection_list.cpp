@@ -71,6 +71,10 @@ void ConnectionList::remove(Connection& connection) noexcept {
 void ConnectionList::bury(Connection& connection) noexcept {
     remove(connection);
     if (connection.fresh_) std::ranges::replace(fresh_, &connection, nullptr);
+    if (connection.held_) {
+        for (Batch& batch : adopted_)
+            std::ranges::replace(batch.connections, &connection, nullptr);
+    }
     connection.next_ = dead_;
     dead_ = &connection;
     if (!in_event_ && !delete_soon_.started()) delete_soon_.start_once(std::chrono::milliseconds(0));
@@ -105,23 +109,40 @@ Connection* ConnectionList::next_to_offer() noexcept {
 }
 
 void ConnectionList::add_adopted(Connection& connection) {
-    adopted_.push_back(&connection);
+    if (adopted_.empty() || adopted_.back().number != 0) adopted_.emplace_back();
+    adopted_.back().connections.push_back(&connection);
     add(connection);
 }
 
-std::size_t ConnectionList::begin_adopted() {
-    const std::vector<Connection*> adopted = std::exchange(adopted_, {});
+std::uint64_t ConnectionList::close_batch() {
+    if (adopted_.empty() || adopted_.back().number != 0) adopted_.emplace_back();
+    return adopted_.back().number = ++batches_;
+}
+
+std::vector<Connection*> ConnectionList::take_batch(std::uint64_t number) noexcept {
+    const auto batch = std::ranges::find(adopted_, number, &Batch::number);
+    if (batch == adopted_.end()) return {};
+    std::vector<Connection*> connections = std::move(batch->connections);
+    adopted_.erase(batch);
+    return connections;
+}
+
+// A hook of one may end another, which then stays in memory until the loop's next turn.
+std::size_t ConnectionList::begin_adopted(std::uint64_t number) {
+    const std::vector<Connection*> connections = take_batch(number);
     events_at_us_ = loop_.now_us();
-    for (Connection* const connection : adopted) {
+    for (Connection* const connection : connections) {
+        if (connection == nullptr) continue;
         connection->begin_adopted();
         if (draining_) connection->drain();
     }
-    return adopted.size();
+    return connections.size();
 }
 
-void ConnectionList::drop_adopted() noexcept {
-    for (Connection* const connection : std::exchange(adopted_, {}))
-        connection->retire();
+void ConnectionList::drop_adopted(std::uint64_t number) noexcept {
+    for (Connection* const connection : take_batch(number)) {
+        if (connection != nullptr) connection->retire();
+    }
 }
 
 void ConnectionList::abort_all() noexcept {

@@ -8,6 +8,7 @@
 #include "worker/connection_poller.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -37,10 +38,11 @@ class ConnectionList {
     void begin_offering() noexcept { offering_ = first_; }
     Connection* next_to_offer() noexcept;
     void offer_again(Connection& connection) noexcept { offering_ = &connection; }
-    // Connections that were taken over since the last call: reading begins, or they are let go without a
-    // word.
-    std::size_t begin_adopted();
-    void drop_adopted() noexcept;
+    // Connections that were taken over since the last call are one batch, of this number. They are held: no
+    // byte is read or sent, until they begin; or they are let go without a word.
+    std::uint64_t close_batch();
+    std::size_t begin_adopted(std::uint64_t batch);
+    void drop_adopted(std::uint64_t batch) noexcept;
 
     // Whether that connection's hook is running, and no other one inside of it.
     bool in_hook(const Connection& connection) const noexcept { return in_hook_ == &connection; }
@@ -62,6 +64,11 @@ class ConnectionList {
     friend class Connection;
     // What the outbox gives back after a large reply, and what it keeps.
     static constexpr std::size_t max_kept_outbox = 256 * 1024;
+    // Adopted together, answered together.
+    struct Batch {
+        std::uint64_t number = 0;
+        std::vector<Connection*> connections;  // null: gone meanwhile
+    };
 
     void begin_events() noexcept;
     void on_ready(Connection& connection, Readiness readiness);
@@ -69,17 +76,19 @@ class ConnectionList {
     void add_fresh(Connection& connection);
     void begin_fresh();
     void add_adopted(Connection& connection);
+    std::vector<Connection*> take_batch(std::uint64_t number) noexcept;
     void remove(Connection& connection) noexcept;
     void bury(Connection& connection) noexcept;
     void delete_dead() noexcept;
 
     EventLoop& loop_;
     Connection* first_ = nullptr;
-    Connection* dead_ = nullptr;        // closed, deleted from the loop
-    Connection* walking_ = nullptr;     // next one of drain(), kept right when connections go meanwhile
-    Connection* offering_ = nullptr;    // next one of next_to_offer()
-    std::vector<Connection*> fresh_;    // opened in this turn of the loop; null: gone meanwhile
-    std::vector<Connection*> adopted_;  // not begun yet
+    Connection* dead_ = nullptr;      // closed, deleted from the loop
+    Connection* walking_ = nullptr;   // next one of drain(), kept right when connections go meanwhile
+    Connection* offering_ = nullptr;  // next one of next_to_offer()
+    std::vector<Connection*> fresh_;  // opened in this turn of the loop; null: gone meanwhile
+    std::vector<Batch> adopted_;      // not begun yet; the last one is open
+    std::uint64_t batches_ = 0;
     HandoverGiver* giver_ = nullptr;
     Connection* in_hook_ = nullptr;  // whose output outbox_ is
     std::size_t size_ = 0;

@@ -30,7 +30,7 @@ void Connection::note_written(const ConnectionOutput& output) noexcept {
 
 void Connection::write(std::string_view bytes) {
     if (state_ != State::open || output_ends_ || bytes.empty()) return;
-    if (output_ == nullptr && !services_.connections.in_hook(*this)) {
+    if (output_ == nullptr && !held_ && !services_.connections.in_hook(*this)) {
         const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && !try_again(errno)) return retire();
         if (sent > 0) services_.connections.sent_.add(static_cast<std::uint64_t>(sent));
@@ -76,6 +76,10 @@ void Connection::end_output() {
 void Connection::flush_outbox() {
     ConnectionOutput& outbox = services_.connections.outbox_;
     if (outbox.empty()) return;
+    if (held_) {
+        output_ = outbox.take_rest();
+        return;
+    }
     const std::uint64_t before = outbox.size();
     const ConnectionOutput::Sent sent = outbox.send(socket_.get());
     services_.connections.sent_.add(before - outbox.size());

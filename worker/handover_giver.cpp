@@ -25,7 +25,9 @@ struct HandoverGiver::Draft {
     std::string records;
 
     bool empty() const noexcept { return connections.empty(); }
-    bool full() const noexcept { return fds.size() + max_fds_a_record > max_message_fds; }
+    bool full(std::size_t most_fds) const noexcept {
+        return !empty() && fds.size() + max_fds_a_record > most_fds;
+    }
     void add(Connection& connection, const CarriedConnection& carried) {
         append_record(records, carried);
         connections.push_back(&connection);
@@ -38,11 +40,19 @@ HandoverGiver::Receiver::Receiver(HandoverGiver& owner, EventLoop& loop, UniqueF
     : giver(owner),
       channel(loop, std::move(socket), Channel::MessageHandler::to<&Receiver::on_message>(this),
               Channel::ClosedHandler::to<&Receiver::on_closed>(this)) {
+    channel.set_room_handler(Callback<void()>::to<&Receiver::on_room>(this));
     channel.send_text(MessageType::handover_begin, owner.listener_names_);
+}
+
+void HandoverGiver::Receiver::on_room() {
+    waits_to_send = false;
+    if (large) giver.send_large(*this);
+    giver.look_again();
 }
 
 void HandoverGiver::Receiver::on_message(Message& message) {
     if (message.type == MessageType::handover_ack) giver.acknowledge(*this, message.as<HandoverAck>());
+    if (message.type == MessageType::handover_full) giver.hold_back(*this, message.as<HandoverFull>());
 }
 
 void HandoverGiver::Receiver::on_closed(std::string_view) {
@@ -53,7 +63,8 @@ void HandoverGiver::Receiver::on_closed(std::string_view) {
 HandoverGiver::HandoverGiver(EventLoop& loop, ConnectionList& connections, std::vector<std::string> listeners)
     : connections_(connections),
       loop_(loop),
-      pump_timer_(loop, Timer::Handler::to<&HandoverGiver::pump>(this)) {
+      pump_timer_(loop, Timer::Handler::to<&HandoverGiver::pump>(this)),
+      rest_timer_(loop, Timer::Handler::to<&HandoverGiver::look_again>(this)) {
     for (const std::string& name : listeners)
         listener_names_.append(name).push_back('\n');
 }
@@ -79,9 +90,12 @@ void HandoverGiver::look_again() {
 
 // The next one in turn that may be sent more.
 HandoverGiver::Receiver* HandoverGiver::next_receiver() noexcept {
+    const std::int64_t now = loop_.now_ms();
     for (std::size_t i = 0; i < receivers_.size(); ++i) {
         Receiver& receiver = *receivers_[turn_++ % receivers_.size()];
-        if (!receiver.lost && receiver.unacknowledged.size() < window) return &receiver;
+        if (receiver.rests_until_ms && *receiver.rests_until_ms <= now) receiver.rests_until_ms.reset();
+        const bool busy = receiver.waits_to_send || receiver.large || receiver.rests_until_ms;
+        if (!receiver.lost && !busy && receiver.unacknowledged.size() < window) return &receiver;
     }
     return nullptr;
 }
@@ -89,19 +103,27 @@ HandoverGiver::Receiver* HandoverGiver::next_receiver() noexcept {
 void HandoverGiver::pump() {
     std::erase_if(receivers_, [](const auto& receiver) { return receiver->lost; });
     connections_.begin_offering();
+    give();
+    const auto rests = [](const auto& receiver) { return receiver->rests_until_ms.has_value(); };
+    if (std::ranges::any_of(receivers_, rests) && !rest_timer_.started()) rest_timer_.start_once(rest_time);
+}
+
+void HandoverGiver::give() {
     while (Receiver* const receiver = next_receiver()) {
         Draft draft;
-        const bool more = fill(draft);
-        if (!draft.empty()) send(*receiver, draft);
-        if (!more) return;
+        const bool more = fill(draft, receiver->most);
+        // What could not be sent is offered to the next receiver.
+        const bool sent = draft.empty() || send(*receiver, draft);
+        if (!sent) connections_.begin_offering();
+        if (sent && !more) return;
     }
 }
 
 // Puts movable connections into the draft until it is full. False when no connection is left to look at.
-bool HandoverGiver::fill(Draft& draft) {
+bool HandoverGiver::fill(Draft& draft, std::size_t most_fds) {
     // Evenly over the receivers also when there are few connections.
     const std::size_t share = connections_.size() / std::max<std::size_t>(receivers_.size(), 1) + 1;
-    while (!draft.full() && draft.connections.size() < share) {
+    while (!draft.full(most_fds) && draft.connections.size() < share) {
         Connection* const connection = connections_.next_to_offer();
         if (connection == nullptr) return false;
         CarriedConnection carried;
@@ -121,19 +143,54 @@ bool HandoverGiver::fill(Draft& draft) {
     return true;
 }
 
-void HandoverGiver::send(Receiver& receiver, Draft& draft) {
-    constexpr std::size_t room = max_message_payload - sizeof(HandoverBatch);
-    std::string_view records = draft.records;
-    bool sent = true;
-    for (; records.size() > room && sent; records.remove_prefix(room)) {
-        sent = receiver.channel.send(MessageType::handover_part, as_bytes(records.substr(0, room)));
+// False when nothing of it has left: its connections are served on here meanwhile.
+bool HandoverGiver::send(Receiver& receiver, Draft& draft) {
+    if (draft.records.size() + sizeof(HandoverBatch) > max_message_payload) {
+        receiver.large = Large{draft.connections.front(), std::move(draft.records), 0, std::move(draft.fds)};
+        send_large(receiver);
+        return true;
     }
-    const HandoverBatch batch{++sequence_, static_cast<std::uint32_t>(draft.connections.size()), 0};
+    const HandoverBatch batch{sequence_ + 1, static_cast<std::uint32_t>(draft.connections.size()), 0};
     std::string payload(reinterpret_cast<const char*>(&batch), sizeof(batch));
-    payload.append(records);
-    receiver.unacknowledged.push_back({batch.sequence, std::move(draft.connections)});
-    // If it cannot be sent the channel closes itself from the loop, and the batch is taken back then.
-    if (sent) receiver.channel.send(MessageType::handover_connections, as_bytes(payload), draft.fds);
+    payload.append(draft.records);
+    if (receiver.channel.try_send(MessageType::handover_connections, as_bytes(payload), draft.fds) !=
+        Channel::TrySend::sent) {
+        receiver.waits_to_send = true;
+        receiver.most = 1;  // what is only tried should not disturb many
+        keep(draft.connections);
+        return false;
+    }
+    receiver.unacknowledged.push_back({++sequence_, std::move(draft.connections)});
+    receiver.most = std::min(2 * receiver.most, max_message_fds);
+    return true;
+}
+
+void HandoverGiver::send_large(Receiver& receiver) {
+    if (send_rest(receiver)) {
+        receiver.large.reset();
+    } else {
+        receiver.waits_to_send = true;
+    }
+}
+
+// False when the channel takes no more now, or is about to close: then the connection is taken back.
+bool HandoverGiver::send_rest(Receiver& receiver) {
+    constexpr std::size_t room = max_message_payload - sizeof(HandoverBatch);
+    Large& large = *receiver.large;
+    const auto send_now = [&](MessageType type, std::string_view bytes, std::span<const int> fds = {}) {
+        return receiver.channel.try_send(type, as_bytes(bytes), fds) == Channel::TrySend::sent;
+    };
+    if (large.connection == nullptr) return send_now(MessageType::handover_part, {});
+    const std::string_view record = large.record;
+    for (; record.size() - large.sent > room; large.sent += room) {
+        if (!send_now(MessageType::handover_part, record.substr(large.sent, room))) return false;
+    }
+    const HandoverBatch batch{sequence_ + 1, 1, 0};
+    std::string payload(reinterpret_cast<const char*>(&batch), sizeof(batch));
+    payload.append(record.substr(large.sent));
+    if (!send_now(MessageType::handover_connections, payload, large.fds)) return false;
+    receiver.unacknowledged.push_back({++sequence_, {large.connection}});
+    return true;
 }
 
 void HandoverGiver::acknowledge(Receiver& receiver, const HandoverAck& ack) {
@@ -155,17 +212,38 @@ void HandoverGiver::acknowledge(Receiver& receiver, const HandoverAck& ack) {
     look_again();
 }
 
-void HandoverGiver::take_back(Receiver& receiver) {
-    for (const Batch& batch : std::exchange(receiver.unacknowledged, {})) {
-        for (Connection* const connection : batch.connections) {
-            if (connection != nullptr) connection->stay();
-        }
+// The next batch is one that fits; when even a single connection does not, the receiver is left alone for a
+// while.
+void HandoverGiver::hold_back(Receiver& receiver, const HandoverFull& refusal) {
+    if (receiver.unacknowledged.empty() || receiver.unacknowledged.front().sequence != refusal.sequence)
+        return;
+    const Batch batch = std::move(receiver.unacknowledged.front());
+    receiver.unacknowledged.pop_front();
+    const std::size_t room = std::min<std::size_t>(refusal.room, batch.connections.size() / 2);
+    receiver.most = std::clamp<std::size_t>(room, 1, max_message_fds);
+    if (room == 0) receiver.rests_until_ms = loop_.now_ms() + rest_time.count();
+    keep(batch.connections);
+    look_again();
+}
+
+void HandoverGiver::keep(const std::vector<Connection*>& connections) {
+    for (Connection* const connection : connections) {
+        if (connection != nullptr) connection->stay();
     }
+}
+
+void HandoverGiver::take_back(Receiver& receiver) {
+    if (receiver.large) keep({receiver.large->connection});
+    receiver.large.reset();
+    for (const Batch& batch : std::exchange(receiver.unacknowledged, {}))
+        keep(batch.connections);
     look_again();
 }
 
 void HandoverGiver::forget(const Connection& connection) noexcept {
     for (const auto& receiver : receivers_) {
+        if (receiver->large && receiver->large->connection == &connection)
+            receiver->large->connection = nullptr;
         for (Batch& batch : receiver->unacknowledged) {
             std::ranges::replace(batch.connections, const_cast<Connection*>(&connection), nullptr);
         }

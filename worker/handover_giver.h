@@ -1,8 +1,9 @@
 // HandoverGiver gives the connections of a worker that leaves to others: over a channel to each receiver,
 // many connections a message, no more messages unacknowledged than the kernel lets descriptors be under way.
 // A connection that was sent is not read any more; on the acknowledgement its copy here is closed; what was
-// not acknowledged when a receiver is lost, or was refused, is served on by this worker. Owned by the worker.
-// Runs in: a worker that drains.
+// not acknowledged when a receiver is lost, or was refused, is served on by this worker. So is what cannot be
+// sent now, for want of descriptors or buffers here, over there or in the kernel: it is tried again, to this
+// receiver or another, for as long as there is one. Owned by the worker. Runs in: a worker that drains.
 #pragma once
 
 #include "core/channel.h"
@@ -13,6 +14,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,8 @@ class HandoverGiver {
     // Messages a receiver has not acknowledged, each of up to max_message_fds descriptors; the kernel refuses
     // more descriptors under way than RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
     static constexpr std::size_t window = 3;
+    // How long a receiver without room is left alone.
+    static constexpr std::chrono::milliseconds rest_time{100};
 
     // `listeners` names this worker's listeners ("127.0.0.1:80 http"), for receivers that number theirs
     // otherwise.
@@ -51,24 +55,41 @@ class HandoverGiver {
         std::uint64_t sequence = 0;
         std::vector<Connection*> connections;  // null: forgotten
     };
+    // A connection whose record does not fit into one message, and travels in parts as there is room.
+    struct Large {
+        Connection* connection = nullptr;  // null: forgotten; the receiver is told to forget the parts
+        std::string record;
+        std::size_t sent = 0;
+        std::vector<int> fds;  // borrowed from the connection
+    };
     struct Receiver {
         Receiver(HandoverGiver& owner, EventLoop& loop, UniqueFd socket);
         void on_message(Message& message);
+        void on_room();
         void on_closed(std::string_view reason);
 
         HandoverGiver& giver;
         Channel channel;
         std::deque<Batch> unacknowledged;
+        std::optional<Large> large;                  // being sent
+        std::size_t most = max_message_fds;          // descriptors in its next batch
+        std::optional<std::int64_t> rests_until_ms;  // it had no room
+        bool waits_to_send = false;
         bool lost = false;
     };
     struct Draft;  // a batch being filled
 
     void pump();
+    void give();
     Receiver* next_receiver() noexcept;
-    bool fill(Draft& draft);
-    void send(Receiver& receiver, Draft& draft);
+    bool fill(Draft& draft, std::size_t most_fds);
+    bool send(Receiver& receiver, Draft& draft);
+    void send_large(Receiver& receiver);
+    bool send_rest(Receiver& receiver);
     void acknowledge(Receiver& receiver, const HandoverAck& ack);
+    void hold_back(Receiver& receiver, const HandoverFull& refusal);
     void take_back(Receiver& receiver);
+    static void keep(const std::vector<Connection*>& connections);
 
     ConnectionList& connections_;
     EventLoop& loop_;
@@ -76,6 +97,7 @@ class HandoverGiver {
     std::vector<std::unique_ptr<Receiver>> receivers_;
     std::size_t turn_ = 0;
     Timer pump_timer_;
+    Timer rest_timer_;  // while a receiver rests
     bool started_ = false;
     std::uint64_t sequence_ = 0;
     std::uint64_t given_ = 0;

@@ -9,19 +9,35 @@
 
 namespace drover {
 
+namespace {
+
+// A giver sends no more messages unanswered than HandoverGiver::window; one that does is no giver of ours.
+constexpr std::size_t most_unsent_answers = 8;
+
+}  // namespace
+
 HandoverReceiver::HandoverReceiver(EventLoop& loop, ConnectionList& connections, UniqueFd socket,
-                                   FindTarget find_target, EndHandler on_end)
+                                   FindTarget find_target, EndHandler on_end, RoomHandler room)
     : connections_(connections),
       find_target_(std::move(find_target)),
       on_end_(on_end),
+      room_(room),
       channel_(loop, std::move(socket), Channel::MessageHandler::to<&HandoverReceiver::on_message>(this),
-               Channel::ClosedHandler::to<&HandoverReceiver::on_closed>(this)) {}
+               Channel::ClosedHandler::to<&HandoverReceiver::on_closed>(this)) {
+    channel_.set_room_handler(Callback<void()>::to<&HandoverReceiver::send_answers>(this));
+    channel_.set_cut_handler(Channel::MessageHandler::to<&HandoverReceiver::on_cut>(this));
+}
+
+HandoverReceiver::~HandoverReceiver() {
+    settle_unsent(false);
+}
 
 void HandoverReceiver::on_message(Message& message) {
     switch (message.type) {
         case MessageType::handover_begin:
             return take_names(message.text());
         case MessageType::handover_part:
+            if (message.payload.empty()) parts_.clear();
             if (parts_.size() + message.payload.size() <= 2 * max_carried_bytes)
                 parts_.append(message.text());
             return;
@@ -32,8 +48,21 @@ void HandoverReceiver::on_message(Message& message) {
     }
 }
 
+// A giver that has left reads its connections no more, and its copies are closed: what it had sent is ours.
 void HandoverReceiver::on_closed(std::string_view) {
+    settle_unsent(channel_.peer_gone());
     if (on_end_) on_end_();
+}
+
+void HandoverReceiver::settle_unsent(bool keep) {
+    for (const Answer& answer : std::exchange(unsent_, {})) {
+        if (answer.full) continue;
+        if (keep) {
+            taken_ += connections_.begin_adopted(answer.held);
+        } else {
+            connections_.drop_adopted(answer.held);
+        }
+    }
 }
 
 void HandoverReceiver::take_names(std::string_view names) {
@@ -47,7 +76,9 @@ void HandoverReceiver::take_names(std::string_view names) {
 
 void HandoverReceiver::take_batch(Message& message) {
     HandoverBatch batch;
-    if (message.payload.size() < sizeof(batch)) return;
+    if (message.payload.size() < sizeof(batch) || unsent_.size() >= most_unsent_answers) return;
+    const std::size_t room = room_ ? room_() : SIZE_MAX;
+    if (message.fds.size() > room) return refuse_for_room(message, room);
     std::memcpy(&batch, message.payload.data(), sizeof(batch));
     std::string whole = std::exchange(parts_, {});
     std::string_view records = message.text().substr(sizeof(batch));
@@ -60,12 +91,36 @@ void HandoverReceiver::take_batch(Message& message) {
         if (!take_one(records, fds))
             ack.refused[i / 8] = static_cast<std::uint8_t>(ack.refused[i / 8] | (1U << (i % 8)));
     }
-    // From the moment the acknowledgement is queued the connections are ours; without it they are the
-    // giver's.
-    if (channel_.send(MessageType::handover_ack, ack)) {
-        taken_ += connections_.begin_adopted();
-    } else {
-        connections_.drop_adopted();
+    unsent_.push_back({.ack = ack, .held = connections_.close_batch()});
+    send_answers();
+}
+
+// Without room for the message's descriptors in the process: how many do find room is tried out.
+void HandoverReceiver::on_cut(Message& message) {
+    if (message.type == MessageType::handover_connections) refuse_for_room(message, message.fds.size() / 2);
+}
+
+void HandoverReceiver::refuse_for_room(const Message& message, std::size_t room) {
+    HandoverBatch batch;
+    if (message.payload.size() < sizeof(batch) || unsent_.size() >= most_unsent_answers) return;
+    std::memcpy(&batch, message.payload.data(), sizeof(batch));
+    parts_.clear();
+    unsent_.push_back(
+        {.full = true, .refusal = {.sequence = batch.sequence, .room = static_cast<std::uint32_t>(room)}});
+    send_answers();
+}
+
+// From the moment an acknowledgement has left its connections are ours; before it they are the giver's.
+void HandoverReceiver::send_answers() {
+    while (!unsent_.empty()) {
+        const Answer& front = unsent_.front();
+        const Channel::TrySend sent = front.full
+                                          ? channel_.try_send(MessageType::handover_full, front.refusal)
+                                          : channel_.try_send(MessageType::handover_ack, front.ack);
+        if (sent != Channel::TrySend::sent) return;  // when the channel is closed, on_closed follows
+        const Answer answer = front;
+        unsent_.pop_front();
+        if (!answer.full) taken_ += connections_.begin_adopted(answer.held);
     }
 }
 

@@ -28,14 +28,21 @@ constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, 
 constexpr rlim_t reserved_descriptors = 64;
 
 // At the descriptor limit not even a message of the master's could be received.
-std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
+std::uint64_t most_connections() noexcept {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
-    const rlim_t room = limit.rlim_cur - std::min(limit.rlim_cur / 2, reserved_descriptors);
-    return std::min<std::uint64_t>(pool.max_connections, room);
+    return limit.rlim_cur - std::min(limit.rlim_cur / 2, reserved_descriptors);
+}
+
+std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
+    return std::min<std::uint64_t>(pool.max_connections, most_connections());
 }
 
 }  // namespace
+
+std::size_t Worker::room_for_connections() const {
+    return most_connections() - std::min<std::uint64_t>(most_connections(), connections_.size());
+}
 
 int run_worker(const WorkerInheritance& inheritance) {
     const WorkerIdentity& identity = inheritance.identity;

@@ -123,6 +123,7 @@ class Worker {
     HandoverReceiver::Target find_target(std::string_view listener_name) const;
     static std::string listener_name(const ListenSettings& listen);
     void on_predecessor_end();
+    std::size_t room_for_connections() const;
     void prepare();
     void commit();
     void abandon();

@@ -31,7 +31,8 @@ void Worker::take_predecessor(Message& message) {
     predecessors_.push_back(std::make_unique<HandoverReceiver>(
         loop_, connections_, std::move(message.fds[0]),
         [this](std::string_view name) { return find_target(name); },
-        HandoverReceiver::EndHandler::to<&Worker::on_predecessor_end>(this)));
+        HandoverReceiver::EndHandler::to<&Worker::on_predecessor_end>(this),
+        HandoverReceiver::RoomHandler::to<&Worker::room_for_connections>(this)));
 }
 
 // A listener that this worker does not have any more may still have a module here that serves its

@@ -46,7 +46,7 @@ TEST_CASE("channel: every type travels with its payload and descriptors") {
                 sent.push_back({MessageType{number}, payload, fds.size()});
             }
         }
-        CHECK(sent.size() == 2 * (static_cast<std::size_t>(MessageType::handover_ack) - 1));
+        CHECK(sent.size() == 2 * (static_cast<std::size_t>(MessageType::handover_full) - 1));
         REQUIRE(run_until(loop, [&] { return right.messages.size() == sent.size(); }));
         for (std::size_t i = 0; i < sent.size(); ++i) {
             CHECK(right.messages[i].type == sent[i].type);

@@ -40,6 +40,76 @@ TEST_CASE("channel: descriptors lost to the limit close the channel and leak not
     });
 }
 
+TEST_CASE("channel: with a handler for it, a message whose descriptors were lost is a shortage") {
+    in_child([] {
+        RawPeer peer;
+        peer.hello();
+        peer.loop.run_once(0ms);
+        struct {
+            std::size_t came = 0;
+            std::string payload;
+            void operator()(Message& message) {
+                came = message.fds.size();
+                payload = message.text();
+            }
+        } cut;
+        peer.side.channel->set_cut_handler(Channel::MessageHandler::of(&cut));
+        const int fds[] = {0, 1, 2};
+        const std::size_t before = count_open_fds();
+        const rlimit limit{.rlim_cur = before + 2, .rlim_max = before + 2};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+        const std::string batch(sizeof(HandoverBatch), 'b');
+        peer.send(MessageType::handover_connections, batch, fds);
+        peer.send(MessageType::failed, "behind it");
+        if (!run_until(peer.loop, [&] { return peer.side.messages.size() == 1; })) return 2;
+        if (cut.came != 2 || cut.payload != batch) return 3;
+        return count_open_fds() == before && peer.side.channel->open() ? 0 : 4;
+    });
+}
+
+TEST_CASE(
+    "channel: what is tried is sent at once or not at all, and the room handler says when to try again") {
+    RawPeer peer;
+    Channel& channel = *peer.side.channel;
+    struct {
+        int calls = 0;
+        void operator()() { ++calls; }
+    } room;
+    channel.set_room_handler(Callback<void()>::of(&room));
+    const std::size_t before = count_open_fds();
+    const int fds[] = {2};
+    int sent = 0;
+    while (channel.try_send(MessageType::image, GenerationMessage{}, fds) == Channel::TrySend::sent)
+        REQUIRE(++sent < 100'000);
+    CHECK(channel.try_send(MessageType::serve, GenerationMessage{}) == Channel::TrySend::wait);
+    CHECK(count_open_fds() == before);
+    peer.loop.run_once(0ms);
+    CHECK(room.calls == 0);
+    std::vector<std::byte> buffer(sizeof(MessageHeader) + max_message_payload);
+    int received = 0;
+    while (receive_packet(peer.raw, buffer).result == PacketReceived::received)
+        ++received;
+    CHECK(received == sent + 1);  // and the hello
+    REQUIRE(run_until(peer.loop, [&] { return room.calls == 1; }));
+    CHECK(channel.try_send(MessageType::serve, GenerationMessage{}) == Channel::TrySend::sent);
+
+    // Behind what is queued it waits, and is told when that has left.
+    while (channel.send_text(MessageType::failed, std::string(30'000, 'x')) && channel.flush(0ms)) {
+    }
+    CHECK(channel.try_send(MessageType::serve, GenerationMessage{}) == Channel::TrySend::wait);
+    REQUIRE(run_until(peer.loop, [&] {
+        while (receive_packet(peer.raw, buffer).result == PacketReceived::received) {
+        }
+        return room.calls == 2;
+    }));
+    CHECK(channel.flush(0ms));
+    peer.ends.second.reset();
+    CHECK(channel.try_send(MessageType::serve, GenerationMessage{}) == Channel::TrySend::closed);
+    CHECK_FALSE(channel.peer_gone());
+    CHECK(peer.reason() == "end of file");
+    CHECK(channel.peer_gone());
+}
+
 TEST_CASE("channel: a peer that does not read costs a bounded queue, then the channel") {
     RawPeer peer;
     const std::size_t before = count_open_fds();
