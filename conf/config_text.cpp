@@ -17,14 +17,14 @@ namespace drover {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& message) {
+[[noreturn]] void refuse_text(const std::string& path, const std::string& message) {
     throw ConfigError{{path + ": " + message}};
 }
 
 [[noreturn]] void refuse_errno(const std::string& path) {
     const std::system_error failure(errno, std::generic_category(), path + ": cannot be read");
     if (is_shortage(failure)) throw failure;
-    refuse(path, "cannot be read: " + failure.code().message());
+    refuse_text(path, "cannot be read: " + failure.code().message());
 }
 
 const char* file_kind(mode_t mode) noexcept {
@@ -63,9 +63,9 @@ class Place {
 void check_encoding(std::string_view text, const std::string& path) {
     Place place;
     while (!text.empty()) {
-        if (text.front() == '\0') refuse(place.text(path), "a NUL byte; a configuration is text");
+        if (text.front() == '\0') refuse_text(place.text(path), "a NUL byte; a configuration is text");
         const std::size_t length = utf8_length(text);
-        if (length == 0) refuse(place.text(path), "not UTF-8; save the file in that encoding");
+        if (length == 0) refuse_text(place.text(path), "not UTF-8; save the file in that encoding");
         for (const char letter : text.substr(0, length))
             place.pass(letter);
         text.remove_prefix(length);
@@ -111,8 +111,8 @@ void check_depth(std::string_view text, const std::string& path) {
             dots = 0;
         }
         if (brackets + dots > max_config_depth)
-            refuse(place.text(path),
-                   "nested too deeply; at most " + std::to_string(max_config_depth) + " levels");
+            refuse_text(place.text(path),
+                        "nested too deeply; at most " + std::to_string(max_config_depth) + " levels");
         const std::size_t length = std::max<std::size_t>(opaque, 1);
         for (const char passed : text.substr(0, length))
             place.pass(passed);
@@ -174,10 +174,11 @@ std::string load_config_text(const std::string& path) {
     if (!fd) refuse_errno(path);
     const struct stat status = status_of(fd.get(), path);
     if (!S_ISREG(status.st_mode))
-        refuse(path, std::string("is ") + file_kind(status.st_mode) + "; a configuration is a regular file");
+        refuse_text(path,
+                    std::string("is ") + file_kind(status.st_mode) + "; a configuration is a regular file");
     if (status.st_size > static_cast<off_t>(max_config_bytes))
-        refuse(path, "has " + std::to_string(status.st_size) + " bytes; a configuration has at most " +
-                         size_text(static_cast<std::int64_t>(max_config_bytes)));
+        refuse_text(path, "has " + std::to_string(status.st_size) + " bytes; a configuration has at most " +
+                              size_text(static_cast<std::int64_t>(max_config_bytes)));
     std::string text(static_cast<std::size_t>(status.st_size) + 1, '\0');  // one more: to see it grow
     std::size_t size = 0;
     while (size < text.size()) {
@@ -188,7 +189,7 @@ std::string load_config_text(const std::string& path) {
         size += static_cast<std::size_t>(got);
     }
     if (size != static_cast<std::size_t>(status.st_size))
-        refuse(path, "changed while it was read; try again when it is written");
+        refuse_text(path, "changed while it was read; try again when it is written");
     text.resize(size);
     return text;
 }

@@ -11,14 +11,14 @@ namespace drover {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_image(const std::string& what) {
     throw std::runtime_error("configuration image: " + what);
 }
 
 ImageNode require(const ImageNode& table, std::string_view name, ValueType type) {
     const ImageNode node = table.find(name);
-    if (!node) refuse(std::string(name) + " is missing");
-    if (node.type() != type) refuse(std::string(name) + " is of another type");
+    if (!node) refuse_image(std::string(name) + " is missing");
+    if (node.type() != type) refuse_image(std::string(name) + " is of another type");
     return node;
 }
 
@@ -28,13 +28,13 @@ int whole_seconds(std::int64_t milliseconds) noexcept {
 
 void put_together(ListenSettings& listen, const PoolSettings& pool, const std::string& directory) {
     const auto mode = parse_unix_mode(listen.unix_mode);
-    if (!mode) refuse("unix_mode is not an octal mode");
+    if (!mode) refuse_image("unix_mode is not an octal mode");
     if (std::ranges::find(pool.modules, listen.module) == pool.modules.end())
-        refuse("a listener's module is not one of its pool's");
+        refuse_image("a listener's module is not one of its pool's");
     try {
         listen.address = Address::parse(listen.address_text, directory);
     } catch (const std::invalid_argument& error) {
-        refuse(error.what());
+        refuse_image(error.what());
     }
     listen.listener = {.balance = listen.balance,
                        .backlog = listen.backlog,
@@ -61,7 +61,7 @@ std::vector<LibrarySettings> load_libraries(const ImageNode& list) {
 }
 
 std::vector<FileSettings> load_files(const ImageNode& list, const Settings& settings) {
-    if (list.size() > max_files) refuse("it has too many files");
+    if (list.size() > max_files) refuse_image("it has too many files");
     std::vector<FileSettings> files;
     for (std::uint32_t index = 0; index < list.size(); ++index) {
         const ImageNode entry = list.child(index);
@@ -74,7 +74,7 @@ std::vector<FileSettings> load_files(const ImageNode& list, const Settings& sett
 
 PoolSettings load_pool(const ImageNode& node, const std::string& directory,
                        const std::vector<LibrarySettings>& libraries) {
-    if (!valid_pool_name(node.name())) refuse("a pool's name is not one");
+    if (!valid_pool_name(node.name())) refuse_image("a pool's name is not one");
     verify_options(PoolSettings::options(), node, true);
     PoolSettings pool = PoolSettings::options().load(node);
     pool.name = node.name();
@@ -98,7 +98,7 @@ Settings Settings::load(const Image& image) {
     settings.config_path = require(root, "source", ValueType::text).text();
     settings.directory = require(root, "directory", ValueType::text).text();
     if (!settings.config_path.starts_with('/') || !settings.directory.starts_with('/'))
-        refuse("the path of its source is not absolute");
+        refuse_image("the path of its source is not absolute");
     const ImageNode master = require(root, "master", ValueType::table);
     verify_options(MasterSettings::options(), master, true);
     settings.master = MasterSettings::options().load(master);
@@ -106,7 +106,7 @@ Settings Settings::load(const Image& image) {
     settings.libraries = load_libraries(require(root, "libraries", ValueType::list));
     settings.files = load_files(require(root, "files", ValueType::list), settings);
     const ImageNode pools = require(root, "pool", ValueType::table);
-    if (pools.size() == 0 || pools.size() > max_pools) refuse("it has no pool, or too many");
+    if (pools.size() == 0 || pools.size() > max_pools) refuse_image("it has no pool, or too many");
     for (std::uint32_t index = 0; index < pools.size(); ++index)
         settings.pools.push_back(load_pool(pools.child(index), settings.directory, settings.libraries));
     require(root, "module", ValueType::table);

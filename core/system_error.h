@@ -40,4 +40,9 @@ inline int check_call(int result, std::string_view call, std::string_view what =
     return result;
 }
 
+// A call that would block or was interrupted: nothing has failed.
+inline bool try_again(int error) noexcept {
+    return error == EAGAIN || error == EINTR;
+}
+
 }  // namespace drover

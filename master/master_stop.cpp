@@ -13,7 +13,7 @@ namespace {
 // How long workers that were told to leave at once may take before the kernel ends them.
 constexpr std::chrono::milliseconds force_time{2000};
 // The pools end workers that do not keep to their drain_timeout; after this much more the master ends all.
-constexpr std::chrono::milliseconds drain_grace{4000};
+constexpr std::chrono::milliseconds stop_grace{4000};
 
 }  // namespace
 
@@ -32,7 +32,7 @@ void Master::drain(int signal) {
     std::chrono::milliseconds longest{0};
     for (const Generation* const generation : generations())
         longest = std::max(longest, generation->longest_drain());
-    if (signal == SIGTERM) stop_timer_.start_once(longest + drain_grace);
+    if (signal == SIGTERM) stop_timer_.start_once(longest + stop_grace);
     check_gone();
 }
 

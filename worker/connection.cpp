@@ -10,14 +10,6 @@
 
 namespace drover {
 
-namespace {
-
-bool try_again(int error) noexcept {
-    return error == EAGAIN || error == EINTR;
-}
-
-}  // namespace
-
 Connection::Connection(Services& services, Accepted accepted)
     : services_(services),
       socket_(std::move(accepted.socket)),

@@ -1,5 +1,7 @@
 #include "worker/connection_output.h"
 
+#include "core/system_error.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -16,10 +18,6 @@ namespace {
 // Sent bytes in front of unsent ones are dropped when there are this many.
 constexpr std::size_t compact_at = 64 * 1024;
 constexpr std::size_t max_parts = 16;  // of one sendmsg(2)
-
-bool try_again(int error) noexcept {
-    return error == EAGAIN || error == EINTR;
-}
 
 }  // namespace
 

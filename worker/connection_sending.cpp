@@ -1,4 +1,5 @@
 // What a connection sends: gathered in a hook, sent after it, and what waits for the socket.
+#include "core/system_error.h"
 #include "worker/connection.h"
 
 #include <cerrno>
@@ -7,14 +8,6 @@
 #include <sys/socket.h>
 
 namespace drover {
-
-namespace {
-
-bool try_again(int error) noexcept {
-    return error == EAGAIN || error == EINTR;
-}
-
-}  // namespace
 
 // What the socket does not take, or what is written in a hook.
 ConnectionOutput& Connection::gathered() {

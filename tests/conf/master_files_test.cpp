@@ -40,8 +40,8 @@ struct Web {
     }
 };
 
-const std::string pool = "[pool.main]\nmodules = [\"web\"]\n";
-const std::string files = pool +
+const std::string main_pool = "[pool.main]\nmodules = [\"web\"]\n";
+const std::string files = main_pool +
                           "[module.web]\nlog = \"a.log\"\ntitle = \"title\"\n"
                           "[module.web.main]\nlog = \"/var/b.log\"\n"
                           "[[module.web.site]]\nlog = \"\"\n"
@@ -82,7 +82,7 @@ TEST_CASE("files of the modules that run come with the image, with path and plac
 }
 
 TEST_CASE("there are at most so many") {
-    std::string text = pool;
+    std::string text = main_pool;
     for (std::size_t i = 0; i <= max_files; ++i)
         text += "[[module.web.site]]\nlog = \"" + std::to_string(i) + "\"\n";
     const CheckedConfiguration checked = check(text);
@@ -101,26 +101,28 @@ TEST_CASE("where a file is named is no change") {
 
 TEST_CASE("an image may name files that its file names at the same place, and no others") {
     CHECK(allowed(files, files));
-    const std::string log = pool + "[module.web]\nlog = \"a\"\n";
+    const std::string log = main_pool + "[module.web]\nlog = \"a\"\n";
     CHECK(allowed(log, log));
-    CHECK_FALSE(allowed(pool, log));
-    CHECK_FALSE(allowed(pool + "[module.web]\nlog = \"ab\"\n", log));
-    CHECK_FALSE(allowed(pool + "[module.web]\nlog = \"aa\"\n[module.other]\nlog = \"a\"\n", log));
-    CHECK_FALSE(allowed(pool + "[module.web]\n\nlog = \"a\"\n", log));
-    CHECK_FALSE(allowed("[master]\nuser = \"a\"\n" + pool, "[master]\nuser = \"a\"\n" + log));
-    CHECK_FALSE(allowed("[master]\nuser = \"b\"\n" + pool, "[master]\nuser = \"a\"\n" + pool));
+    CHECK_FALSE(allowed(main_pool, log));
+    CHECK_FALSE(allowed(main_pool + "[module.web]\nlog = \"ab\"\n", log));
+    CHECK_FALSE(allowed(main_pool + "[module.web]\nlog = \"aa\"\n[module.other]\nlog = \"a\"\n", log));
+    CHECK_FALSE(allowed(main_pool + "[module.web]\n\nlog = \"a\"\n", log));
+    CHECK_FALSE(allowed("[master]\nuser = \"a\"\n" + main_pool, "[master]\nuser = \"a\"\n" + log));
+    CHECK_FALSE(allowed("[master]\nuser = \"b\"\n" + main_pool, "[master]\nuser = \"a\"\n" + main_pool));
 }
 
 TEST_CASE("texts of other keys are no files, and are not sent") {
-    const std::string title = pool + "[module.web]\ntitle = \"a\"\n[[module.web.route]]\nroot = \"/etc\"\n";
+    const std::string title =
+        main_pool + "[module.web]\ntitle = \"a\"\n[[module.web.route]]\nroot = \"/etc\"\n";
     CHECK(privileged_files(parse_toml(title, "/etc/f.toml")).empty());
-    CHECK_FALSE(allowed(pool + "[module.web]\ntitle = \"a\"\n", pool + "[module.web]\nlog = \"a\"\n"));
+    CHECK_FALSE(
+        allowed(main_pool + "[module.web]\ntitle = \"a\"\n", main_pool + "[module.web]\nlog = \"a\"\n"));
     CHECK(privileged_files(parse_toml("module = 1\n", "/etc/f.toml")).empty());
     CHECK(privileged_files(parse_toml("[module]\nweb = \"a_log\"\n", "/etc/f.toml")).empty());
 }
 
 TEST_CASE("rights with anything behind them, or cut, allow no file") {
-    const std::string text = pool + "[module.web]\nlog = \"a\"\n";
+    const std::string text = main_pool + "[module.web]\nlog = \"a\"\n";
     const CheckedConfiguration checked = check(text);
     const Image image = Image::view(checked.image);
     const Settings settings = Settings::load(image);
@@ -134,7 +136,7 @@ TEST_CASE("rights with anything behind them, or cut, allow no file") {
 }
 
 TEST_CASE("an image whose relative paths start elsewhere is not its file's") {
-    const std::string text = pool + "[module.web]\nlog = \"a\"\n";
+    const std::string text = main_pool + "[module.web]\nlog = \"a\"\n";
     const CheckedConfiguration checked = check(text);
     const Image image = Image::view(checked.image);
     Settings settings = Settings::load(image);
@@ -146,12 +148,12 @@ TEST_CASE("an image whose relative paths start elsewhere is not its file's") {
 TEST_CASE("what would be no file for log_file is none here, and is refused") {
     for (const char* value : {"stderr", "journal", "journal:/run/j", "fifo:/x"}) {
         const CheckedConfiguration checked =
-            check(pool + "[module.web]\nlog = \"" + std::string(value) + "\"\n");
+            check(main_pool + "[module.web]\nlog = \"" + std::string(value) + "\"\n");
         REQUIRE(checked.findings.size() == 1);
         CHECK_MESSAGE(checked.findings.front().find("is no file; only log_file") != std::string::npos,
                       checked.findings.front());
     }
-    CHECK(check(pool + "[module.web]\nlog = \"./stderr\"\n").findings.empty());
+    CHECK(check(main_pool + "[module.web]\nlog = \"./stderr\"\n").findings.empty());
 }
 
 TEST_CASE("the names that such options may have") {

@@ -10,7 +10,7 @@ using namespace drover;
 
 namespace {
 
-const std::string pool = "[pool.main]\nworkers = 3\nmodules = [\"http\"]\n";
+const std::string pool_of_three = "[pool.main]\nworkers = 3\nmodules = [\"http\"]\n";
 
 std::string only_finding(const std::string& text) {
     const CheckedConfiguration checked = toy::check(text);
@@ -20,8 +20,9 @@ std::string only_finding(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("[observer] is a pool of one worker that observes, after all others") {
-    const CheckedConfiguration checked = toy::check("[observer]\nlisten = \"127.0.0.1:9180\"\n" + pool);
+TEST_CASE("[observer] is a pool_of_three of one worker that observes, after all others") {
+    const CheckedConfiguration checked =
+        toy::check("[observer]\nlisten = \"127.0.0.1:9180\"\n" + pool_of_three);
     for (const std::string& finding : checked.findings)
         FAIL(finding);
     const Settings settings = Settings::load(Image::view(checked.image));
@@ -38,25 +39,26 @@ TEST_CASE("[observer] is a pool of one worker that observes, after all others") 
     CHECK(observer.listen[0].module == "observer");
 }
 
-TEST_CASE("what it makes the master do is said before module code runs, as for any pool") {
-    const std::string text = pool + "[observer]\nlisten = \"127.0.0.1:9180\"\n";
+TEST_CASE("what it makes the master do is said before module code runs, as for any pool_of_three") {
+    const std::string text = pool_of_three + "[observer]\nlisten = \"127.0.0.1:9180\"\n";
     const CheckedConfiguration checked = toy::check(text);
     CHECK(privileged_values(parse_toml(text, "/etc/toy.toml")) ==
           privileged_values(Settings::load(Image::view(checked.image))));
 }
 
 TEST_CASE("mistakes in [observer] are found where they are") {
-    CHECK(only_finding(pool + "[observer]\n")
+    CHECK(only_finding(pool_of_three + "[observer]\n")
               .starts_with("/etc/toy.toml:4:2: observer: the key \"listen\" is missing"));
-    CHECK(only_finding(pool + "[observer]\nlisten = 9180\n")
+    CHECK(only_finding(pool_of_three + "[observer]\nlisten = 9180\n")
               .starts_with("/etc/toy.toml:5:10: observer.listen: "));
-    CHECK(only_finding(pool + "[observer]\nlisten = \"127.0.0.1:9180\"\nlisen = 1\n")
+    CHECK(only_finding(pool_of_three + "[observer]\nlisten = \"127.0.0.1:9180\"\nlisen = 1\n")
               .starts_with("/etc/toy.toml:6:1: observer"));
-    CHECK(only_finding("observer = 1\n" + pool).starts_with("/etc/toy.toml:1:12: observer: "));
-    CHECK(only_finding(pool + "[observer]\nlisten = \"nowhere\"\n").starts_with("/etc/toy.toml:5:10: "));
+    CHECK(only_finding("observer = 1\n" + pool_of_three).starts_with("/etc/toy.toml:1:12: observer: "));
+    CHECK(only_finding(pool_of_three + "[observer]\nlisten = \"nowhere\"\n")
+              .starts_with("/etc/toy.toml:5:10: "));
     CHECK(only_finding("[observer]\nlisten = \"127.0.0.1:9180\"\n").find("no pool") != std::string::npos);
     const std::string taken =
-        only_finding(pool + "[observer]\nlisten = \"127.0.0.1:9180\"\n[pool.observer]\n");
+        only_finding(pool_of_three + "[observer]\nlisten = \"127.0.0.1:9180\"\n[pool.observer]\n");
     CHECK(taken.starts_with("/etc/toy.toml:6:7: pool.observer: "));
     CHECK(taken.find("[observer]") != std::string::npos);
 }

@@ -17,6 +17,12 @@ inline const CounterDeclaration requests{"requests_total", CounterKind::counter,
                                          "Requests answered."};
 inline const CounterDeclaration active{"connections", CounterKind::gauge, "connections", "Open connections."};
 
+// As CounterRow does for a worker's thread.
+struct CountingThread {
+    CountingThread() { detail::counting_thread = true; }
+    ~CountingThread() { detail::counting_thread = false; }
+};
+
 inline CounterDeclaration named(const std::string& name) {
     return {name, CounterKind::counter, "", ""};
 }

@@ -18,10 +18,10 @@ using namespace drover;
 
 namespace {
 
-const std::vector<CounterDeclaration> declarations{{"requests_total", CounterKind::counter, "", ""},
-                                                   {"connections", CounterKind::gauge, "", ""}};
+const std::vector<CounterDeclaration> row_declarations{{"requests_total", CounterKind::counter, "", ""},
+                                                       {"connections", CounterKind::gauge, "", ""}};
 
-int wait_for(const Process& child) {
+int exit_code_of(const Process& child) {
     int status = 0;
     REQUIRE(::waitpid(child.pid(), &status, 0) == child.pid());
     return status;
@@ -48,7 +48,7 @@ bool dies_of(const CounterTable& table, Crime crime) {
         crime(row);
         return survived;
     });
-    const int status = wait_for(child);
+    const int status = exit_code_of(child);
     if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGSEGV;
     return test::sanitizers && WEXITSTATUS(status) != survived && WEXITSTATUS(status) != not_tried;
 }
@@ -76,7 +76,7 @@ std::string refusal(const CounterTable& table, int read_only_fd, std::uint32_t r
 
 TEST_CASE("counter_row: a worker that writes anything but its own row dies of it") {
     CounterTable table({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     REQUIRE(table.take_row({2, 1, "main", 1}) == 1);
     const CounterReader reader(table.read_only_fd());
@@ -105,7 +105,7 @@ TEST_CASE("counter_row: a worker that writes anything but its own row dies of it
 
 TEST_CASE("counter_row: the table's mapping cannot be made writable") {
     CounterTable table({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     const CounterRow row(table.read_only_fd(), table.fd(), 0, 1);
     const std::size_t size = row.reader().layout().total_size;
@@ -115,7 +115,7 @@ TEST_CASE("counter_row: the table's mapping cannot be made writable") {
 
 TEST_CASE("counter_row: a worker's own child cannot count in its row") {
     CounterTable table({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [](const CounterRow& row) {
         Counter requests = row.counter("requests_total");
@@ -144,7 +144,7 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
     auto* data = static_cast<std::byte*>(mapping.data());
 
     CounterTable table({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [&](const CounterRow&) { store(data + 4096); }));
     CHECK_THROWS(map_shared_writable(fd.get(), 0, size));
@@ -160,7 +160,7 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
 TEST_CASE("counter_row: what does not fit together is refused") {
     CounterTable table({.cells = 8, .rows = 4});
     const CounterTable other({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(refusal(table, table.read_only_fd(), 0, 1) == "");
     CHECK(refusal(table, table.read_only_fd(), 0, 2) == "counter row: row 0 belongs to instance 1, not 2");
@@ -225,7 +225,7 @@ CountingWorker start_counting(CounterTable& table, std::uint64_t instance) {
 
 TEST_CASE("counter_row: what workers counted survives kill -9, and sums never go back") {
     CounterTable table({.cells = 8, .rows = 4});
-    table.declare(1, declarations);
+    table.declare(1, row_declarations);
     const CounterReader reader(table.read_only_fd());
     std::uint64_t last_sum = 0;
     std::uint64_t expected = 0;
@@ -244,7 +244,7 @@ TEST_CASE("counter_row: what workers counted survives kill -9, and sums never go
         REQUIRE(victim.hear());
         look();
         REQUIRE(victim.process.signal(SIGKILL));
-        CHECK(WTERMSIG(wait_for(victim.process)) == SIGKILL);
+        CHECK(WTERMSIG(exit_code_of(victim.process)) == SIGKILL);
         while (victim.hear()) {
         }
         const std::uint64_t counted = reader.value_of(instance - 2, "requests_total").value();
@@ -259,7 +259,7 @@ TEST_CASE("counter_row: what workers counted survives kill -9, and sums never go
     }
     for (CountingWorker& worker : workers) {
         REQUIRE(worker.process.signal(SIGKILL));
-        wait_for(worker.process);
+        exit_code_of(worker.process);
     }
     for (std::uint64_t live = instance - 2; live <= instance; ++live) {
         expected += reader.value_of(live, "requests_total").value();

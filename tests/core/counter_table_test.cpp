@@ -10,7 +10,7 @@ using namespace drover::test;
 
 namespace {
 
-const CounterDeclaration bytes{"bytes_total", CounterKind::counter, "bytes", "Bytes sent."};
+const CounterDeclaration sent_bytes{"bytes_total", CounterKind::counter, "bytes", "Bytes sent."};
 
 }  // namespace
 
@@ -119,8 +119,8 @@ TEST_CASE("counter_table: a name keeps its column while any generation declares 
     CounterTable table({.cells = 8, .rows = 4});
     const CounterReader reader(table.read_only_fd());
     const auto index = [&](const char* name) { return reader.find_column(name, CounterKind::counter); };
-    declare(table, 1, {requests, bytes});
-    declare(table, 2, {bytes, active, requests, bytes});
+    declare(table, 1, {requests, sent_bytes});
+    declare(table, 2, {sent_bytes, active, requests, sent_bytes});
     CHECK(index("requests_total") == 0);
     CHECK(index("bytes_total") == 1);
     CHECK(reader.sums().size() == 3);
@@ -186,22 +186,22 @@ TEST_CASE("counter_table: a retired column is not reused while a row may count i
     SUBCASE("a row of its generation") {
         const std::uint32_t row = take(table, 1, 1);
         table.forget(1);
-        CHECK(length_error_of(table, 2, {bytes}) ==
+        CHECK(length_error_of(table, 2, {sent_bytes}) ==
               "no room for counter bytes_total: it takes 1 of 1 cells, and 1 are in use");
         // Requests that began with the old configuration may still count by it.
         declare(table, 2, {});
         table.set_row_generation(row, 2);
-        CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
+        CHECK_FALSE(length_error_of(table, 2, {sent_bytes}).empty());
         table.set_older_generations(row, 2, {});
     }
     SUBCASE("a row of an unknown generation") {
         const std::uint32_t row = take(table, 1, 77);
         table.forget(1);
-        CHECK_FALSE(length_error_of(table, 2, {bytes}).empty());
+        CHECK_FALSE(length_error_of(table, 2, {sent_bytes}).empty());
         table.fold(row);
     }
     declare(table, 2, {});
-    declare(table, 2, {bytes});
+    declare(table, 2, {sent_bytes});
     CHECK(reader.find_column("bytes_total", CounterKind::counter) == 0);
     CHECK(reader.sum("bytes_total") == 0);
 }

@@ -1,6 +1,7 @@
 #include "core/counter.h"
 
 #include "core/process.h"
+#include "tests/core/counter_fixture.h"
 
 #include <csignal>
 #include <thread>
@@ -10,16 +11,7 @@
 #include <sys/wait.h>
 
 using namespace drover;
-
-namespace {
-
-// As CounterRow does for a worker's thread.
-struct CountingThread {
-    CountingThread() { detail::counting_thread = true; }
-    ~CountingThread() { detail::counting_thread = false; }
-};
-
-}  // namespace
+using drover::test::CountingThread;
 
 TEST_CASE("counter: adds to its cell") {
     const CountingThread thread;

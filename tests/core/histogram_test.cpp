@@ -1,5 +1,7 @@
 #include "core/histogram.h"
 
+#include "tests/core/counter_fixture.h"
+
 #include <cmath>
 #include <random>
 #include <vector>
@@ -7,15 +9,11 @@
 #include <doctest/doctest.h>
 
 using namespace drover;
+using drover::test::CountingThread;
 
 namespace {
 
-struct CountingThread {
-    CountingThread() { detail::counting_thread = true; }
-    ~CountingThread() { detail::counting_thread = false; }
-};
-
-double error_of(double estimate, std::uint64_t value) {
+double relative_error(double estimate, std::uint64_t value) {
     return std::abs(estimate - static_cast<double>(value)) / static_cast<double>(value);
 }
 
@@ -40,8 +38,8 @@ TEST_CASE("histogram: an estimate is at most 6 % from any value of its bucket") 
     const HistogramScale scale({0, HistogramScale::largest});
     double largest = 0;
     for (std::uint32_t bucket = 1; bucket + 1 < scale.buckets(); ++bucket) {
-        largest = std::max(largest, error_of(scale.estimate(bucket), scale.least(bucket)));
-        largest = std::max(largest, error_of(scale.estimate(bucket), scale.most(bucket)));
+        largest = std::max(largest, relative_error(scale.estimate(bucket), scale.least(bucket)));
+        largest = std::max(largest, relative_error(scale.estimate(bucket), scale.most(bucket)));
     }
     CHECK(largest <= 0.06);
     CHECK(largest > 0.05);
@@ -112,7 +110,7 @@ TEST_CASE("histogram: quantiles are within 6 % of the true ones") {
             const auto rank = static_cast<std::size_t>(std::max(1.0, std::ceil(q * 20'000.0)));
             CAPTURE(spread);
             CAPTURE(q);
-            CHECK(error_of(quantile(scale, counts, q), values[rank - 1]) <= 0.06);
+            CHECK(relative_error(quantile(scale, counts, q), values[rank - 1]) <= 0.06);
         }
     }
     CHECK(quantile(scale, std::vector<std::uint64_t>(scale.buckets()), 0.5) == 0);

@@ -42,13 +42,6 @@ std::vector<unsigned> wait_for_queued(const Listener& listener, unsigned total) 
     return counts;
 }
 
-int option_of(int fd, int level, int option) {
-    int value = -1;
-    socklen_t size = sizeof value;
-    REQUIRE(::getsockopt(fd, level, option, &value, &size) == 0);
-    return value;
-}
-
 // Every new connection goes to the socket that was the `index`-th to listen.
 void steer_to(const Listener& listener, unsigned index) {
     sock_filter code = {BPF_RET | BPF_K, 0, 0, index};

@@ -14,19 +14,12 @@ using namespace drover::test;
 
 namespace {
 
-const Address any_port = Address::parse("udp:127.0.0.1:0");
-
-int option_of(int fd, int level, int option) {
-    int value = -1;
-    socklen_t size = sizeof value;
-    REQUIRE(::getsockopt(fd, level, option, &value, &size) == 0);
-    return value;
-}
+const Address any_udp_port = Address::parse("udp:127.0.0.1:0");
 
 }  // namespace
 
 TEST_CASE("a udp listener is one socket for all slots, whatever the balance, and receives at once") {
-    Listener listener = Listener::bind(any_port, {.balance = Balance::reuseport}, 4);
+    Listener listener = Listener::bind(any_udp_port, {.balance = Balance::reuseport}, 4);
     CHECK(listener.shared());
     CHECK(listener.sockets() == 1);
     CHECK(listener.address().is_udp());
@@ -48,7 +41,7 @@ TEST_CASE("a udp listener is one socket for all slots, whatever the balance, and
 }
 
 TEST_CASE("a udp address that somebody has is refused, a tcp listener on it is not in the way") {
-    const Listener listener = Listener::bind(any_port, {}, 1);
+    const Listener listener = Listener::bind(any_udp_port, {}, 1);
     CHECK(fails_with(EADDRINUSE, "bind udp:127.0.0.1:", [&] { Listener::bind(listener.address(), {}, 1); }));
     // Any number that is free for tcp, which others take, too.
     const auto shares_a_port = [] {
@@ -73,13 +66,13 @@ TEST_CASE("a udp socket on every address learns where datagrams went, another ne
     CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
     CHECK(option_of(ipv6.socket_for(0), IPPROTO_IPV6, IPV6_V6ONLY) == 1);
     CHECK(option_of(ipv6.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 1);
-    const Listener one = Listener::bind(any_port, {}, 1);
+    const Listener one = Listener::bind(any_udp_port, {}, 1);
     CHECK(option_of(one.socket_for(0), IPPROTO_IP, IP_PKTINFO) == 0);
 }
 
 TEST_CASE("the receive buffer is as configured, changes live, and goes back to the system's") {
-    const int system = option_of(Listener::bind(any_port, {}, 1).socket_for(0), SOL_SOCKET, SO_RCVBUF);
-    Listener listener = Listener::bind(any_port, {.receive_buffer = 20'000}, 1);
+    const int system = option_of(Listener::bind(any_udp_port, {}, 1).socket_for(0), SOL_SOCKET, SO_RCVBUF);
+    Listener listener = Listener::bind(any_udp_port, {.receive_buffer = 20'000}, 1);
     listener.listen();
     const int fd = listener.socket_for(0);
     CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == 40'000);  // socket(7): the kernel doubles it

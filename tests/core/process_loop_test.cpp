@@ -1,5 +1,6 @@
 #include "core/event_loop.h"
 #include "core/process.h"
+#include "tests/core/pipe.h"
 #include "tests/support/in_child.h"
 #include "tests/support/run_until.h"
 
@@ -10,22 +11,12 @@
 #include <unistd.h>
 
 using namespace drover;
+using drover::test::Pipe;
 using namespace std::chrono_literals;
 using drover::test::in_child;
 using drover::test::run_until;
 
 namespace {
-
-struct Pipe {
-    UniqueFd read_end;
-    UniqueFd write_end;
-    Pipe() {
-        int ends[2];
-        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-        read_end.reset(ends[0]);
-        write_end.reset(ends[1]);
-    }
-};
 
 // Runs in a forked child: a parent whose loop is shared with children that use, free and rebuild theirs.
 int parent_with_children() {

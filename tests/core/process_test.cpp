@@ -1,6 +1,7 @@
 #include "core/process.h"
 
 #include "core/event_loop.h"
+#include "tests/core/pipe.h"
 #include "tests/support/open_fds.h"
 #include "tests/support/run_until.h"
 
@@ -26,29 +27,10 @@
 using namespace drover;
 using namespace std::chrono_literals;
 using drover::test::count_open_fds;
+using drover::test::Pipe;
 using drover::test::run_until;
 
 namespace {
-
-struct Pipe {
-    UniqueFd read_end;
-    UniqueFd write_end;
-    Pipe() {
-        int ends[2];
-        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-        read_end.reset(ends[0]);
-        write_end.reset(ends[1]);
-    }
-    std::string read_all() {
-        write_end.reset();
-        std::string text;
-        char buffer[512];
-        for (ssize_t n = 0; (n = ::read(read_end.get(), buffer, sizeof(buffer))) > 0;) {
-            text.append(buffer, static_cast<std::size_t>(n));
-        }
-        return text;
-    }
-};
 
 // Waits for the end of a child through its pidfd and reaps it.
 ExitReport wait_for(const Process& process) {

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t size = 8192;
 
-int error_of(auto&& call) {
+int thrown_errno(auto&& call) {
     try {
         call();
     } catch (const std::system_error& error) {
@@ -77,7 +77,7 @@ TEST_CASE("shared_memory: sealing waits for every writable mapping") {
     const UniqueFd fd = create_memfd("drover-test", size, false);
     {
         const Mapping writer = map_shared_writable(fd.get(), 0, size);
-        CHECK(error_of([&] { seal_memory(fd.get()); }) == EBUSY);
+        CHECK(thrown_errno([&] { seal_memory(fd.get()); }) == EBUSY);
         CHECK_FALSE(is_sealed(fd.get()));
     }
     seal_memory(fd.get());
@@ -88,7 +88,7 @@ TEST_CASE("shared_memory: sealed memory cannot be mapped writable, written or re
     const UniqueFd fd = create_memfd("drover-test", size, false);
     map_shared_writable(fd.get(), 0, size).writable_bytes()[0] = std::byte{7};
     seal_memory(fd.get());
-    CHECK(error_of([&] { map_shared_writable(fd.get(), 0, size); }) == EPERM);
+    CHECK(thrown_errno([&] { map_shared_writable(fd.get(), 0, size); }) == EPERM);
     CHECK(errno_of(::write(fd.get(), "x", 1)) == EPERM);
     CHECK(::ftruncate(fd.get(), 1) == -1);
     CHECK(::ftruncate(fd.get(), 2 * size) == -1);
@@ -120,7 +120,7 @@ TEST_CASE("shared_memory: a read-only descriptor gives no way to write") {
     const UniqueFd fd = create_memfd("drover-test", size, false);
     const UniqueFd read_only = reopen_read_only(fd.get());
     CHECK((::fcntl(read_only.get(), F_GETFD) & FD_CLOEXEC) != 0);
-    CHECK(error_of([&] { map_shared_writable(read_only.get(), 0, size); }) == EACCES);
+    CHECK(thrown_errno([&] { map_shared_writable(read_only.get(), 0, size); }) == EACCES);
     const Mapping reader = map_shared_read_only(read_only.get(), 0, size);
     CHECK(errno_of(::mprotect(reader.data(), size, PROT_READ | PROT_WRITE)) == EACCES);
     const Mapping writer = map_shared_writable(fd.get(), 0, size);
@@ -154,10 +154,10 @@ TEST_CASE("shared_memory: what is kept from children is not there") {
 
 TEST_CASE("shared_memory: failures name the call and leak nothing") {
     const std::size_t before = test::count_open_fds();
-    CHECK(error_of([] { create_memfd("drover-test", ~std::size_t{0}, true); }) != 0);
-    CHECK(error_of([] { reopen_read_only(-1); }) == ENOENT);
-    CHECK(error_of([] { map_shared_read_only(-1, 0, size); }) == EBADF);
-    CHECK(error_of([] { seal_memory(-1); }) == EBADF);
-    CHECK(error_of([] { file_size(-1); }) == EBADF);
+    CHECK(thrown_errno([] { create_memfd("drover-test", ~std::size_t{0}, true); }) != 0);
+    CHECK(thrown_errno([] { reopen_read_only(-1); }) == ENOENT);
+    CHECK(thrown_errno([] { map_shared_read_only(-1, 0, size); }) == EBADF);
+    CHECK(thrown_errno([] { seal_memory(-1); }) == EBADF);
+    CHECK(thrown_errno([] { file_size(-1); }) == EBADF);
     CHECK(test::count_open_fds() == before);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 
+#include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -25,6 +26,13 @@ inline UniqueFd connect_to(const Address& address) {
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     if (::connect(fd.get(), address.data(), address.size()) != 0) return UniqueFd();
     return fd;
+}
+
+inline int option_of(int fd, int level, int option) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    REQUIRE(::getsockopt(fd, level, option, &value, &size) == 0);
+    return value;
 }
 
 inline UniqueFd accept_from(int fd) {

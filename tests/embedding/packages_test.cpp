@@ -1,4 +1,5 @@
 // The Debian packages: made, judged by lintian, unpacked into a scratch root and used from there.
+#include "tests/support/contains.h"
 #include "tests/support/master_under_test.h"
 
 #include <filesystem>
@@ -16,10 +17,6 @@ std::string run(const std::string& command) {
         run_command({"bash", "-c", command}, {}, Deadline(std::chrono::seconds(180)));
     CHECK_MESSAGE(result.code() == 0, command << ": " << result.output << result.errors);
     return result.output;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 // All packages, in one root.

@@ -2,6 +2,7 @@
 
 #include "conf/reference.h"
 #include "master/commands.h"
+#include "tests/support/contains.h"
 #include "tests/support/temporary_folder.h"
 
 #include <cstdio>
@@ -9,12 +10,9 @@
 #include <doctest/doctest.h>
 
 using namespace drover;
+using drover::test::contains;
 
 namespace {
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != text.npos;
-}
 
 // What the shell offers for the words after the program's name; the last one is being typed.
 std::string offered(const std::string& words) {

@@ -15,14 +15,14 @@ using namespace drover;
 namespace {
 
 // The master's desk, and a worker's end of one channel.
-struct Desk {
-    Desk() {
+struct AskedDesk {
+    AskedDesk() {
         auto [ours, theirs] = Channel::make_pair();
         channel = std::make_unique<Channel>(loop, std::move(ours),
-                                            Channel::MessageHandler::to<&Desk::on_question>(this),
+                                            Channel::MessageHandler::to<&AskedDesk::on_question>(this),
                                             Channel::ClosedHandler());
         worker = std::make_unique<Channel>(loop, std::move(theirs),
-                                           Channel::MessageHandler::to<&Desk::on_answer>(this),
+                                           Channel::MessageHandler::to<&AskedDesk::on_answer>(this),
                                            Channel::ClosedHandler());
         log.set_level(LogLevel::critical);
     }
@@ -56,7 +56,7 @@ struct Desk {
     Log log{{"master", "", -1}};
     EventLog events{log};
     int published = 0;
-    ObservationDesk desk{loop, events, ObservationDesk::Publish::to<&Desk::publish>(this)};
+    ObservationDesk desk{loop, events, ObservationDesk::Publish::to<&AskedDesk::publish>(this)};
     std::unique_ptr<Channel> channel;
     std::unique_ptr<Channel> worker;
     std::vector<std::uint64_t> answers;
@@ -67,7 +67,7 @@ struct Desk {
 }  // namespace
 
 TEST_CASE("the status page is written before a question is answered") {
-    Desk desk;
+    AskedDesk desk;
     desk.worker->send(MessageType::status_wanted, QuestionMessage{17});
     REQUIRE(desk.run_until([&] { return !desk.answers.empty(); }));
     CHECK(desk.answers == std::vector<std::uint64_t>{17});
@@ -75,7 +75,7 @@ TEST_CASE("the status page is written before a question is answered") {
 }
 
 TEST_CASE("however many questions come in a turn, the status page is written once") {
-    Desk desk;
+    AskedDesk desk;
     for (std::uint64_t number = 1; number <= 50; ++number)
         desk.desk.answer_status(*desk.channel, {number});
     REQUIRE(desk.run_until([&] { return !desk.answers.empty(); }));
@@ -85,7 +85,7 @@ TEST_CASE("however many questions come in a turn, the status page is written onc
 }
 
 TEST_CASE("a question whose channel ends is forgotten") {
-    Desk desk;
+    AskedDesk desk;
     desk.desk.answer_status(*desk.channel, {1});
     desk.desk.forget(*desk.channel);
     desk.channel.reset();
@@ -94,7 +94,7 @@ TEST_CASE("a question whose channel ends is forgotten") {
 }
 
 TEST_CASE("what is kept is told at once, what happens in a turn of the loop together, each once") {
-    Desk desk;
+    AskedDesk desk;
     desk.record("one");
     desk.record("two");
     desk.ask_events(0);
@@ -113,7 +113,7 @@ TEST_CASE("what is kept is told at once, what happens in a turn of the loop toge
 }
 
 TEST_CASE("who does not ask again is told nothing, however much happens") {
-    Desk desk;
+    AskedDesk desk;
     desk.ask_events(0);
     desk.settle();
     desk.record("first");
@@ -129,7 +129,7 @@ TEST_CASE("who does not ask again is told nothing, however much happens") {
 }
 
 TEST_CASE("long events fill messages, and none is lost between them") {
-    Desk desk;
+    AskedDesk desk;
     for (int i = 0; i < 100; ++i)
         desk.record(std::string(EventLog::max_text, static_cast<char>('a' + i % 26)));
     std::size_t told = 0;
@@ -145,7 +145,7 @@ TEST_CASE("long events fill messages, and none is lost between them") {
 }
 
 TEST_CASE("a channel that has ended is not told") {
-    Desk desk;
+    AskedDesk desk;
     desk.ask_events(0);
     desk.settle();
     desk.desk.forget(*desk.channel);

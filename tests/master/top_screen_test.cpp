@@ -38,7 +38,7 @@ std::string plain(const std::string& line) {
     return text;
 }
 
-std::size_t cells(const std::string& line) {
+std::size_t terminal_cells(const std::string& line) {
     const std::string text = plain(line);
     return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
@@ -69,7 +69,7 @@ TEST_CASE("whatever the size, lines fit, styled or not") {
                     const auto lines = screen.draw(rates.view(), {.columns = columns, .lines = rows});
                     CHECK(lines.size() <= rows);
                     for (const std::string& line : lines)
-                        CHECK(cells(line) <= columns);
+                        CHECK(terminal_cells(line) <= columns);
                 }
             }
         }

@@ -28,7 +28,7 @@ std::string replay(const std::vector<std::string_view>& pieces, const RequestLim
 }
 
 // In one piece, cut in two at each byte, and byte by byte.
-void check(const Case& test, const RequestLimits& limits = {}) {
+void check_pieces(const Case& test, const RequestLimits& limits = {}) {
     CAPTURE(test.name);
     const std::string_view bytes = test.bytes;
     CHECK(replay({bytes}, limits) == test.expected);
@@ -43,35 +43,35 @@ void check(const Case& test, const RequestLimits& limits = {}) {
 
 void check_all(const std::vector<Case>& cases) {
     for (const Case& test : cases)
-        check(test);
+        check_pieces(test);
 }
 
 const std::string host = "Host: a\r\n";
-const std::string get = "GET / HTTP/1.1\r\n" + host;
+const std::string get_line = "GET / HTTP/1.1\r\n" + host;
 const std::string good = " / host=a 1.1 keep";
 
 }  // namespace
 
 TEST_CASE("requests that are right") {
     check_all({
-        {"smallest", get + "\r\n", "GET" + good + ";"},
+        {"smallest", get_line + "\r\n", "GET" + good + ";"},
         {"head", "HEAD /x?y=1 HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /x host=a 1.1 keep;"},
         {"1.0 without host", "GET / HTTP/1.0\r\n\r\n", "GET / host= 1.0 close;"},
         {"1.0 keep-alive", "GET / HTTP/1.0\r\nconnection: Keep-Alive\r\n\r\n", "GET / host= 1.0 keep;"},
         {"1.0 keep-alive and close", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
          "GET / host= 1.0 close;"},
-        {"close", get + "Connection: foo, CLOSE\r\n\r\n", "GET / host=a 1.1 close;"},
-        {"close in a second header", get + "Connection: foo\r\nConnection: close\r\n\r\n",
+        {"close", get_line + "Connection: foo, CLOSE\r\n\r\n", "GET / host=a 1.1 close;"},
+        {"close in a second header", get_line + "Connection: foo\r\nConnection: close\r\n\r\n",
          "GET / host=a 1.1 close;"},
-        {"closed is not close", get + "Connection: closed\r\n\r\n", "GET" + good + ";"},
+        {"closed is not close", get_line + "Connection: closed\r\n\r\n", "GET" + good + ";"},
         {"blanks around values", "GET / HTTP/1.1\r\nHost: \t a \t\r\nX:\r\nY:  \r\n\r\n", "GET" + good + ";"},
-        {"value with high bytes and tab", get + "X: \xc3\xa9\ty\r\n\r\n", "GET" + good + ";"},
+        {"value with high bytes and tab", get_line + "X: \xc3\xa9\ty\r\n\r\n", "GET" + good + ";"},
         {"host with port", "GET / HTTP/1.1\r\nHost: a.b:80\r\n\r\n", "GET / host=a.b:80 1.1 keep;"},
         {"host is an IPv6 address", "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
          "GET / host=[::1]:80 1.1 keep;"},
-        {"two pipelined", get + "\r\n" + get + "\r\n", "GET" + good + ";GET" + good + ";"},
-        {"pipelined, the last unfinished", get + "\r\n" + get, "GET" + good + ";+"},
-        {"empty lines before", "\r\n\r\n" + get + "\r\n\r\n" + get + "\r\n",
+        {"two pipelined", get_line + "\r\n" + get_line + "\r\n", "GET" + good + ";GET" + good + ";"},
+        {"pipelined, the last unfinished", get_line + "\r\n" + get_line, "GET" + good + ";+"},
+        {"empty lines before", "\r\n\r\n" + get_line + "\r\n\r\n" + get_line + "\r\n",
          "GET" + good + ";GET" + good + ";"},
         {"absolute target", "GET http://b:8/c?d HTTP/1.1\r\nHost: a\r\n\r\n", "GET /c host=b:8 1.1 keep;"},
         {"absolute target without a path", "GET HTTPS://b HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -82,9 +82,10 @@ TEST_CASE("requests that are right") {
         {"method with a hyphen", "M-SEARCH / HTTP/1.1\r\nHost: a\r\n\r\n", "OTHER" + good + ";"},
         {"options of the server", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OTHER * host=a 1.1 keep;"},
         {"connect", "CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n", "OTHER  host=b:443 1.1 keep;"},
-        {"upgrade is not taken up", get + "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" + get + "\r\n",
+        {"upgrade is not taken up",
+         get_line + "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" + get_line + "\r\n",
          "GET" + good + ";GET" + good + ";"},
-        {"expect", get + "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
+        {"expect", get_line + "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
          "GET" + good + " expect body=1;"},
         {"expect in 1.0", "GET / HTTP/1.0\r\nExpect: magic\r\n\r\n", "GET / host= 1.0 close;"},
     });
@@ -131,33 +132,33 @@ TEST_CASE("request lines that are wrong") {
         {"absolute target with a user", "GET http://u@b/ HTTP/1.1\r\n" + host + "\r\n", "!400"},
         {"absolute target of another scheme", "GET ftp://b/ HTTP/1.1\r\n" + host + "\r\n", "!400"},
         {"connect to a path", "CONNECT / HTTP/1.1\r\n" + host + "\r\n", "!400"},
-        {"too many empty lines", "\r\n\r\n\r\n\r\n\r\n" + get + "\r\n", "!400"},
-        {"empty lines end with bare LF", "\n" + get + "\r\n", "!400"},
+        {"too many empty lines", "\r\n\r\n\r\n\r\n\r\n" + get_line + "\r\n", "!400"},
+        {"empty lines end with bare LF", "\n" + get_line + "\r\n", "!400"},
         {"CR alone before", "\rGET", "!400"},
     });
 }
 
 TEST_CASE("headers that are wrong") {
     check_all({
-        {"bare LF", get + "X: y\n\r\n", "!400"},
-        {"bare LF, seen before the head is complete", get + "X: y\n", "!400"},
-        {"bare LF for the last line", get + "\n", "!400"},
-        {"bare CR in a value", get + "X: a\rb\r\n\r\n", "!400"},
-        {"CR twice", get + "X: a\r\r\n\r\n", "!400"},
-        {"NUL in a value", get + "X: a\0b\r\n\r\n"s, "!400"},
-        {"control character in a value", get + "X: a\x08\r\n\r\n", "!400"},
-        {"DEL in a value", get + "X: a\x7f\r\n\r\n", "!400"},
-        {"obs-fold", get + "X: a\r\n b\r\n\r\n", "!400"},
-        {"obs-fold with a tab", get + "X: a\r\n\tb\r\n\r\n", "!400"},
+        {"bare LF", get_line + "X: y\n\r\n", "!400"},
+        {"bare LF, seen before the head is complete", get_line + "X: y\n", "!400"},
+        {"bare LF for the last line", get_line + "\n", "!400"},
+        {"bare CR in a value", get_line + "X: a\rb\r\n\r\n", "!400"},
+        {"CR twice", get_line + "X: a\r\r\n\r\n", "!400"},
+        {"NUL in a value", get_line + "X: a\0b\r\n\r\n"s, "!400"},
+        {"control character in a value", get_line + "X: a\x08\r\n\r\n", "!400"},
+        {"DEL in a value", get_line + "X: a\x7f\r\n\r\n", "!400"},
+        {"obs-fold", get_line + "X: a\r\n b\r\n\r\n", "!400"},
+        {"obs-fold with a tab", get_line + "X: a\r\n\tb\r\n\r\n", "!400"},
         {"blank before the first header", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "!400"},
         {"blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "!400"},
-        {"tab before the colon", get + "X\t: a\r\n\r\n", "!400"},
-        {"blank in a name", get + "X Y: a\r\n\r\n", "!400"},
-        {"empty name", get + ": a\r\n\r\n", "!400"},
-        {"no colon", get + "X\r\n\r\n", "!400"},
-        {"high byte in a name", get + "\xe9: a\r\n\r\n", "!400"},
-        {"parenthesis in a name", get + "X(: a\r\n\r\n", "!400"},
-        {"unknown expectation", get + "Expect: magic\r\n\r\n", "!417"},
+        {"tab before the colon", get_line + "X\t: a\r\n\r\n", "!400"},
+        {"blank in a name", get_line + "X Y: a\r\n\r\n", "!400"},
+        {"empty name", get_line + ": a\r\n\r\n", "!400"},
+        {"no colon", get_line + "X\r\n\r\n", "!400"},
+        {"high byte in a name", get_line + "\xe9: a\r\n\r\n", "!400"},
+        {"parenthesis in a name", get_line + "X(: a\r\n\r\n", "!400"},
+        {"unknown expectation", get_line + "Expect: magic\r\n\r\n", "!417"},
     });
 }
 
@@ -165,7 +166,7 @@ TEST_CASE("the host of a request") {
     check_all({
         {"missing", "GET / HTTP/1.1\r\n\r\n", "!400"},
         {"missing beside an absolute target", "GET http://a/ HTTP/1.1\r\n\r\n", "!400"},
-        {"twice", get + "Host: a\r\n\r\n", "!400"},
+        {"twice", get_line + "Host: a\r\n\r\n", "!400"},
         {"twice in 1.0", "GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n", "!400"},
         {"empty", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "!400"},
         {"with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "!400"},
@@ -184,11 +185,12 @@ TEST_CASE("the host of a request") {
 TEST_CASE("the length of a body") {
     const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
     check_all({
-        {"sized", post + "Content-Length: 3\r\n\r\nabc" + get + "\r\n",
+        {"sized", post + "Content-Length: 3\r\n\r\nabc" + get_line + "\r\n",
          "OTHER" + good + " body=3;GET" + good + ";"},
-        {"none", post + "Content-Length: 0\r\n\r\n" + get + "\r\n", "OTHER" + good + ";GET" + good + ";"},
+        {"none", post + "Content-Length: 0\r\n\r\n" + get_line + "\r\n",
+         "OTHER" + good + ";GET" + good + ";"},
         {"zeros in front", post + "Content-Length: 003\r\n\r\nabc", "OTHER" + good + " body=3;"},
-        {"of a GET", get + "Content-Length: 2\r\n\r\nab", "GET" + good + " body=2;"},
+        {"of a GET", get_line + "Content-Length: 2\r\n\r\nab", "GET" + good + " body=2;"},
         {"sign", post + "Content-Length: +5\r\n\r\n", "!400"},
         {"minus", post + "Content-Length: -1\r\n\r\n", "!400"},
         {"hexadecimal", post + "Content-Length: 0x5\r\n\r\n", "!400"},
@@ -217,7 +219,7 @@ TEST_CASE("the length of a body") {
 TEST_CASE("transfer codings") {
     const std::string post = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ";
     check_all({
-        {"chunked", post + "Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get + "\r\n",
+        {"chunked", post + "Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get_line + "\r\n",
          "OTHER" + good + " body=13;GET" + good + ";"},
         {"unknown", post + "gzip\r\n\r\n", "!501"},
         {"unknown, then chunked", post + "gzip, chunked\r\n\r\n", "!501"},
@@ -241,29 +243,30 @@ TEST_CASE("sizes and numbers have limits") {
     const RequestLimits limits{.head_size = 100, .target_size = 20, .header_count = 3};
     const auto target = [](std::size_t size) { return "/" + std::string(size - 1, 'x'); };
     const auto filled = [&](std::size_t head_size) {
-        return get + "X: " + std::string(head_size - get.size() - 7, 'y') + "\r\n\r\n";
+        return get_line + "X: " + std::string(head_size - get_line.size() - 7, 'y') + "\r\n\r\n";
     };
-    check({"target as long as may be", "GET " + target(20) + " HTTP/1.1\r\n" + host + "\r\n",
-           "GET " + target(20) + " host=a 1.1 keep;"},
-          limits);
-    check({"target too long", "GET " + target(21) + " HTTP/1.1\r\n" + host + "\r\n", "!414"}, limits);
-    check({"request line without an end", "GET " + target(200), "!414"}, limits);
-    check({"method without an end", std::string(200, 'G'), "!414"}, limits);
-    check({"head as long as may be", filled(100), "GET" + good + ";"}, limits);
-    check({"head too long", filled(101), "!431"}, limits);
-    check({"head without an end", get + "X: " + std::string(200, 'y'), "!431"}, limits);
-    check({"as many headers as may be", get + "X: 1\r\nX: 2\r\n\r\n", "GET" + good + ";"}, limits);
-    check({"too many headers", get + "X: 1\r\nX: 2\r\nX: 3\r\n\r\n", "!431"}, limits);
-    check({"wrong before it is too long", "GET / HTTP/1.1\n" + std::string(200, 'y'), "!400"}, limits);
+    check_pieces({"target as long as may be", "GET " + target(20) + " HTTP/1.1\r\n" + host + "\r\n",
+                  "GET " + target(20) + " host=a 1.1 keep;"},
+                 limits);
+    check_pieces({"target too long", "GET " + target(21) + " HTTP/1.1\r\n" + host + "\r\n", "!414"}, limits);
+    check_pieces({"request line without an end", "GET " + target(200), "!414"}, limits);
+    check_pieces({"method without an end", std::string(200, 'G'), "!414"}, limits);
+    check_pieces({"head as long as may be", filled(100), "GET" + good + ";"}, limits);
+    check_pieces({"head too long", filled(101), "!431"}, limits);
+    check_pieces({"head without an end", get_line + "X: " + std::string(200, 'y'), "!431"}, limits);
+    check_pieces({"as many headers as may be", get_line + "X: 1\r\nX: 2\r\n\r\n", "GET" + good + ";"},
+                 limits);
+    check_pieces({"too many headers", get_line + "X: 1\r\nX: 2\r\nX: 3\r\n\r\n", "!431"}, limits);
+    check_pieces({"wrong before it is too long", "GET / HTTP/1.1\n" + std::string(200, 'y'), "!400"}, limits);
 }
 
 TEST_CASE("an unfinished head is looked at once, not again for each byte") {
     drover::http::RequestParser parser;
     drover::http::HeadProgress progress;
-    const std::string unfinished = get + "X: y";
+    const std::string unfinished = get_line + "X: y";
     CHECK(parser.parse(unfinished, progress).state == drover::http::HeadState::incomplete);
     CHECK(progress.scanned == unfinished.size());
-    CHECK(progress.line_start == get.size());
+    CHECK(progress.line_start == get_line.size());
     CHECK(parser.parse(unfinished + "\r\n\r\n", progress).state == drover::http::HeadState::complete);
     CHECK(progress.scanned == 0);
 }

@@ -23,7 +23,7 @@ std::string text_of(const StatusSnapshot& status, MasterSign sign) {
     return metrics_text(metrics, MetricsFormat::prometheus);
 }
 
-bool has(const std::string& text, const std::string& line) {
+bool has_line(const std::string& text, const std::string& line) {
     return text.find("\n" + line + "\n") != std::string::npos;
 }
 
@@ -47,17 +47,18 @@ TEST_CASE("the master's state, workers by state, and since when each was not hea
     add(status, "main", 2, WorkerState::starting).pid = 13;
     add(status, "other", 0, WorkerState::backing_off);
     const std::string text = text_of(status, {.answers = true, .now_ms = 100'000});
-    CHECK(has(text, "drover_master_state{state=\"degraded\"} 1"));
+    CHECK(has_line(text, "drover_master_state{state=\"degraded\"} 1"));
     for (const char* const state : {"starting", "running", "reloading", "stopping", "unresponsive"})
-        CHECK(has(text, "drover_master_state{state=\"" + std::string(state) + "\"} 0"));
-    CHECK(has(text, "drover_workers{pool=\"main\",state=\"serving\"} 2"));
-    CHECK(has(text, "drover_workers{pool=\"main\",state=\"draining\"} 1"));
-    CHECK(has(text, "drover_workers{pool=\"main\",state=\"starting\"} 1"));
-    CHECK(has(text, "drover_workers{pool=\"main\",state=\"backing_off\"} 0"));
-    CHECK(has(text, "drover_workers{pool=\"other\",state=\"backing_off\"} 1"));
-    CHECK(has(text, "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"0\"} 12"));
-    CHECK(has(text, "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"1\"} 0"));
-    CHECK(has(text, "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"1\",older_pid=\"11\"} 0.25"));
+        CHECK(has_line(text, "drover_master_state{state=\"" + std::string(state) + "\"} 0"));
+    CHECK(has_line(text, "drover_workers{pool=\"main\",state=\"serving\"} 2"));
+    CHECK(has_line(text, "drover_workers{pool=\"main\",state=\"draining\"} 1"));
+    CHECK(has_line(text, "drover_workers{pool=\"main\",state=\"starting\"} 1"));
+    CHECK(has_line(text, "drover_workers{pool=\"main\",state=\"backing_off\"} 0"));
+    CHECK(has_line(text, "drover_workers{pool=\"other\",state=\"backing_off\"} 1"));
+    CHECK(has_line(text, "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"0\"} 12"));
+    CHECK(has_line(text, "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"1\"} 0"));
+    CHECK(has_line(text,
+                   "drover_worker_heartbeat_age_seconds{pool=\"main\",slot=\"1\",older_pid=\"11\"} 0.25"));
     CHECK(text.find("age_seconds{pool=\"main\",slot=\"2\"") == std::string::npos);
     CHECK(text.find("age_seconds{pool=\"other\"") == std::string::npos);
 }
@@ -69,7 +70,7 @@ TEST_CASE("a master that does not answer is said to be so, and knows nothing of 
     worker.pid = 10;
     worker.heartbeat_ms = 1000;
     const std::string text = text_of(status, {.answers = false, .now_ms = 100'000});
-    CHECK(has(text, "drover_master_state{state=\"unresponsive\"} 1"));
-    CHECK(has(text, "drover_master_state{state=\"running\"} 0"));
+    CHECK(has_line(text, "drover_master_state{state=\"unresponsive\"} 1"));
+    CHECK(has_line(text, "drover_master_state{state=\"running\"} 0"));
     CHECK(text.find("drover_worker") == std::string::npos);
 }

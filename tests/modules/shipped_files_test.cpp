@@ -28,7 +28,7 @@ std::string text_of(const char* name) {
     return text.str();
 }
 
-CheckedConfiguration check(const std::string& text) {
+CheckedConfiguration check_shipped(const std::string& text) {
     const auto modules = declare_modules(all_modules());
     return check_document(parse_toml(text, path_of("drover.toml")), modules, nullptr);
 }
@@ -68,7 +68,7 @@ std::string with_defaults_set(const std::string& text) {
 
 TEST_CASE("the shipped configurations are valid") {
     for (const char* name : {"drover.toml", "minimal.toml", "demo.toml", "system.toml"}) {
-        for (const std::string& finding : check(text_of(name)).findings)
+        for (const std::string& finding : check_shipped(text_of(name)).findings)
             FAIL_CHECK(name << ": " << finding);
     }
 }
@@ -78,8 +78,8 @@ TEST_CASE("drover.toml names every key of every module, and shows its true defau
     for (const ModuleDeclaration& module : declare_modules(all_modules()))
         check_named(*module.options, section_of(text, module.name));
 
-    const CheckedConfiguration as_shipped = check(text);
-    const CheckedConfiguration spelled_out = check(with_defaults_set(text));
+    const CheckedConfiguration as_shipped = check_shipped(text);
+    const CheckedConfiguration spelled_out = check_shipped(with_defaults_set(text));
     for (const std::string& finding : spelled_out.findings)
         FAIL_CHECK(finding);
     REQUIRE(spelled_out.findings.empty());

@@ -14,8 +14,12 @@ std::string control_request(const std::string& command, const std::string& forma
 
 ControlCall::ControlCall(const std::string& socket_path, const std::string& command,
                          const std::string& format)
-    : stream_(StreamClient::connect_unix(socket_path)) {
-    stream_.send(control_request(command, format));
+    : ControlCall(with_line(socket_path, control_request(command, format))) {}
+
+ControlCall ControlCall::with_line(const std::string& socket_path, const std::string& line) {
+    ControlCall call(socket_path);
+    call.stream_.send(line);
+    return call;
 }
 
 ControlReply ControlCall::wait() {

@@ -23,6 +23,8 @@ std::string control_request(const std::string& command, const std::string& forma
 class ControlCall {
   public:
     ControlCall(const std::string& socket_path, const std::string& command, const std::string& format = "");
+    // A whole request, with its newline.
+    static ControlCall with_line(const std::string& socket_path, const std::string& line);
 
     bool unanswered(std::chrono::milliseconds time = std::chrono::milliseconds(0)) {
         return stream_.quiet(time);
@@ -31,6 +33,8 @@ class ControlCall {
     ControlReply wait();
 
   private:
+    explicit ControlCall(const std::string& socket_path) : stream_(StreamClient::connect_unix(socket_path)) {}
+
     StreamClient stream_;
 };
 

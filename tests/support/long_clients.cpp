@@ -17,7 +17,7 @@
 namespace drover::test {
 namespace {
 
-constexpr std::string_view request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+constexpr std::string_view idle_request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 constexpr std::string_view slow_start = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
 
 UniqueFd connect_to(std::uint16_t port) {
@@ -75,7 +75,7 @@ IdleClients::IdleClients(std::uint16_t port, std::size_t count) {
 std::size_t IdleClients::ask(const std::string& body, const Deadline& deadline) {
     std::vector<const UniqueFd*> asked;
     for (const UniqueFd& socket : sockets_) {
-        if (send_all(socket, request)) asked.push_back(&socket);
+        if (send_all(socket, idle_request)) asked.push_back(&socket);
     }
     return static_cast<std::size_t>(std::ranges::count_if(
         asked, [&](const UniqueFd* socket) { return receives_reply(*socket, body, deadline); }));

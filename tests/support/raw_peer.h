@@ -4,6 +4,7 @@
 
 #include "core/channel.h"
 #include "core/packet.h"
+#include "tests/support/contains.h"
 #include "tests/support/run_until.h"
 
 #include <functional>
@@ -72,9 +73,5 @@ struct RawPeer {
         return *side.closed;
     }
 };
-
-inline bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
 
 }  // namespace drover::test

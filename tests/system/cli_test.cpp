@@ -1,4 +1,5 @@
 // The command line: exit codes and what it prints.
+#include "tests/support/contains.h"
 #include "tests/support/master_under_test.h"
 
 #include <doctest/doctest.h>
@@ -9,10 +10,6 @@ namespace {
 CommandResult drover(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), DROVER_PROGRAM);
     return run_command(arguments);
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace

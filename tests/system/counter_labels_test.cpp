@@ -1,7 +1,7 @@
 // Counters whose labels depend on the configuration, in workers that stay.
 #include "tests/support/counter_watch.h"
 #include "tests/support/http_client.h"
-#include "tests/support/master_under_test.h"
+#include "tests/support/trouble_program.h"
 
 #include <csignal>
 
@@ -28,13 +28,11 @@ struct Tally {
     }
 };
 
-const MasterUnderTest::Start with_tally{.program = DROVER_TROUBLE_PROGRAM};
-
 }  // namespace
 
 TEST_CASE("labels come and go with hot reloads, in workers that stay; what comes back goes on") {
     const Tally tally;
-    MasterUnderTest master(tally.config("\"a\", \"b\""), with_tally);
+    MasterUnderTest master(tally.config("\"a\", \"b\""), trouble_program);
     const CounterReader reader = reader_of(master);
     const std::vector<pid_t> workers = master.worker_pids();
     ReaderProcess reader_process(master, 100);
@@ -74,7 +72,7 @@ TEST_CASE("labels come and go with hot reloads, in workers that stay; what comes
 
 TEST_CASE("cells of labels that are gone are used again by running workers, as often as one likes") {
     const Tally tally;
-    MasterUnderTest master(tally.config("\"round 0\"", "counters = 1298\n"), with_tally);
+    MasterUnderTest master(tally.config("\"round 0\"", "counters = 1298\n"), trouble_program);
     const CounterReader reader = reader_of(master);
     const std::vector<pid_t> workers = master.worker_pids();
     ReaderProcess reader_process(master, 100);
@@ -100,7 +98,7 @@ TEST_CASE("cells of labels that are gone are used again by running workers, as o
 
 TEST_CASE("more counters than there is room for are refused, by name, and change nothing") {
     const Tally tally;
-    MasterUnderTest master(tally.config("\"a\"", "counters = 1298\n"), with_tally);
+    MasterUnderTest master(tally.config("\"a\"", "counters = 1298\n"), trouble_program);
     master.write_config(tally.config("\"a\", \"b\", \"c\", \"d\"", "counters = 1298\n"));
     const ControlReply reload = master.control("reload");
     CHECK_FALSE(reload.ok);

@@ -1,5 +1,5 @@
 // How many generations are alive at a time, and what keeps them so.
-#include "tests/support/master_under_test.h"
+#include "tests/support/trouble_program.h"
 #include "tests/support/unfinished_request.h"
 
 #include <filesystem>
@@ -61,7 +61,7 @@ TEST_CASE("requests of too many generations keep a worker from another hot reloa
 TEST_CASE("a module without a change is in no reload's way") {
     TestConfig next = config("first");
     next.modules = "\"http\", \"echo\", \"trouble\"";
-    MasterUnderTest master(next, {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(next, trouble_program);
     const std::vector<pid_t> workers = master.worker_pids();
     for (int round = 1; round <= 5; ++round) {
         next.rest = "\n[module.trouble]\nafter = \"" + std::to_string(round) + "s\"\n";

@@ -3,8 +3,8 @@
 #include "tests/support/busy_clients.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/long_clients.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <set>
 
@@ -33,7 +33,7 @@ struct MidHandOver {
                  .modules = "\"http\", \"echo\", \"trouble\"",
                  .master = "reload = \"fresh\"\n",
                  .balance = balance},
-          master(config, {.program = DROVER_TROUBLE_PROGRAM}),
+          master(config, trouble_program),
           idle(master.http_port(), idle_count),
           busy(master.http_port(), busy_count) {
         CHECK(idle.ask("old") == idle_count);

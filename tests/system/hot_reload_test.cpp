@@ -1,4 +1,5 @@
 // A reload in place: running workers go over to the next generation.
+#include "tests/support/contains.h"
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/ports.h"
@@ -10,14 +11,6 @@
 #include <doctest/doctest.h>
 
 namespace drover::test {
-namespace {
-
-bool contains(const std::vector<pid_t>& pids, pid_t pid) {
-    return std::find(pids.begin(), pids.end(), pid) != pids.end();
-}
-
-}  // namespace
-
 TEST_CASE("workers and their connections stay, and serve the new generation") {
     MasterUnderTest master;
     const std::vector<pid_t> before = master.worker_pids();

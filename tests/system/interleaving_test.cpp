@@ -1,7 +1,7 @@
 // What happens when two things happen at once: reloads, replacements, resizes and deaths in each other's way.
 #include "tests/support/held_connections.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 #include <memory>
@@ -20,10 +20,6 @@ TestConfig troubled(const std::string& trouble, unsigned workers = 1) {
             .master = "[master.probation]\ntime = \"off\"\n",
             .pool = "start_timeout = \"1s\"\nrespawn = { burst = 1000 }\n",
             .rest = "\n[module.trouble]\n" + trouble};
-}
-
-MasterUnderTest::Start trouble_program() {
-    return {.program = DROVER_TROUBLE_PROGRAM};
 }
 
 // It has read its orders, and hangs by now.
@@ -46,7 +42,7 @@ Child start_cli(const MasterUnderTest& master, std::vector<std::string> argument
 }  // namespace
 
 TEST_CASE("a worker that dies right after it has prepared is replaced once") {
-    MasterUnderTest master(troubled(""), trouble_program());
+    MasterUnderTest master(troubled(""), trouble_program);
     for (int i = 0; i < 10; ++i) {
         TestConfig config = troubled("in_prepare = \"crash\"\n");
         config.body = "round " + std::to_string(i);
@@ -63,7 +59,7 @@ TEST_CASE("a worker that dies right after it has prepared is replaced once") {
 TEST_CASE("a newcomer that hangs, and whose worker is killed meanwhile, meets its start_timeout") {
     const TemporaryFolder folder;
     const std::string orders = folder.file("orders");
-    MasterUnderTest master(troubled("in_start = \"obey " + orders + "\"\n"), trouble_program());
+    MasterUnderTest master(troubled("in_start = \"obey " + orders + "\"\n"), trouble_program);
     const pid_t before = master.worker_pids().front();
     write_file(orders, "hang");
     Child caller = start_cli(master, {"worker", "restart", "main/0"});
@@ -79,7 +75,7 @@ TEST_CASE("a newcomer that hangs is ended by a hot reload, and another one takes
     const TemporaryFolder folder;
     const std::string orders = folder.file("orders");
     const std::string trouble = "in_start = \"obey " + orders + "\"\n";
-    MasterUnderTest master(troubled(trouble), trouble_program());
+    MasterUnderTest master(troubled(trouble), trouble_program);
     const pid_t before = master.worker_pids().front();
     write_file(orders, "hang");
     Child caller = start_cli(master, {"worker", "restart", "main/0"});
@@ -151,7 +147,7 @@ TEST_CASE("half-open connections of retired sockets survive a hot reload") {
 TEST_CASE("a refused growth leaves no socket without a worker") {
     const TemporaryFolder folder;
     const std::string stop = folder.file("stop");
-    MasterUnderTest master(troubled("", 2), trouble_program());
+    MasterUnderTest master(troubled("", 2), trouble_program);
     // Bound by us first, it cannot be listened on when its turn comes.
     const ReservedPort taken;
     const UniqueFd rival(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

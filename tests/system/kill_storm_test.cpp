@@ -2,6 +2,7 @@
 #include "tests/support/busy_clients.h"
 #include "tests/support/counter_watch.h"
 #include "tests/support/held_connections.h"
+#include "tests/support/losses.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 
@@ -47,19 +48,6 @@ void wait_whole(MasterUnderTest& master, std::size_t workers, std::size_t fds) {
     for (const pid_t child : children_of(master.pid()))
         CHECK(state_of(child) != 'Z');
     CHECK(count_fds_of(master.pid()) == fds);
-}
-
-// Every connection that was closed is one that a killed worker held.
-void check_losses(const BusyClients::Totals& totals, const std::multiset<std::uint16_t>& held) {
-    CHECK_MESSAGE(totals.not_connected == 0, to_text(totals));
-    CHECK_MESSAGE(totals.wrong == 0, to_text(totals));
-    CHECK_MESSAGE(totals.unanswered + totals.replies == totals.requests, to_text(totals));
-    std::multiset<std::uint16_t> left = held;
-    for (const std::uint16_t port : totals.lost_ports) {
-        const auto found = left.find(port);
-        CHECK_MESSAGE(found != left.end(), "no killed worker held the client's port " << port);
-        if (found != left.end()) left.erase(found);
-    }
 }
 
 // What was counted is what clients know of, but for at most what killed workers held: a request whose reply

@@ -1,7 +1,7 @@
 // What a worker may use: memory, descriptors, processors, priority; and how many must be healthy.
 #include "core/build_info.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ struct HungryMaster {
                   .pool = "report_interval = \"50ms\"\n" + pool,
                   .rest =
                       "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
-                 {.program = DROVER_TROUBLE_PROGRAM}) {}
+                 trouble_program) {}
 
     void eat(unsigned mib) const {
         StreamClient client = StreamClient::connect_tcp(port.number());

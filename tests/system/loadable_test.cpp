@@ -42,7 +42,7 @@ struct LoadingMaster {
     }
 };
 
-void check_refused(const std::string& variant, const std::string& reason) {
+void check_library_refused(const std::string& variant, const std::string& reason) {
     LoadingMaster loading("one");
     MasterUnderTest& master = loading.master;
     loading.put(variant);
@@ -102,18 +102,18 @@ TEST_CASE("a respawned worker runs the very bytes that were checked, whatever th
 }
 
 TEST_CASE("a library of another build is refused before it is loaded") {
-    check_refused("other_build",
-                  "it was built with \"drover 0.0.9\", this program with \"drover 0.1.0, C++ ABI ");
+    check_library_refused("other_build",
+                          "it was built with \"drover 0.0.9\", this program with \"drover 0.1.0, C++ ABI ");
 }
 TEST_CASE("a library that is no module is refused") {
-    check_refused("plain", "DROVER_MODULE stands in none of its sources");
+    check_library_refused("plain", "DROVER_MODULE stands in none of its sources");
 }
 TEST_CASE("a library that lacks a symbol is refused") {
-    check_refused("unresolved", "undefined symbol: ");
+    check_library_refused("unresolved", "undefined symbol: ");
 }
 TEST_CASE("a library whose constructor throws is refused, and named") {
     // Some builds unwind through the loader, others end there: in any case the library is named.
-    check_refused("throws", "lib/sample.so");
+    check_library_refused("throws", "lib/sample.so");
 }
 
 TEST_CASE("what is no library is refused in one line") {

@@ -1,7 +1,7 @@
 // A new generation whose workers die after the reload: the master goes back by itself.
 #include "tests/support/held_connections.h"
 #include "tests/support/http_load.h"
-#include "tests/support/master_under_test.h"
+#include "tests/support/trouble_program.h"
 
 #include <doctest/doctest.h>
 
@@ -17,10 +17,6 @@ TestConfig config(const std::string& body, const std::string& trouble, const std
 }
 
 const std::string crash = "later = \"crash\"\nafter = \"300ms\"\n";
-
-MasterUnderTest::Start trouble_program() {
-    return {.program = DROVER_TROUBLE_PROGRAM};
-}
 
 std::size_t count(const std::string& text, std::string_view part) {
     std::size_t times = 0;
@@ -39,7 +35,7 @@ void wait_back(MasterUnderTest& master) {
 
 // The reload is taken at first, and then taken back.
 void check_rolled_back(const std::vector<std::string>& reload) {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     HttpLoad load(master.http_port());
     master.write_config(config("second", crash));
     const CommandResult verdict = master.cli(reload);
@@ -84,7 +80,7 @@ TEST_CASE("a fresh reload whose workers crash later is rolled back") {
 }
 
 TEST_CASE("reload --probation waits, and exits with 1 when the generation is rolled back") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", crash));
     const CommandResult verdict = master.cli({"reload", "--probation"});
     CHECK(verdict.code() == 1);
@@ -96,7 +92,7 @@ TEST_CASE("reload --probation waits, and exits with 1 when the generation is rol
 }
 
 TEST_CASE("reload --probation waits, and exits with 0 when the generation has proved itself") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", "", "300ms"));
     const CommandResult verdict = master.cli({"reload", "--probation"});
     CHECK(verdict.code() == 0);
@@ -115,7 +111,7 @@ TEST_CASE("reload --probation waits, and exits with 0 when the generation has pr
 }
 
 TEST_CASE("a few deaths are forgiven") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", ""));
     CHECK(master.cli({"reload"}).code() == 0);
     for (int i = 0; i < 2; ++i) {
@@ -131,7 +127,7 @@ TEST_CASE("a few deaths are forgiven") {
 }
 
 TEST_CASE("with probation off nothing is taken back") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", crash, "off"));
     const CommandResult verdict = master.cli({"reload"});
     CHECK(verdict.output == "generation 2 serves\n");
@@ -149,7 +145,7 @@ TEST_CASE("workers that hang are as bad as workers that die") {
     hanging.pool = "hang_timeout = \"1s\"\nreport_interval = \"100ms\"\n";
     TestConfig healthy = config("first", "");
     healthy.pool = hanging.pool;
-    MasterUnderTest master(healthy, trouble_program());
+    MasterUnderTest master(healthy, trouble_program);
     master.write_config(hanging);
     CHECK(master.cli({"reload"}).code() == 0);
     wait_back(master);
@@ -163,7 +159,7 @@ TEST_CASE("workers that hang are as bad as workers that die") {
 }
 
 TEST_CASE("a reload that comes while another generation is on probation takes its place") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", ""));
     Child waiting = Child::start({DROVER_PROGRAM, "reload", "--probation", "-c", master.config_path()});
     master.wait_until("the second generation", [&] { return master.status().generation == 2; });
@@ -175,7 +171,7 @@ TEST_CASE("a reload that comes while another generation is on probation takes it
 }
 
 TEST_CASE("the way back leads past a generation that has not proved itself") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", crash));
     CHECK(master.cli({"reload", "--fresh"}).code() == 0);
     CHECK(master.cli({"reload", "--fresh"}).code() == 0);
@@ -187,7 +183,7 @@ TEST_CASE("the way back leads past a generation that has not proved itself") {
 }
 
 TEST_CASE("a generation that fails while another reload is refused is taken back all the same") {
-    MasterUnderTest master(config("first", ""), trouble_program());
+    MasterUnderTest master(config("first", ""), trouble_program);
     master.write_config(config("second", "later = \"crash\"\nafter = \"50ms\"\n"));
     CHECK(master.cli({"reload"}).code() == 0);
     // A config reader that hangs keeps the reload open while the workers die.
@@ -203,7 +199,7 @@ TEST_CASE("a generation that fails while another reload is refused is taken back
 TEST_CASE("a worker that is silent for ever does not keep a probation open for ever") {
     TestConfig silent = config("first", "", "300ms");
     silent.pool = "hang_timeout = \"off\"\nreport_interval = \"50ms\"\n";
-    MasterUnderTest master(silent, trouble_program());
+    MasterUnderTest master(silent, trouble_program);
     silent.body = "second";
     master.write_config(silent);
     CHECK(master.cli({"reload"}).code() == 0);

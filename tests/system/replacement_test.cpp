@@ -1,6 +1,6 @@
 // Workers that are replaced on purpose: by an operator, by age, by memory, by connections.
 #include "tests/support/http_load.h"
-#include "tests/support/master_under_test.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 #include <memory>
@@ -23,10 +23,10 @@ bool has_pid(const StatusView& view, pid_t pid) {
 }
 
 // Kept-alive connections that were opened before the replacement answer after it, on the same socket.
-struct IdleClients {
+struct KeptConnections {
     std::vector<std::unique_ptr<HttpClient>> clients;
 
-    explicit IdleClients(std::uint16_t port) {
+    explicit KeptConnections(std::uint16_t port) {
         for (int i = 0; i < 20; ++i) {
             clients.push_back(std::make_unique<HttpClient>(port));
             REQUIRE(clients.back()->get().status == 200);
@@ -42,7 +42,7 @@ struct IdleClients {
 
 TEST_CASE("worker restart replaces one worker, and its connections go on") {
     MasterUnderTest master;
-    IdleClients idle(master.http_port());
+    KeptConnections idle(master.http_port());
     const StatusView before = master.status();
     HttpLoad load(master.http_port());
     const CommandResult result = master.cli({"worker", "restart", "main/1"});
@@ -89,9 +89,9 @@ TEST_CASE("a worker that cannot be replaced stays") {
     const std::string orders = folder.file("orders");
     MasterUnderTest master({.modules = "\"http\", \"echo\", \"trouble\"",
                             .rest = "\n[module.trouble]\nin_start = \"obey " + orders + "\"\n"},
-                           {.program = DROVER_TROUBLE_PROGRAM});
+                           trouble_program);
     const std::vector<pid_t> before = master.worker_pids();
-    IdleClients idle(master.http_port());
+    KeptConnections idle(master.http_port());
     for (const char* trouble : {"throw", "crash", "exit"}) {
         write_file(orders, trouble);
         const CommandResult result = master.cli({"worker", "restart", "main/0"});
@@ -111,7 +111,7 @@ TEST_CASE("a worker that cannot be replaced stays") {
 TEST_CASE("a worker that somebody tells to leave hands its connections to a successor") {
     for (const int signal : {SIGTERM, SIGQUIT}) {
         MasterUnderTest master({.workers = 1});
-        IdleClients idle(master.http_port());
+        KeptConnections idle(master.http_port());
         const pid_t before = master.worker_pids().front();
         kill(before, signal);
         master.wait_until("a successor", [&] { return !has_pid(master.status(), before); });
@@ -126,7 +126,7 @@ TEST_CASE("a worker that somebody tells to leave hands its connections to a succ
 TEST_CASE("a worker is recycled after so many connections, one at a time") {
     MasterUnderTest master({.pool = "report_interval = \"50ms\"\nrecycle = { connections = 200 }\n"});
     const std::vector<pid_t> before = master.worker_pids();
-    IdleClients idle(master.http_port());
+    KeptConnections idle(master.http_port());
     HttpLoad load(master.http_port());
     bool two_at_once = false;
     master.wait_until("both to be replaced", [&] {

@@ -3,8 +3,8 @@
 #include "tests/support/shortage.h"
 
 #include "tests/support/held_connections.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 #include <optional>
@@ -21,7 +21,7 @@ struct ShortMaster {
     MasterUnderTest master;
 
     explicit ShortMaster(const std::string& in_start, const std::string& pool = "")
-        : master(config(in_start, pool, "first"), {.program = DROVER_TROUBLE_PROGRAM}) {}
+        : master(config(in_start, pool, "first"), trouble_program) {}
 
     TestConfig config(const std::string& in_start, const std::string& pool, const std::string& body) const {
         return {.body = body,
@@ -143,7 +143,7 @@ TEST_CASE("while sixty workers crash in a circle the master answers, and stops w
                             .pool = "respawn = { delay = \"10ms\", burst = 1000 }\n",
                             .rest = "\n[module.trouble]\nin_start = \"crash while " + orders + "\"\n"};
     for (const bool heals : {true, false}) {
-        MasterUnderTest master(config, {.program = DROVER_TROUBLE_PROGRAM});
+        MasterUnderTest master(config, trouble_program);
         write_file(orders, "");
         for (const pid_t worker : master.worker_pids())
             kill(worker, SIGKILL);

@@ -1,5 +1,5 @@
 // TERM, INT and QUIT: what each does to a connection that is busy.
-#include "tests/support/master_under_test.h"
+#include "tests/support/trouble_program.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -163,7 +163,7 @@ TEST_CASE("TERM waits for work on a worker's threads") {
         {.workers = 1,
          .modules = "\"http\", \"echo\", \"trouble\"",
          .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
-        {.program = DROVER_TROUBLE_PROGRAM});
+        trouble_program);
     StreamClient client = StreamClient::connect_tcp(port.number());
     client.send("block " + gate + "\n");
     // Others are served meanwhile.

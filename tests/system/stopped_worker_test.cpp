@@ -1,10 +1,11 @@
 // A worker that stands still (SIGSTOP) is replaced, and holds up nobody. A master that stood still does not
 // hold it against anybody.
+#include "tests/support/contains.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/http_client.h"
 #include "tests/support/long_clients.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 
@@ -14,10 +15,6 @@
 
 namespace drover::test {
 namespace {
-
-bool contains(const std::vector<pid_t>& pids, pid_t pid) {
-    return std::find(pids.begin(), pids.end(), pid) != pids.end();
-}
 
 // Several limits pass meanwhile.
 void stand_still(const MasterUnderTest& master) {
@@ -133,7 +130,7 @@ TEST_CASE("a master that stood still gives a worker that starts all of its start
                            .master = "[master.probation]\ntime = \"off\"\n",
                            .pool = "start_timeout = \"2s\"\n",
                            .rest = "\n[module.trouble]\nin_start = \"stop " + stop + "\"\n"};
-    MasterUnderTest master(first, {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(first, trouble_program);
     write_file(stop, "");
     ControlCall call = [&] {
         TestConfig second = first;

@@ -1,4 +1,5 @@
 // `drover top` in a real terminal, which tmux is.
+#include "tests/support/contains.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
@@ -74,10 +75,6 @@ class Tmux {
 
 std::string top_command(const MasterUnderTest& master) {
     return std::string(DROVER_PROGRAM) + " top -c " + master.config_path();
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 // Both a shell that edits its line itself and one that leaves it to the terminal show what is typed.

@@ -1,6 +1,6 @@
 // Modules that crash, hang and lie: what one process does stays in it.
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 
@@ -16,8 +16,7 @@ struct TroubledMaster {
     ReservedPort port;
     MasterUnderTest master;
 
-    explicit TroubledMaster(const std::string& trouble = "")
-        : master(config(trouble), {.program = DROVER_TROUBLE_PROGRAM}) {}
+    explicit TroubledMaster(const std::string& trouble = "") : master(config(trouble), trouble_program) {}
 
     TestConfig config(const std::string& trouble, const std::string& body = "first") const {
         return {.body = body,
@@ -29,7 +28,7 @@ struct TroubledMaster {
 };
 
 // A reload to a configuration with this trouble in it changes nothing.
-void check_refused(const std::string& trouble, const std::string& reason) {
+void check_trouble_refused(const std::string& trouble, const std::string& reason) {
     TroubledMaster troubled;
     MasterUnderTest& master = troubled.master;
     const std::vector<pid_t> before = children_of(master.pid());
@@ -64,41 +63,41 @@ void check_refused(const std::string& trouble, const std::string& reason) {
 }  // namespace
 
 TEST_CASE("a module whose check throws: its text is the finding") {
-    check_refused("in_check = \"throw\"\n", "trouble was asked for");
+    check_trouble_refused("in_check = \"throw\"\n", "trouble was asked for");
 }
 TEST_CASE("a config reader that is killed") {
-    check_refused("in_check = \"crash\"\n", "SIGKILL");
+    check_trouble_refused("in_check = \"crash\"\n", "SIGKILL");
 }
 TEST_CASE("a config reader that exits without a word") {
-    check_refused("in_check = \"exit\"\n", "reader");
+    check_trouble_refused("in_check = \"exit\"\n", "reader");
 }
 TEST_CASE("a config reader that hangs meets its deadline") {
-    check_refused("in_check = \"hang\"\n", "reader");
+    check_trouble_refused("in_check = \"hang\"\n", "reader");
 }
 TEST_CASE("a config reader that sends garbage") {
-    check_refused("in_check = \"garbage\"\n", "reader");
+    check_trouble_refused("in_check = \"garbage\"\n", "reader");
 }
 TEST_CASE("a config reader that makes an image of its own") {
-    check_refused("in_check = \"forge\"\n",
-                  "its directory, user, files or addresses are not those of the file");
+    check_trouble_refused("in_check = \"forge\"\n",
+                          "its directory, user, files or addresses are not those of the file");
 }
 TEST_CASE("a config reader that eats memory") {
-    if (!sanitizers) check_refused("in_check = \"memory\"\n", "");
+    if (!sanitizers) check_trouble_refused("in_check = \"memory\"\n", "");
 }
 TEST_CASE("a worker whose start throws: the reload says so") {
-    check_refused("in_start = \"throw\"\n", "trouble was asked for");
+    check_trouble_refused("in_start = \"throw\"\n", "trouble was asked for");
 }
 TEST_CASE("a worker that crashes at start") {
-    check_refused("in_start = \"crash\"\n", "SIGKILL");
+    check_trouble_refused("in_start = \"crash\"\n", "SIGKILL");
 }
 TEST_CASE("a worker that exits at start") {
-    check_refused("in_start = \"exit\"\n", "main/");
+    check_trouble_refused("in_start = \"exit\"\n", "main/");
 }
 TEST_CASE("a worker that hangs at start meets start_timeout") {
-    check_refused("in_start = \"hang\"\n", "main/");
+    check_trouble_refused("in_start = \"hang\"\n", "main/");
 }
 TEST_CASE("a worker that sends garbage at start") {
-    check_refused("in_start = \"garbage\"\n", "main/");
+    check_trouble_refused("in_start = \"garbage\"\n", "main/");
 }
 
 TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {

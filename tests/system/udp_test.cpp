@@ -3,9 +3,9 @@
 #include "tests/support/counter_watch.h"
 #include "tests/support/counting_udp_client.h"
 #include "tests/support/held_connections.h"
-#include "tests/support/master_under_test.h"
 #include "tests/support/ports.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 #include "worker/datagram_socket.h"
 
 #include <csignal>
@@ -209,7 +209,7 @@ TEST_CASE("udp: listeners come and go with hot reloads, on addresses that tcp ha
 
 TEST_CASE("udp: a worker that leaves gives the answers that it owes") {
     const UdpSetup setup(1, "trouble");
-    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(setup.config(), trouble_program);
     const UdpClient client(setup.server());
     for (std::uint64_t round = 1; round <= 2; ++round) {
         REQUIRE(client.send("keep"));
@@ -225,7 +225,7 @@ TEST_CASE("udp: a worker that leaves gives the answers that it owes") {
 
 TEST_CASE("udp: a listener that a hot reload gives to another module keeps its socket and return addresses") {
     UdpSetup setup(1, "trouble");
-    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(setup.config(), trouble_program);
     const std::vector<pid_t> workers = master.worker_pids();
     const UdpClient client(setup.server());
     REQUIRE(client.send("keep"));
@@ -245,7 +245,7 @@ TEST_CASE("udp: a listener that a hot reload gives to another module keeps its s
 TEST_CASE("udp: what waits on a listener that a hot reload takes away is answered") {
     UdpSetup setup(1);
     setup.more_modules = "trouble";
-    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(setup.config(), trouble_program);
     const pid_t worker = master.worker_pids().front();
     const UdpClient client(setup.server());
     // It stops when it takes the listener away.
@@ -266,7 +266,7 @@ TEST_CASE("udp: what waits on a listener that a hot reload takes away is answere
 
 TEST_CASE("udp: the log says what a worker without a deadline waits for") {
     const UdpSetup setup(1, "trouble");
-    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(setup.config(), trouble_program);
     const UdpClient client(setup.server());
     REQUIRE(client.send("hold"));
     wait_received(master, setup, 1);
@@ -279,7 +279,7 @@ TEST_CASE("udp: the log says what a worker without a deadline waits for") {
 
 TEST_CASE("udp: what a module throws is counted and said, and the next datagram comes") {
     const UdpSetup setup(1, "trouble");
-    MasterUnderTest master(setup.config(), {.program = DROVER_TROUBLE_PROGRAM});
+    MasterUnderTest master(setup.config(), trouble_program);
     const UdpClient client(setup.server());
     for (int i = 0; i < 10; ++i)
         REQUIRE(client.send("throw"));

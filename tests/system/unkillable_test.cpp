@@ -1,7 +1,7 @@
 // Processes that SIGKILL does not end (state D: a dead file server): they are given up, and hold up nobody.
-#include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 #include "tests/support/stuck_filesystem.h"
+#include "tests/support/trouble_program.h"
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@ namespace {
 struct StuckMaster {
     StuckFilesystem filesystem;
     ReservedPort port;
-    MasterUnderTest master{config(""), {.program = DROVER_TROUBLE_PROGRAM}};
+    MasterUnderTest master{config(""), trouble_program};
 
     TestConfig config(const std::string& trouble, const std::string& body = "first") const {
         return {.body = body,

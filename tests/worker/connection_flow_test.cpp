@@ -1,5 +1,6 @@
 // Back-pressure in both directions, half-closed connections and files.
 #include "tests/worker/scripted_module.h"
+#include "tests/worker/shared_file.h"
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>
@@ -8,12 +9,6 @@ using namespace drover;
 using namespace drover::test;
 
 namespace {
-
-SharedFd make_file(const std::string& contents) {
-    UniqueFd file(check_call(::memfd_create("file", MFD_CLOEXEC), "memfd_create"));
-    REQUIRE(::write(file.get(), contents.data(), contents.size()) == static_cast<ssize_t>(contents.size()));
-    return std::make_shared<const UniqueFd>(std::move(file));
-}
 
 const std::string block(10'000, 'x');
 

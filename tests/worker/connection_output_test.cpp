@@ -1,6 +1,7 @@
 #include "worker/connection_output.h"
 
 #include "core/system_error.h"
+#include "tests/worker/shared_file.h"
 
 #include <array>
 #include <string>
@@ -10,14 +11,9 @@
 #include <sys/socket.h>
 
 using namespace drover;
+using drover::test::make_file;
 
 namespace {
-
-SharedFd make_file(const std::string& contents) {
-    UniqueFd file(check_call(::memfd_create("file", MFD_CLOEXEC), "memfd_create"));
-    REQUIRE(::write(file.get(), contents.data(), contents.size()) == static_cast<ssize_t>(contents.size()));
-    return std::make_shared<const UniqueFd>(std::move(file));
-}
 
 // Two ends that hold little, so that everything is sent in many steps.
 struct Pair {

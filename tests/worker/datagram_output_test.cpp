@@ -30,7 +30,7 @@ void note_source(const msghdr& message) {
     std::memcpy(&last_source.emplace(), CMSG_DATA(control), sizeof(in6_pktinfo));
 }
 
-struct Pair {
+struct Exchange {
     Listener server = Listener::bind(Address::parse("udp:127.0.0.1:0"), {}, 1);
     UdpClient client{server.address()};
     DatagramOutput output;
@@ -81,7 +81,7 @@ RefusingSocket::~RefusingSocket() {
 }  // namespace drover::test
 
 TEST_CASE("output: replies leave in their order, an empty one too, more than a batch of them") {
-    Pair pair;
+    Exchange pair;
     CHECK(pair.output.empty());
     for (int i = 0; i < 100; ++i)
         REQUIRE(pair.output.add(pair.path(), i == 50 ? "" : std::to_string(i)));
@@ -97,7 +97,7 @@ TEST_CASE("output: replies leave in their order, an empty one too, more than a b
 }
 
 TEST_CASE("output: what a full socket does not take is kept, up to the limit of replies") {
-    Pair pair;
+    Exchange pair;
     for (std::size_t i = 0; i < DatagramOutput::max_replies; ++i)
         REQUIRE(pair.output.add(pair.path(), "x"));
     CHECK_FALSE(pair.output.add(pair.path(), "x"));
@@ -115,7 +115,7 @@ TEST_CASE("output: what a full socket does not take is kept, up to the limit of 
 }
 
 TEST_CASE("output: those that have left make room while the others wait") {
-    Pair pair;
+    Exchange pair;
     const std::size_t sent = DatagramOutput::max_replies - 6;
     for (std::size_t i = 0; i < DatagramOutput::max_replies; ++i)
         REQUIRE(pair.output.add(pair.path(), std::to_string(i)));
@@ -135,7 +135,7 @@ TEST_CASE("output: those that have left make room while the others wait") {
 }
 
 TEST_CASE("output: the bytes of those that have left, too") {
-    Pair pair;
+    Exchange pair;
     const auto text = [](char letter) { return std::string(60'000, letter); };
     for (const char letter : {'a', 'b', 'c', 'd'})
         REQUIRE(pair.output.add(pair.path(), text(letter)));
@@ -155,7 +155,7 @@ TEST_CASE("output: the bytes of those that have left, too") {
 }
 
 TEST_CASE("output: a reply from a link-local address names its interface, whatever the client's address") {
-    Pair pair;
+    Exchange pair;
     DatagramPath path;
     path.peer = {.sin6_family = AF_INET6,
                  .sin6_port = htons(9),
@@ -172,7 +172,7 @@ TEST_CASE("output: a reply from a link-local address names its interface, whatev
 }
 
 TEST_CASE("output: and up to the limit of bytes") {
-    Pair pair;
+    Exchange pair;
     const std::string large(60'000, 'x');
     std::size_t kept = 0;
     while (pair.output.add(pair.path(), large))
@@ -183,7 +183,7 @@ TEST_CASE("output: and up to the limit of bytes") {
 }
 
 TEST_CASE("output: a reply that the kernel refuses goes alone") {
-    Pair pair;
+    Exchange pair;
     DatagramPath forbidden = pair.path();
     reinterpret_cast<sockaddr_in&>(forbidden.peer).sin_addr.s_addr = htonl(INADDR_BROADCAST);  // EACCES
     REQUIRE(pair.output.add(pair.path(), "one"));
