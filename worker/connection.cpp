@@ -4,6 +4,7 @@
 #include "worker/handover_giver.h"
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <sys/socket.h>
@@ -48,18 +49,20 @@ void Connection::begin_fresh() {
     interest_ = Interest::read;
     read_input();
     if (state_ == State::dead || state_ == State::moving || watched_) return;
-    try {
-        watch();
-        update_interest();
-    } catch (const std::exception& failure) {
-        fail_hook(failure);
-    }
+    watch();
+    update_interest();
 }
 
 void Connection::watch() {
     interest_ = Interest::read;
-    services_.connections.poller_.add(socket_.get(), interest_, *this);
-    watched_ = true;
+    watched_ = services_.connections.poller_.add(socket_.get(), interest_, *this);
+    if (!watched_) end_unwatched();
+}
+
+// Without events it would be forgotten.
+void Connection::end_unwatched() noexcept {
+    services_.log.error(std::string("connection ended: epoll_ctl: ") + std::strerror(errno));
+    abort();
 }
 
 void Connection::unwatch() noexcept {
@@ -137,7 +140,7 @@ void Connection::drain() {
 
 void Connection::read_input() {
     char* const scratch = services_.connections.scratch_.get();
-    const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, 0);
+    const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, MSG_DONTWAIT);
     if (size > 0) {
         services_.connections.received_.add(static_cast<std::uint64_t>(size));
         input_drained_ = static_cast<std::size_t>(size) < ConnectionList::scratch_size;
@@ -231,8 +234,8 @@ void Connection::update_interest() {
         interest = Interest::none;
     }
     if (interest == interest_ || !watched_) return;
-    services_.connections.poller_.change(socket_.get(), interest, *this);
     interest_ = interest;
+    if (!services_.connections.poller_.change(socket_.get(), interest, *this)) end_unwatched();
 }
 
 void Connection::close(Linger linger) {
@@ -265,8 +268,14 @@ void Connection::finish_close() {
 
 void Connection::discard_input() {
     char* const scratch = services_.connections.scratch_.get();
-    const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, 0);
+    const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, MSG_DONTWAIT);
     if (size == 0 || (size < 0 && !try_again(errno))) retire();
+}
+
+// Who gave the connection may have left SO_LINGER set: close(2) would then wait for the client.
+void Connection::forbid_linger() noexcept {
+    const linger none{};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 // A socket that another process holds, too, would haunt epoll if it were closed first.
@@ -276,6 +285,7 @@ void Connection::retire() noexcept {
     if (state_ == State::moving && giver != nullptr) giver->forget(*this);
     state_ = State::dead;
     if (may_be_shared_) unwatch();
+    if (adopted_) forbid_linger();
     watched_ = false;
     socket_.reset();
     clear_time_limit();

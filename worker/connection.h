@@ -190,6 +190,8 @@ class Connection : private DeadlineEntry {
     void finish_output();
     void discard_input();
     void watch();
+    void end_unwatched() noexcept;
+    void forbid_linger() noexcept;
     void unwatch() noexcept;
     void update_interest();
     void retire() noexcept;

@@ -50,6 +50,7 @@ void Connection::stay() {
     if (state_ != State::moving) return;
     state_ = resume_state_;
     watch();
+    if (state_ == State::dead) return;
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
     update_interest();
     if (services_.connections.draining()) drain();  // it was moving when all were told
@@ -80,6 +81,7 @@ void Connection::begin_adopted() {
     if (state_ == State::dead) return;
     held_ = false;
     watch();
+    if (state_ == State::dead) return;
     // The time that was left counts on: a reload is no gift to a client that is slow on purpose.
     if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
     if (deliverable()) deliver({});

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace drover {
 
 // A file that several connections may be sending at once.
@@ -52,7 +54,9 @@ class ConnectionOutput {
         some,    // the socket takes no more, or a file's step is done
         broken,  // the connection is, or a file is shorter than it was
     };
-    Sent send(int socket);
+    // `shared`: another process may hold the socket, too, and clear O_NONBLOCK, which sendfile(2) heeds
+    // alone.
+    Sent send(int socket, bool shared = false);
 
     // What is left, as an output that borrows nothing.
     std::unique_ptr<ConnectionOutput> take_rest();
@@ -76,9 +80,10 @@ class ConnectionOutput {
     };
 
     Sent send_bytes(int socket);
-    Sent send_pieces(int socket);
+    Sent send_pieces(int socket, bool shared);
     Sent send_memory(int socket);
-    Sent send_file(int socket);
+    Sent send_file(int socket, bool shared);
+    static ssize_t send_copied(int socket, const FileRange& range);
     void consume(std::size_t sent) noexcept;
     void end_piece() noexcept;
 

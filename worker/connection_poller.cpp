@@ -3,6 +3,8 @@
 #include "core/system_error.h"
 
 #include <array>
+#include <cerrno>
+#include <system_error>
 
 #include <sys/epoll.h>
 
@@ -37,23 +39,28 @@ ConnectionPoller::ConnectionPoller(EventLoop& loop, ReadyHandler on_ready, Batch
       on_batch_end_(on_batch_end),
       epoll_(check_call(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}
 
-void ConnectionPoller::add(int fd, Interest interest, Connection& connection) {
-    if (!watch_.started()) {
-        watch_.start(loop_, epoll_.get(), Interest::read,
-                     FdWatch::Handler::to<&ConnectionPoller::on_events>(this));
+bool ConnectionPoller::add(int fd, Interest interest, Connection& connection) noexcept {
+    try {
+        if (!watch_.started()) {
+            watch_.start(loop_, epoll_.get(), Interest::read,
+                         FdWatch::Handler::to<&ConnectionPoller::on_events>(this));
+        }
+    } catch (const std::system_error& failure) {
+        errno = failure.code().value();
+        return false;
     }
-    control(EPOLL_CTL_ADD, fd, interest, connection);
+    return control(EPOLL_CTL_ADD, fd, interest, connection);
 }
 
-void ConnectionPoller::change(int fd, Interest interest, Connection& connection) {
-    control(EPOLL_CTL_MOD, fd, interest, connection);
+bool ConnectionPoller::change(int fd, Interest interest, Connection& connection) noexcept {
+    return control(EPOLL_CTL_MOD, fd, interest, connection);
 }
 
-void ConnectionPoller::control(int operation, int fd, Interest interest, Connection& connection) {
+bool ConnectionPoller::control(int operation, int fd, Interest interest, Connection& connection) noexcept {
     epoll_event event{};
     event.events = events_of(interest);
     event.data.ptr = &connection;
-    check_call(::epoll_ctl(epoll_.get(), operation, fd, &event), "epoll_ctl");
+    return ::epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
 }
 
 void ConnectionPoller::remove(int fd) noexcept {

@@ -24,9 +24,10 @@ class ConnectionPoller {
     ConnectionPoller& operator=(const ConnectionPoller&) = delete;
 
     // Level-triggered. An error or a hang-up is reported also to those who are interested in nothing.
-    // Throws std::system_error.
-    void add(int fd, Interest interest, Connection& connection);
-    void change(int fd, Interest interest, Connection& connection);
+    // False when the kernel refuses (errno says why): too many watches of the user, no memory, a descriptor
+    // that cannot be watched. It concerns that connection alone.
+    [[nodiscard]] bool add(int fd, Interest interest, Connection& connection) noexcept;
+    [[nodiscard]] bool change(int fd, Interest interest, Connection& connection) noexcept;
     // Needed before a close when another process holds the same socket: it would be reported for ever
     // (epoll(7)).
     void remove(int fd) noexcept;
@@ -36,7 +37,7 @@ class ConnectionPoller {
     static constexpr int max_batch = 128;
 
     void on_events(Readiness readiness);
-    void control(int operation, int fd, Interest interest, Connection& connection);
+    bool control(int operation, int fd, Interest interest, Connection& connection) noexcept;
 
     EventLoop& loop_;
     ReadyHandler on_ready_;

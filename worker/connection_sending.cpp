@@ -74,7 +74,7 @@ void Connection::flush_outbox() {
         return;
     }
     const std::uint64_t before = outbox.size();
-    const ConnectionOutput::Sent sent = outbox.send(socket_.get());
+    const ConnectionOutput::Sent sent = outbox.send(socket_.get(), may_be_shared_);
     services_.connections.sent_.add(before - outbox.size());
     switch (sent) {
         case ConnectionOutput::Sent::all:
@@ -89,7 +89,7 @@ void Connection::flush_outbox() {
 
 void Connection::send_waiting() {
     const std::uint64_t before = output_->size();
-    const ConnectionOutput::Sent sent = output_->send(socket_.get());
+    const ConnectionOutput::Sent sent = output_->send(socket_.get(), may_be_shared_);
     services_.connections.sent_.add(before - output_->size());
     if (sent == ConnectionOutput::Sent::broken) return retire();
     if (output_->size() < before) on_progress();

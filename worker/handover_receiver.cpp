@@ -7,12 +7,42 @@
 #include <exception>
 #include <stdexcept>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 namespace drover {
 
 namespace {
 
 // A giver sends no more messages unanswered than HandoverGiver::window; one that does is no giver of ours.
 constexpr std::size_t most_unsent_answers = 8;
+
+int socket_option(int fd, int option) noexcept {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+// A file, a pipe or a listening socket in its place would end this worker, or keep it waiting.
+bool is_connection(int fd, int family) noexcept {
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM || socket_option(fd, SO_ACCEPTCONN) != 0) return false;
+    const int own = socket_option(fd, SO_DOMAIN);
+    const bool known = own == AF_INET || own == AF_INET6 || own == AF_UNIX;
+    if (family == AF_UNSPEC ? !known : own != family) return false;
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+           ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+// Whether the file has the range, and gives it without waiting.
+bool has_range(int fd, const FileRange& range) noexcept {
+    struct stat status;
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    const int flags = ::fcntl(fd, F_GETFL);
+    const bool readable = flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY;
+    return readable && range.offset + range.length <= static_cast<std::uint64_t>(status.st_size);
+}
 
 }  // namespace
 
@@ -138,7 +168,8 @@ bool HandoverReceiver::take_one(std::string_view& records, std::span<UniqueFd>& 
     fds = fds.subspan(needed);
     if (carried->listener >= targets_.size()) return false;
     const Target target = targets_[carried->listener];
-    if (target.module == nullptr) return false;
+    if (target.module == nullptr || !is_connection(socket.get(), target.family)) return false;
+    if (needed > 1 && !has_range(carried->file.file->get(), carried->file)) return false;
     try {
         target.module->adopt(Accepted{std::move(socket), target.listener, &*carried}, carried->module_state);
         return true;

@@ -2,7 +2,8 @@
 // that its listener names, sends the acknowledgement, and lets them be read and written when that has left
 // (sendmsg(2) has taken it). Until then they are the giver's, which serves on what it has no acknowledgement
 // of; unless it is gone itself, which leaves them to this worker. A batch for which there are no descriptors
-// is answered so, and not taken. Owned by the worker. Runs in: worker.
+// is answered so, and not taken. Trusts no giver: what is no connection is refused. Owned by the worker.
+// Runs in: worker.
 #pragma once
 
 #include "core/channel.h"
@@ -17,6 +18,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/socket.h>
+
 namespace drover {
 
 class ConnectionList;
@@ -27,6 +30,7 @@ class HandoverReceiver {
     struct Target {
         Module* module = nullptr;
         unsigned listener = 0;
+        int family = AF_UNSPEC;  // of its sockets, when it is known
     };
     using FindTarget = std::function<Target(std::string_view listener_name)>;
     // The giver is done or lost. The handler must not destroy the receiver.

@@ -40,9 +40,9 @@ void Worker::take_predecessor(Message& message) {
 HandoverReceiver::Target Worker::find_target(std::string_view name) const {
     const std::vector<ListenSettings>& listen = pool().listen;
     for (unsigned i = 0; i < listen.size(); ++i) {
-        if (listener_name(listen[i]) == name) return {listener_modules_[i], i};
+        if (listener_name(listen[i]) == name) return {listener_modules_[i], i, listen[i].address.family()};
     }
-    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0};
+    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0, AF_UNSPEC};
 }
 
 void Worker::on_predecessor_end() {

@@ -57,7 +57,7 @@ int run_taking_worker(int channel) {
     const HandoverReceiver receiver(
         worker.services().loop, worker.services().connections, UniqueFd(channel),
         [&](std::string_view) {
-            return HandoverReceiver::Target{worker.module(), 0};
+            return HandoverReceiver::Target{worker.module(), 0, AF_INET};
         },
         HandoverReceiver::EndHandler());
     worker.run_until([] { return false; });

@@ -59,7 +59,7 @@ struct ScarceWorkers {
         taker.receiver = std::make_unique<HandoverReceiver>(
             taker.worker.services().loop, taker.worker.services().connections, std::move(take),
             [&taker](std::string_view) {
-                return HandoverReceiver::Target{taker.worker.module(), 0};
+                return HandoverReceiver::Target{taker.worker.module(), 0, AF_INET};
             },
             HandoverReceiver::EndHandler(), HandoverReceiver::RoomHandler::to<&Taker::free>(&taker));
         giver->add_receiver(std::move(give));
@@ -181,7 +181,7 @@ TEST_CASE("what is acknowledged and has not left belongs to the giver: nothing o
     auto receiver = std::make_unique<HandoverReceiver>(
         worker.services().loop, worker.services().connections, std::move(giver.ends.second),
         [&](std::string_view) {
-            return HandoverReceiver::Target{worker.module(), 0};
+            return HandoverReceiver::Target{worker.module(), 0, AF_INET};
         },
         HandoverReceiver::EndHandler());
     giver.begin("127.0.0.1:0 scripted\n");

@@ -26,8 +26,8 @@ struct TwoWorkers {
         receiver = std::make_unique<HandoverReceiver>(
             new_worker.services().loop, new_worker.services().connections, std::move(take),
             [this](std::string_view name) {
-                return HandoverReceiver::Target{name.ends_with("scripted") ? new_worker.module() : nullptr,
-                                                0};
+                return HandoverReceiver::Target{name.ends_with("scripted") ? new_worker.module() : nullptr, 0,
+                                                AF_INET};
             },
             HandoverReceiver::EndHandler());
         giver->start();
@@ -267,7 +267,7 @@ TEST_CASE("the next receiver takes what the lost one had not") {
     workers.receiver = std::make_unique<HandoverReceiver>(
         workers.new_worker.services().loop, workers.new_worker.services().connections, std::move(take),
         [&](std::string_view) {
-            return HandoverReceiver::Target{workers.new_worker.module(), 0};
+            return HandoverReceiver::Target{workers.new_worker.module(), 0, AF_INET};
         },
         HandoverReceiver::EndHandler());
     workers.giver->add_receiver(std::move(give));
