@@ -95,6 +95,7 @@ struct PoolSettings {
     std::vector<std::string_view> modules;  // after loading names only, no paths of libraries
     std::uint64_t max_connections = 0;      // per worker, 16384; 1 to 1048576
     std::int64_t drain_timeout_ms = 0;      // 30s, 0 to 1d
+    std::int64_t handover_timeout_ms = 0;   // 30s, 0 to 1d
     std::int64_t start_timeout_ms = 0;      // 10s
     std::int64_t report_interval_ms = 0;    // 1s, 10ms to 60s
     std::int64_t hang_timeout_ms = 0;       // 10s; 0: off

@@ -183,6 +183,9 @@ Options<PoolSettings> pool_options() {
         .duration("drain_timeout", &PoolSettings::drain_timeout_ms,
                   {.fallback = 30 * second, .min = 0, .max = day}, Apply::hot,
                   "How long a worker that leaves may finish its connections before they are closed.")
+        .duration("handover_timeout", &PoolSettings::handover_timeout_ms,
+                  {.fallback = 30 * second, .min = 0, .max = day}, Apply::hot,
+                  "How long a worker that leaves may give connections to other workers; then they drain.")
         .duration("start_timeout", &PoolSettings::start_timeout_ms,
                   {.fallback = 10 * second, .min = 10, .max = 60 * minute}, Apply::hot,
                   "How long a new worker may take to be ready; a reload fails when one takes longer.")

@@ -112,7 +112,7 @@ void Pool::hand_over_to(const Pool& successor) {
 void Pool::hand_over_to(const Pool& successor, WorkerProcess& newcomer) {
     each_worker([&](WorkerProcess& worker) {
         const bool ours = worker.identity().slot % successor.size() == newcomer.identity().slot;
-        if (ours && worker.ready() && &worker != &newcomer) worker.hand_over_to(newcomer);
+        if (ours && worker.ready() && &worker != &newcomer) worker.hand_over_to(newcomer, handover_limit());
     });
 }
 
@@ -140,7 +140,7 @@ bool Pool::shrink() {
         leaving_.push_back(std::move(slot->worker));
         for (const auto& other : slots_) {
             const bool serves = other->worker != nullptr && other->worker->state() == WorkerState::serving;
-            if (serves) worker.hand_over_to(*other->worker);
+            if (serves) worker.hand_over_to(*other->worker, handover_limit());
         }
         worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     }

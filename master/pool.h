@@ -174,6 +174,9 @@ class Pool : private WorkerObserver {
 
   private:
     RespawnPolicy::Rule respawn_rule() const noexcept;
+    std::chrono::milliseconds handover_limit() const noexcept {
+        return std::chrono::milliseconds(settings_->handover_timeout_ms);
+    }
     enum class Phase { gated, serving, retired };
     struct Slot {
         Slot(Pool& pool, unsigned number);

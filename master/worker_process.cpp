@@ -148,9 +148,14 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
         channel_->send(MessageType::leave, LeaveMessage{signal == SIGTERM ? 1U : 0U, 0});
     if (signal == SIGKILL) return send_kill();
     process_.signal(signal);
-    if (signal != SIGTERM || kill_timer_.started()) return;
-    leaves_by_ms_ = loop_.now_ms() + drain_timeout.count();
-    kill_timer_.start_once(drain_timeout + drain_grace);
+    if (signal != SIGTERM || !killed_because_.empty()) return;
+    // Told again, it hands over no more.
+    const bool told_before = kill_timer_.started();
+    const std::chrono::milliseconds limit = told_before ? drain_timeout : drain_timeout + handover_limit_;
+    const std::int64_t leaves_by_ms = loop_.now_ms() + limit.count();
+    if (told_before && leaves_by_ms >= leaves_by_ms_) return;
+    leaves_by_ms_ = leaves_by_ms;
+    kill_timer_.start_once(limit + drain_grace);
 }
 
 void WorkerProcess::on_start_time() {
@@ -234,7 +239,7 @@ std::uint64_t WorkerProcess::resident_bytes() const {
     return resident_bytes_of(pid());
 }
 
-void WorkerProcess::hand_over_to(WorkerProcess& successor) {
+void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit) {
     if (channel_ == nullptr || successor.channel_ == nullptr) return;
     std::pair<UniqueFd, UniqueFd> ends;
     try {
@@ -247,6 +252,7 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor) {
                              std::array{take.get()});
     channel_->send(MessageType::handover_give, HandoverPeer{successor.identity_.instance},
                    std::array{give.get()});
+    handover_limit_ = limit;
 }
 
 void WorkerProcess::send_log(const LogTarget& log) {

@@ -131,7 +131,8 @@ class WorkerProcess {
     // What the kernel says; 0 when it cannot be asked.
     std::uint64_t resident_bytes() const;
     // Makes the two a channel on which this one gives its connections to `successor` when it drains.
-    void hand_over_to(WorkerProcess& successor);
+    // At the longest for `limit`.
+    void hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit);
     void send_log(const LogTarget& log);
     // A file that has been opened anew.
     void send_file(const OpenedFile& file) { send_file(MessageType::module_file, file); }
@@ -192,6 +193,7 @@ class WorkerProcess {
     std::string last_words_;      // what the worker said before it failed
     std::string killed_because_;  // by the master
     DeathCause killed_for_ = DeathCause::killed;
+    std::chrono::milliseconds handover_limit_{0};
     std::int64_t leaves_by_ms_ = 0;
 };
 

@@ -214,6 +214,7 @@ class Connection : private DeadlineEntry {
     bool held_ : 1 = false;           // adopted, and the acknowledgement has not left yet
     bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
     bool draining_ : 1 = false;
+    bool overdue_ : 1 = false;        // it drained already when that was looked at last
     bool input_drained_ : 1 = false;  // the read of this event left nothing in the socket
     bool end_of_input_ : 1 = false;
     bool paused_ : 1 = false;

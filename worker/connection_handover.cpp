@@ -57,6 +57,7 @@ void Connection::stay() {
 }
 
 void Connection::carry_on(const CarriedConnection& carried) {
+    listener_ = carried.listener;
     adopted_ = true;
     held_ = true;
     may_be_shared_ = true;

@@ -97,6 +97,23 @@ void ConnectionList::drain() {
     }
 }
 
+std::size_t ConnectionList::end_overdue() noexcept {
+    std::size_t ended = 0;
+    walking_ = first_;
+    while (walking_ != nullptr) {
+        Connection& connection = *walking_;
+        walking_ = connection.next_;
+        if (!connection.draining_ || connection.closing()) continue;
+        if (!connection.overdue_) {
+            connection.overdue_ = true;
+            continue;
+        }
+        ++ended;
+        connection.retire();
+    }
+    return ended;
+}
+
 void ConnectionList::renumber_listeners(const std::vector<unsigned>& new_index) noexcept {
     for (Connection* connection = first_; connection != nullptr; connection = connection->next_) {
         const bool known = connection->listener_ < new_index.size();

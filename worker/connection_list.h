@@ -29,6 +29,8 @@ class ConnectionList {
     // Tells each connection that the worker drains.
     void drain();
     bool draining() const noexcept { return draining_; }
+    // Ends those that drained already at the last call, however it came; returns how many.
+    std::size_t end_overdue() noexcept;
     // Ends every one at once. Not from within a hook.
     void abort_all() noexcept;
 

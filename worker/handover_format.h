@@ -19,6 +19,10 @@ namespace drover {
 // own.
 enum class Transport : std::uint8_t { plain = 0 };
 
+// Connections of listeners that are no more have numbers from here on, so that they can still be told apart:
+// by what Worker::gone_listeners_ calls them.
+inline constexpr std::uint16_t first_gone_listener = 0x8000;
+
 // What a connection carries beside its socket.
 struct CarriedConnection {
     enum class Stage : std::uint8_t { open = 0, flushing, lingering };

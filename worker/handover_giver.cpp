@@ -60,13 +60,16 @@ void HandoverGiver::Receiver::on_closed(std::string_view) {
     giver.take_back(*this);
 }
 
-HandoverGiver::HandoverGiver(EventLoop& loop, ConnectionList& connections, std::vector<std::string> listeners)
+HandoverGiver::HandoverGiver(EventLoop& loop, ConnectionList& connections,
+                             const std::vector<std::string>& listeners, const std::vector<std::string>& gone)
     : connections_(connections),
       loop_(loop),
+      first_gone_name_(listeners.size()),
       pump_timer_(loop, Timer::Handler::to<&HandoverGiver::pump>(this)),
       rest_timer_(loop, Timer::Handler::to<&HandoverGiver::look_again>(this)) {
-    for (const std::string& name : listeners)
-        listener_names_.append(name).push_back('\n');
+    for (const auto* names : {&listeners, &gone})
+        for (const std::string& name : *names)
+            listener_names_.append(name).push_back('\n');
 }
 
 HandoverGiver::~HandoverGiver() {
@@ -128,6 +131,9 @@ bool HandoverGiver::fill(Draft& draft, std::size_t most_fds) {
         if (connection == nullptr) return false;
         CarriedConnection carried;
         if (!connection->begin_moving(carried)) continue;
+        if (carried.listener >= first_gone_listener)
+            carried.listener =
+                static_cast<std::uint16_t>(carried.listener - first_gone_listener + first_gone_name_);
         const std::size_t records_before = draft.records.size();
         const std::size_t fds_before = draft.fds.size();
         draft.add(*connection, carried);

@@ -32,8 +32,9 @@ class HandoverGiver {
     static constexpr std::chrono::milliseconds rest_time{100};
 
     // `listeners` names this worker's listeners ("127.0.0.1:80 http"), for receivers that number theirs
-    // otherwise.
-    HandoverGiver(EventLoop& loop, ConnectionList& connections, std::vector<std::string> listeners);
+    // otherwise; `gone` those that connections still have from before a hot reload.
+    HandoverGiver(EventLoop& loop, ConnectionList& connections, const std::vector<std::string>& listeners,
+                  const std::vector<std::string>& gone = {});
     ~HandoverGiver();
     HandoverGiver(const HandoverGiver&) = delete;
     HandoverGiver& operator=(const HandoverGiver&) = delete;
@@ -94,6 +95,7 @@ class HandoverGiver {
     ConnectionList& connections_;
     EventLoop& loop_;
     std::string listener_names_;
+    std::size_t first_gone_name_;
     std::vector<std::unique_ptr<Receiver>> receivers_;
     std::size_t turn_ = 0;
     Timer pump_timer_;

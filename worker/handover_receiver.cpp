@@ -170,8 +170,10 @@ bool HandoverReceiver::take_one(std::string_view& records, std::span<UniqueFd>& 
     const Target target = targets_[carried->listener];
     if (target.module == nullptr || !is_connection(socket.get(), target.family)) return false;
     if (needed > 1 && !has_range(carried->file.file->get(), carried->file)) return false;
+    carried->listener = static_cast<std::uint16_t>(target.listener);
+    const unsigned known = target.listener < first_gone_listener ? target.listener : 0;
     try {
-        target.module->adopt(Accepted{std::move(socket), target.listener, &*carried}, carried->module_state);
+        target.module->adopt(Accepted{std::move(socket), known, &*carried}, carried->module_state);
         return true;
     } catch (const std::exception&) {
         return false;

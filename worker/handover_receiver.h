@@ -27,6 +27,7 @@ class ConnectionList;
 class HandoverReceiver {
   public:
     // Where connections of the listener called `name` go here; module is null when nothing here serves them.
+    // The number is one from first_gone_listener on when there is no such listener here.
     struct Target {
         Module* module = nullptr;
         unsigned listener = 0;

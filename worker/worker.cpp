@@ -257,8 +257,10 @@ void Worker::send_report() {
 void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return leave(ExitCode::ok);
     const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
-    if (limited) limit_drain();
-    if (!first) return connections_.drain();  // asked again: hand over no more
+    if (!first) {  // asked again: hand over no more
+        if (limited) limit_drain();
+        return drain_connections();
+    }
     drain_began_ms_ = loop_.now_ms();
     abandon();
     finish_datagrams();
@@ -273,16 +275,22 @@ void Worker::drain(bool limited) {
     if (giver_ != nullptr) {
         predecessors_.clear();  // they have been given our successors, too
         giver_->start();
+        connections_.end_overdue();
     } else {
         connections_.drain();
     }
+    if (limited) limit_drain();
     on_acceptor_closed();
 }
 
+// What cannot move drains within drain_timeout; the rest has handover_timeout to be taken over.
 void Worker::limit_drain() {
     if (drain_limit_ != nullptr) return;
-    drain_limit_ = std::make_unique<DrainLimit>(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this));
+    drain_limit_ = std::make_unique<DrainLimit>(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this),
+                                                Timer::Handler::to<&Worker::on_handover_timeout>(this));
     drain_limit_->timer.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
+    if (handing_over())
+        drain_limit_->handover_timer.start_once(std::chrono::milliseconds(pool().handover_timeout_ms));
 }
 
 void Worker::on_acceptor_closed() {
@@ -305,9 +313,19 @@ void Worker::on_started() {
     release_program_pages();
 }
 
+// All that is left, also what could have moved.
+void Worker::drain_connections() {
+    if (drain_limit_ != nullptr && handing_over()) {
+        drain_limit_->handover_timer.stop();
+        drain_limit_->timer.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
+    }
+    connections_.drain();
+}
+
 void Worker::on_drain_timeout() {
+    if (handing_over()) return end_overdue();
     log_.warning("drain timeout: ending " + std::to_string(connections_.size()) + " connections");
-    report_handover(connections_.size());
+    report_handover(ended_ + connections_.size());
     leave(ExitCode::ok);
 }
 
@@ -317,7 +335,7 @@ void Worker::leave_when_done() {
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
     const bool replies = replies_timer_.started();
     if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
-    report_handover(0);
+    report_handover(ended_);
     leave(ExitCode::ok);
 }
 

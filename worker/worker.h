@@ -120,7 +120,9 @@ class Worker {
     std::uint32_t return_addresses() const noexcept;
     void take_successor(Message& message);
     void take_predecessor(Message& message);
-    HandoverReceiver::Target find_target(std::string_view listener_name) const;
+    HandoverReceiver::Target find_target(std::string_view listener_name);
+    unsigned gone_listener(std::string_view name);
+    std::vector<unsigned> numbers_after(const NextListeners& next);
     static std::string listener_name(const ListenSettings& listen);
     void on_predecessor_end();
     std::size_t room_for_connections() const;
@@ -148,6 +150,10 @@ class Worker {
     void on_dismissed(bool limited);
     void drain(bool limited);
     void limit_drain();
+    bool handing_over() const noexcept;
+    void drain_connections();
+    void on_handover_timeout();
+    void end_overdue();
     void note_handed_over();
     void report_handover(std::uint64_t ended);
     void leave_when_done();
@@ -175,6 +181,7 @@ class Worker {
     std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections
     std::vector<std::unique_ptr<Acceptor>> watched_;    // sockets of other slots
     std::vector<Module*> listener_modules_;             // by index in the pool
+    std::vector<std::string> gone_listeners_;           // names, by number from first_gone_listener on
     DatagramBuffer datagram_buffer_;
     std::vector<std::shared_ptr<DatagramSocket>> datagram_sockets_;  // of the udp listeners
     std::vector<std::shared_ptr<DatagramSocket>> gone_sockets_;  // of those that a hot reload has taken away
@@ -186,9 +193,11 @@ class Worker {
     Timer report_timer_;
     // While it drains within a limit. A worker that stood still has not used that time to drain.
     struct DrainLimit {
-        DrainLimit(EventLoop& loop, Timer::Handler on_time) : clock(loop), timer(clock, on_time) {}
+        DrainLimit(EventLoop& loop, Timer::Handler on_time, Timer::Handler on_handover_time)
+            : clock(loop), timer(clock, on_time), handover_timer(clock, on_handover_time) {}
         RunClock clock;
         RunTimer timer;
+        RunTimer handover_timer;  // what can move has moved by then, or drains, too
     };
     std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
@@ -202,6 +211,7 @@ class Worker {
     ExitCode exit_code_ = ExitCode::ok;
     std::uint64_t connection_limit_ = 0;
     std::vector<std::weak_ptr<const Configuration>> generations_;  // that something here may still use
+    std::uint64_t ended_ = 0;  // connections, by drain_timeout, while others were handed over
     std::int64_t drain_began_ms_ = 0;
     std::int64_t last_given_ms_ = 0;
     std::uint64_t given_ = 0;        // of the giver, counted already

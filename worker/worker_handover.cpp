@@ -5,6 +5,13 @@
 
 namespace drover {
 
+namespace {
+
+// A drain_timeout of 0 must not keep the loop busy.
+constexpr std::chrono::milliseconds overdue_interval{100};
+
+}  // namespace
+
 // A udp listener has no connections to be handed to its module.
 std::string Worker::listener_name(const ListenSettings& listen) {
     if (listen.address.is_udp()) return listen.address.text();
@@ -16,12 +23,32 @@ void Worker::take_successor(Message& message) {
         std::vector<std::string> names;
         for (const ListenSettings& listen : pool().listen)
             names.push_back(listener_name(listen));
-        giver_ = std::make_unique<HandoverGiver>(loop_, connections_, std::move(names));
+        giver_ = std::make_unique<HandoverGiver>(loop_, connections_, names, gone_listeners_);
     }
     giver_->add_receiver(std::move(message.fds[0]));
     if (state_ != WorkerState::draining || connections_.draining()) return;
     predecessors_.clear();
     if (!giver_->started()) giver_->start();
+}
+
+bool Worker::handing_over() const noexcept {
+    return giver_ != nullptr && giver_->started() && !connections_.draining();
+}
+
+void Worker::on_handover_timeout() {
+    log_.warning("handover_timeout: " + std::to_string(connections_.size()) +
+                 " connections have not been taken over; they drain");
+    drain_connections();
+}
+
+// What began to drain after the last look has its own drain_timeout.
+void Worker::end_overdue() {
+    const std::size_t ended = connections_.end_overdue();
+    if (ended > 0)
+        log_.warning("drain timeout: ending " + std::to_string(ended) + " connections that cannot move");
+    ended_ += ended;
+    drain_limit_->timer.start_once(
+        std::max(std::chrono::milliseconds(pool().drain_timeout_ms), overdue_interval));
 }
 
 // One that leaves itself takes none: the giver has, or gets, those that come after us.
@@ -37,12 +64,23 @@ void Worker::take_predecessor(Message& message) {
 
 // A listener that this worker does not have any more may still have a module here that serves its
 // connections.
-HandoverReceiver::Target Worker::find_target(std::string_view name) const {
+HandoverReceiver::Target Worker::find_target(std::string_view name) {
     const std::vector<ListenSettings>& listen = pool().listen;
     for (unsigned i = 0; i < listen.size(); ++i) {
         if (listener_name(listen[i]) == name) return {listener_modules_[i], i, listen[i].address.family()};
     }
-    return {modules_->find(name.substr(name.rfind(' ') + 1)), 0, AF_UNSPEC};
+    Module* const module = modules_->find(name.substr(name.rfind(' ') + 1));
+    if (module == nullptr) return {};
+    return {module, gone_listener(name), AF_UNSPEC};
+}
+
+// Its number; the same for the same name. Without one the connection cannot move again.
+unsigned Worker::gone_listener(std::string_view name) {
+    const auto known = std::ranges::find(gone_listeners_, name);
+    const auto index = static_cast<unsigned>(known - gone_listeners_.begin());
+    if (first_gone_listener + index >= no_listener) return no_listener;
+    if (known == gone_listeners_.end()) gone_listeners_.emplace_back(name);
+    return first_gone_listener + index;
 }
 
 void Worker::on_predecessor_end() {

@@ -146,6 +146,14 @@ void Worker::prepare_listeners() {
     }
 }
 
+// Connections of a listener that goes remember its name, by which they can still move.
+std::vector<unsigned> Worker::numbers_after(const NextListeners& next) {
+    std::vector<unsigned> numbers = next.new_index;
+    for (unsigned i = 0; i < numbers.size(); ++i)
+        if (numbers[i] == no_listener) numbers[i] = gone_listener(listener_name(pool().listen[i]));
+    return numbers;
+}
+
 // A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
 void Worker::take_over_listeners() {
     NextListeners& next = next_->next;
@@ -163,7 +171,7 @@ void Worker::take_over_listeners() {
         next.sockets[i]->configure(std::move(next.datagrams[i]));
         datagram_sockets_.push_back(std::move(next.sockets[i]));
     }
-    connections_.renumber_listeners(next.new_index);
+    connections_.renumber_listeners(numbers_after(next));
     next = {};
     start_listeners();
 }

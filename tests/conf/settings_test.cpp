@@ -155,6 +155,7 @@ TEST_CASE("defaults are those of the declarations") {
     const PoolSettings& pool = settings.pools.at(0);
     CHECK(pool.max_connections == 16384);
     CHECK(pool.drain_timeout_ms == 30'000);
+    CHECK(pool.handover_timeout_ms == 30'000);
     CHECK(pool.start_timeout_ms == 10'000);
     CHECK(pool.report_interval_ms == 1000);
     CHECK(pool.respawn.delay_ms == 100);

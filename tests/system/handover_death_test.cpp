@@ -28,10 +28,13 @@ struct MidHandOver {
     pid_t giver = 0;      // holds its connections and cannot get rid of them
     pid_t successor = 0;  // frozen
 
-    explicit MidHandOver(const std::string& balance)
+    explicit MidHandOver(const std::string& balance, const std::string& drain_timeout = "30s",
+                         const std::string& pool = "")
         : config{.body = "old",
+                 .drain_timeout = drain_timeout,
                  .modules = "\"http\", \"echo\", \"trouble\"",
                  .master = "reload = \"fresh\"\n",
+                 .pool = pool,
                  .balance = balance},
           master(config, trouble_program),
           idle(master.http_port(), idle_count),
@@ -113,6 +116,21 @@ TEST_CASE("an old worker that is killed in mid hand-over takes with it only what
         CHECK(middle.idle.ask("new") + held.size() >= idle_count);
         middle.master.finish();
     }
+}
+
+TEST_CASE("a successor that stands still: the giver leaves in time, what it had sent goes on") {
+    if (!raise_descriptor_limit(4 * idle_count)) return;
+    constexpr std::size_t sent = 3 * 250;  // and a few more
+    MidHandOver middle("reuseport", "1s", "handover_timeout = \"4s\"\n");
+    const std::size_t held = clients_held_by(middle.giver, middle.master.http_port()).size();
+    CHECK(held > sent);
+    middle.master.wait_output("have not been taken over; they drain");
+    middle.master.wait_until("the giver to leave", [&] { return state_of(middle.giver) == '-'; });
+    kill(middle.successor, SIGCONT);
+    middle.wait_whole();
+    middle.busy.stop();
+    CHECK(middle.idle.ask("new") + held >= idle_count + sent);
+    middle.master.finish();
 }
 
 TEST_CASE("a storm of signals in mid hand-over: nothing is lost, and the states end right") {
