@@ -17,17 +17,21 @@ constexpr sock_filter statement(unsigned code, std::uint32_t k) {
     return {static_cast<std::uint16_t>(code), 0, 0, k};
 }
 
-// Picks one of `slots` at random: the program's result is the index of a socket in the group.
+// Picks one of `slots`, which are sorted, at random: the program's result is the index of a socket in the
+// group. A random number below their count becomes an index by stepping over each gap that lies before it, so
+// that the program is as long as there are gaps: kernels before 6.7 refuse more than 20480 bytes of it.
 std::vector<sock_filter> steering_program(std::span<const unsigned> slots) {
-    const auto count = static_cast<std::uint32_t>(slots.size());
     std::vector<sock_filter> program{
         statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)),
-        statement(BPF_ALU | BPF_MOD | BPF_K, count)};
-    for (std::uint32_t i = 0; i + 1 < count; ++i) {
-        program.push_back({static_cast<std::uint16_t>(BPF_JMP | BPF_JEQ | BPF_K), 0, 1, i});
-        program.push_back(statement(BPF_RET | BPF_K, slots[i]));
+        statement(BPF_ALU | BPF_MOD | BPF_K, static_cast<std::uint32_t>(slots.size())),
+        statement(BPF_ALU | BPF_ADD | BPF_K, slots.front())};
+    for (std::size_t i = 1; i < slots.size(); ++i) {
+        const unsigned gap = slots[i] - slots[i - 1] - 1;
+        if (gap == 0) continue;
+        program.push_back({static_cast<std::uint16_t>(BPF_JMP | BPF_JGT | BPF_K), 0, 1, slots[i - 1]});
+        program.push_back(statement(BPF_ALU | BPF_ADD | BPF_K, gap));
     }
-    program.push_back(statement(BPF_RET | BPF_K, slots.back()));
+    program.push_back(statement(BPF_RET | BPF_A, 0));
     return program;
 }
 

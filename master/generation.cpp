@@ -110,9 +110,16 @@ bool Generation::all_prepared() const noexcept {
     return std::ranges::all_of(pools_, [](const auto& pool) { return pool->all_prepared(); });
 }
 
-void Generation::commit() {
+std::vector<ListenerUse> Generation::listener_uses(
+    const std::function<std::vector<ListenerUse>(const Pool&)>& of) const {
+    std::vector<ListenerUse> all;
     for (const auto& pool : pools_)
-        pool->listen_next();
+        std::ranges::move(of(*pool), std::back_inserter(all));
+    return all;
+}
+
+void Generation::commit() {
+    use_listeners(listener_uses([](const Pool& pool) { return pool.next_listener_uses(); }));
     const std::unique_ptr<Contents> before = std::exchange(contents_, std::move(next_));
     for (const auto& pool : pools_)
         pool->commit();
@@ -146,8 +153,7 @@ bool Generation::all_ready() const noexcept {
 }
 
 void Generation::serve() {
-    for (const auto& pool : pools_)
-        pool->listen();
+    use_listeners(listener_uses([](const Pool& pool) { return pool.listener_uses(); }));
     for (const auto& pool : pools_)
         pool->serve();
 }

@@ -107,6 +107,8 @@ class Generation {
         Settings settings;
         std::vector<std::shared_ptr<const OpenedFile>> files;  // one for each of settings.files
     };
+    std::vector<ListenerUse> listener_uses(
+        const std::function<std::vector<ListenerUse>(const Pool&)>& of) const;
     using PoolListeners = std::vector<std::shared_ptr<Listener>>;
     static PoolListeners acquire(const Contents& contents, const PoolSettings& pool,
                                  ListenerRegistry& registry);

@@ -2,8 +2,27 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <system_error>
+#include <utility>
 
 namespace drover {
+
+void use_listeners(const std::vector<ListenerUse>& uses) {
+    for (const ListenerUse& use : uses)
+        use.listener->listen(use.slots);
+    std::vector<std::pair<Listener*, ListenerOptions>> before;
+    try {
+        for (const ListenerUse& use : uses) {
+            if (use.listener->options() == use.options) continue;
+            before.emplace_back(use.listener.get(), use.listener->options());
+            use.listener->set_options(use.options);
+        }
+    } catch (const std::system_error&) {
+        for (const auto& [listener, options] : before)
+            listener->set_options(options);
+        throw;
+    }
+}
 
 std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, const Address& address,
                                                     const ListenerOptions& options, unsigned slots) {

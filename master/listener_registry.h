@@ -11,6 +11,17 @@
 
 namespace drover {
 
+// What a pool needs of a listener when it takes over.
+struct ListenerUse {
+    std::shared_ptr<Listener> listener;
+    ListenerOptions options;
+    unsigned slots = 0;  // sockets that must listen
+};
+
+// Listens on all, then applies the options where they differ. Throws std::system_error with the options of
+// all as they were.
+void use_listeners(const std::vector<ListenerUse>& uses);
+
 class ListenerRegistry {
   public:
     // The live listener known by `key` with at least `slots` sockets, or a newly bound one. Nothing that

@@ -217,7 +217,13 @@ void Master::count_for(const Generation& generation) {
             listeners.push_back({pool->name(), address, pool->listeners()[i]});
         }
     }
-    own_counters_->follow(generation.number(), listeners);
+    try {
+        own_counters_->follow(generation.number(), listeners);
+    } catch (const std::exception& failure) {
+        // The generation serves already.
+        events_.error(EventKind::trouble, subject(),
+                      std::string("listeners are not counted: ") + failure.what());
+    }
 }
 
 void Master::announce() {

@@ -40,12 +40,12 @@ void Master::commit_hot() {
     try {
         Fallback fallback = fall_back_to(*current_, true);
         current_->commit();
-        count_for(*current_);
         if (rollback_reason_.empty()) begin_probation(std::move(fallback));
     } catch (const std::exception& failure) {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);
     }
+    count_for(*current_);
     follow_log_settings(log_before);
     quiet_timer_.start_once(quiet_time);
     check_quiet();

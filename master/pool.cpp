@@ -58,12 +58,12 @@ bool Pool::all_ready() const noexcept {
         slots_, [](const auto& slot) { return slot->worker != nullptr && slot->worker->ready(); });
 }
 
-void Pool::listen() {
-    for (std::size_t i = 0; i < listeners_.size(); ++i) {
-        listeners_[i]->listen(size());
-        const ListenerOptions& wanted = settings_->listen[i].listener;
-        if (listeners_[i]->options() != wanted) listeners_[i]->set_options(wanted);
-    }
+std::vector<ListenerUse> Pool::uses(const PoolSettings& settings,
+                                    const std::vector<std::shared_ptr<Listener>>& listeners) const {
+    std::vector<ListenerUse> uses;
+    for (std::size_t i = 0; i < listeners.size(); ++i)
+        uses.push_back({listeners[i], settings.listen[i].listener, size()});
+    return uses;
 }
 
 void Pool::serve() {

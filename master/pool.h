@@ -13,6 +13,7 @@
 #include "core/run_clock.h"
 #include "core/status_page.h"
 #include "master/event_log.h"
+#include "master/listener_registry.h"
 #include "master/master_counters.h"
 #include "master/observation_desk.h"
 #include "master/respawn_policy.h"
@@ -94,9 +95,9 @@ class Pool : private WorkerObserver {
     // Starts a worker in every slot, a few in each turn of the loop; on_start_failed says when one cannot be.
     void start();
     bool all_ready() const noexcept;
-    // Begins to listen on the sockets that do not yet, and applies the listeners' options. Throws
-    // std::system_error.
-    void listen();
+    // What it needs of its listeners (use_listeners), and of those to come.
+    std::vector<ListenerUse> listener_uses() const { return uses(*settings_, listeners_); }
+    std::vector<ListenerUse> next_listener_uses() const { return uses(*next_.settings, next_.listeners); }
     // The gate opens: workers accept; from now on the dead are replaced.
     void serve();
     // A hot reload (pool_hot_reload.cpp). Asks every worker that serves to prepare `next`.
@@ -114,8 +115,6 @@ class Pool : private WorkerObserver {
     void replace_uncommitted();
     // Every slot is filled by a worker of this generation that serves it.
     bool all_committed() const noexcept;
-    // Begins to listen on the listeners to come. Throws std::system_error.
-    void listen_next();
 
     // No more respawns; every worker drains on `signal` (SIGTERM or SIGQUIT) or leaves (SIGINT, SIGKILL).
     void retire(int signal);
@@ -174,6 +173,8 @@ class Pool : private WorkerObserver {
 
   private:
     RespawnPolicy::Rule respawn_rule() const noexcept;
+    std::vector<ListenerUse> uses(const PoolSettings& settings,
+                                  const std::vector<std::shared_ptr<Listener>>& listeners) const;
     std::chrono::milliseconds handover_limit() const noexcept {
         return std::chrono::milliseconds(settings_->handover_timeout_ms);
     }

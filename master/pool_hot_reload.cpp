@@ -33,14 +33,6 @@ bool Pool::all_prepared() const noexcept {
     });
 }
 
-void Pool::listen_next() {
-    for (std::size_t i = 0; i < next_.listeners.size(); ++i) {
-        next_.listeners[i]->listen(size());
-        const ListenerOptions& wanted = next_.settings->listen[i].listener;
-        if (next_.listeners[i]->options() != wanted) next_.listeners[i]->set_options(wanted);
-    }
-}
-
 void Pool::commit() {
     settings_ = next_.settings;
     origin_ = next_.origin;

@@ -40,7 +40,7 @@ void Pool::on_unkillable(WorkerProcess& worker) {
 
 void Pool::begin_serving(WorkerProcess& worker) {
     try {
-        listen();
+        use_listeners(listener_uses());
     } catch (const std::exception& failure) {
         context_.events.error(EventKind::trouble, subject(), "pool " + name() + ": " + failure.what());
     }

@@ -1,5 +1,6 @@
 #include "core/listener.h"
 #include "tests/core/test_client.h"
+#include "tests/support/in_child.h"
 
 #include <array>
 #include <vector>
@@ -9,6 +10,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace drover;
 using namespace drover::test;
@@ -122,4 +126,26 @@ TEST_CASE("sockets that never listened are dropped, listening ones are not") {
     listener.drop_idle_sockets(2);
     CHECK(listener.sockets() == 3);
     CHECK(spread(listener, 30).size() == 3);
+}
+
+TEST_CASE("a program for a thousand slots fits into what kernels before 6.7 allow") {
+    // In a network namespace of its own, whose limit can be set.
+    in_child([] {
+        if (::unshare(CLONE_NEWNET) != 0) return 0;
+        const UniqueFd limit(::open("/proc/sys/net/core/optmem_max", O_WRONLY | O_CLOEXEC));
+        if (!limit || ::write(limit.get(), "20480", 5) != 5) return 0;
+        const rlimit files{2048, 2048};
+        if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return 0;
+        Listener listener = Listener::bind(Address::parse("0.0.0.0:0"), {}, 1000);
+        listener.listen();
+        std::vector<unsigned> every_other;
+        std::vector<unsigned> all_but_one;
+        for (unsigned slot = 1; slot < 1000; ++slot) {
+            if (slot % 2 == 1) every_other.push_back(slot);
+            all_but_one.push_back(slot);
+        }
+        listener.steer(every_other);
+        listener.steer(all_but_one);
+        return 0;
+    });
 }

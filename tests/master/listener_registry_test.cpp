@@ -1,6 +1,7 @@
 #include "master/listener_registry.h"
 
 #include <stdexcept>
+#include <system_error>
 
 #include <doctest/doctest.h>
 
@@ -40,4 +41,25 @@ TEST_CASE("what belongs to the binding cannot change while the address is in use
     other.backlog = 7;
     CHECK(registry.acquire("a", any_port, other, 2) == held);
     CHECK(held->options().backlog != 7);  // applied when its new user takes over
+}
+
+TEST_CASE("a listener that cannot listen leaves the options of the live ones as they were") {
+    ListenerRegistry registry;
+    const std::shared_ptr<Listener> live = registry.acquire("live", any_port, {}, 2);
+    live->listen();
+    const std::shared_ptr<Listener> faster = registry.acquire("faster", any_port, {}, 1);
+    std::shared_ptr<Listener> slower;
+    try {
+        slower = registry.acquire("slower", faster->address(), {}, 1);
+    } catch (const std::system_error&) {
+        return;  // a kernel that refuses it this early
+    }
+    faster->listen();
+    ListenerOptions changed;
+    changed.backlog = 7;
+    changed.nodelay = false;
+    CHECK_THROWS_AS(use_listeners({{live, changed, 2}, {slower, {}, 1}}), std::system_error);
+    CHECK(live->options() == ListenerOptions());
+    use_listeners({{live, changed, 2}});
+    CHECK(live->options() == changed);
 }
