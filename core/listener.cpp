@@ -105,7 +105,8 @@ Listener::Listener(Listener&& other) noexcept
       options_(other.options_),
       sockets_(std::exchange(other.sockets_, {})),
       listening_(std::exchange(other.listening_, 0)),
-      steered_(std::exchange(other.steered_, {})),
+      order_(std::exchange(other.order_, {})),
+      refuses_new_(other.refuses_new_),
       path_(std::exchange(other.path_, {})) {}
 
 Listener& Listener::operator=(Listener&& other) noexcept {
@@ -115,7 +116,8 @@ Listener& Listener::operator=(Listener&& other) noexcept {
     options_ = other.options_;
     sockets_ = std::exchange(other.sockets_, {});
     listening_ = std::exchange(other.listening_, 0);
-    steered_ = std::exchange(other.steered_, {});
+    order_ = std::exchange(other.order_, {});
+    refuses_new_ = other.refuses_new_;
     path_ = std::exchange(other.path_, {});
     return *this;
 }
@@ -142,6 +144,7 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
 UniqueFd Listener::new_socket() const {
     const int type = (address_.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     UniqueFd fd(check_call(::socket(address_.family(), type, 0), "socket", address_.text()));
+    bound_wait(fd.get());
     if (address_.is_unix()) return fd;
     // With it two programs could bind one udp address, and one of them would hear nothing.
     if (!address_.is_udp()) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
@@ -151,6 +154,13 @@ UniqueFd Listener::new_socket() const {
     }
     apply_options(fd.get(), options_);
     return fd;
+}
+
+// Any holder of a listening socket can clear O_NONBLOCK: whoever accepts then waits no longer than a jiffy.
+void Listener::bound_wait(int fd) {
+    constexpr timeval shortest{0, 1};
+    check_call(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &shortest, sizeof shortest), "setsockopt",
+               "SO_RCVTIMEO");
 }
 
 UniqueFd Listener::bind_one(bool first) const {
@@ -208,9 +218,19 @@ void Listener::resize(unsigned slots) {
         throw;
     }
     // The highest goes first: the kernel moves the last socket of a group into the index that becomes free.
-    while (sockets_.size() > wanted)
+    while (sockets_.size() > wanted) {
+        left_group(sockets() - 1);
         sockets_.pop_back();
+    }
     listening_ = std::min(listening_, sockets());
+}
+
+// What the kernel does when a socket of a group stops to listen.
+void Listener::left_group(unsigned slot) {
+    const auto place = std::ranges::find(order_, slot);
+    if (place == order_.end()) return;
+    *place = order_.back();
+    order_.pop_back();
 }
 
 void Listener::apply_options(int fd, const ListenerOptions& options) const {
@@ -259,6 +279,7 @@ void Listener::set_options(const ListenerOptions& options) {
 void Listener::listen(unsigned slots) {
     for (; listening_ < std::min(slots, sockets()); ++listening_) {
         begin_listening(sockets_[listening_].get(), options_);
+        order_.push_back(listening_);
     }
 }
 

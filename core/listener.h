@@ -11,6 +11,7 @@
 
 #include <limits>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <sys/types.h>
@@ -18,6 +19,15 @@
 namespace drover {
 
 enum class Balance { reuseport, shared };
+
+// What another holder of a listening socket has done to it: whoever has a duplicate can.
+struct ListenerDamage {
+    enum class Now { mended, bound_anew, lasting };
+
+    unsigned slot = 0;
+    std::string what;  // "was shut down"
+    Now now = Now::mended;
+};
 
 struct ListenerOptions {
     Balance balance = Balance::reuseport;  // unix sockets (EOPNOTSUPP) and udp ones are always shared
@@ -75,9 +85,14 @@ class Listener {
 
     // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty
     // or names them all. What waits in the queues of the others stays there. Nothing to do for a shared one.
-    // The kernel numbers the sockets of a group in the order of their listen(2), which is ours. Throws
-    // std::system_error.
+    // Sets the program whatever was set before: another holder of a socket may have put one of its own there.
+    // Throws std::system_error.
     void steer(std::span<const unsigned> slots);
+    // Puts the sockets back as they should be, and tells what was wrong. O_NONBLOCK, the limit of a wait in
+    // accept(2), the backlog, a filter, a shutdown, the peer of a datagram socket. Where that cannot be
+    // undone a new socket is bound in place of the old one, which workers still have: they must be given the
+    // new one.
+    std::vector<ListenerDamage> mend();
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
     // closed without a reset. Nothing to do for unix and udp sockets.
@@ -101,19 +116,29 @@ class Listener {
 
     Listener(const Address& address, const ListenerOptions& options);
     UniqueFd new_socket() const;
+    static void bound_wait(int fd);
     UniqueFd bind_one(bool first) const;
     void bind_path(int fd);
     void apply_options(int fd, const ListenerOptions& options) const;
     void apply_stream_options(int fd, const ListenerOptions& options) const;
     void begin_listening(int fd, const ListenerOptions& options) const;
+    std::string disturbance(unsigned slot) const;
+    std::string breakage(unsigned slot) const;
+    void leave_group(std::vector<ListenerDamage>& broken);
+    ListenerDamage::Now restore(unsigned slot);
+    bool restore_in_place(int fd) const;
+    void bind_again(int fd) const noexcept;
+    void bind_anew(unsigned slot);
+    void left_group(unsigned slot);
     void apply_live_options(const ListenerOptions& options) const;
     void remove_path() noexcept;
 
     Address address_;
     ListenerOptions options_;
     std::vector<UniqueFd> sockets_;
-    unsigned listening_ = 0;         // sockets [0, listening_) listen
-    std::vector<unsigned> steered_;  // empty: over all
+    unsigned listening_ = 0;       // sockets [0, listening_) listen
+    std::vector<unsigned> order_;  // of a reuseport group: slots by the kernel's number for them
+    bool refuses_new_ = false;
     UnixPath path_;
 };
 

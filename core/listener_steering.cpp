@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <numeric>
 
 #include <linux/filter.h>
 
@@ -54,25 +53,23 @@ void attach(int fd, int option, std::span<const sock_filter> filters, const char
 
 void Listener::steer(std::span<const unsigned> slots) {
     if (shared()) return;
-    std::vector<unsigned> wanted(slots.begin(), slots.end());
-    std::ranges::sort(wanted);
-    std::erase_if(wanted, [this](unsigned slot) { return slot >= listening_; });
-    if (wanted.size() == listening_) wanted.clear();
-    if (wanted == steered_) return;
-    if (wanted.empty()) {
+    std::vector<unsigned> indexes;
+    for (unsigned index = 0; index < order_.size(); ++index)
+        if (std::ranges::find(slots, order_[index]) != slots.end()) indexes.push_back(index);
+    if (indexes.empty() || indexes.size() == listening_) {
         const int unused = 0;
         const int result =
             ::setsockopt(sockets_[0].get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused);
         if (result != 0 && errno != ENOENT) throw_errno("setsockopt", "SO_DETACH_REUSEPORT_BPF");
     } else {
-        attach(sockets_[0].get(), SO_ATTACH_REUSEPORT_CBPF, steering_program(wanted),
+        attach(sockets_[0].get(), SO_ATTACH_REUSEPORT_CBPF, steering_program(indexes),
                "SO_ATTACH_REUSEPORT_CBPF");
     }
-    steered_ = std::move(wanted);
 }
 
 void Listener::refuse_new() {
     if (address_.is_unix() || address_.is_udp()) return;
+    refuses_new_ = true;
     for (const UniqueFd& socket : sockets_)
         attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
 }

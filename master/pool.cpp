@@ -10,6 +10,8 @@ namespace {
 // A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)); workers watch a little less
 // long.
 constexpr std::chrono::milliseconds socket_retirement{75'000};
+// How long damage to a listening socket lasts at the most.
+constexpr std::chrono::milliseconds mend_interval{1000};
 // Between them others of the loop have their turn.
 constexpr unsigned starts_a_turn = 4;
 
@@ -23,6 +25,7 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       listeners_(std::move(listeners)),
       observer_(observer),
       watch_timer_(context.loop, Timer::Handler::to<&Pool::look_after_workers>(this)),
+      mend_timer_(context.loop, Timer::Handler::to<&Pool::on_mend_time>(this)),
       sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)),
       fill_timer_(context.loop, Timer::Handler::to<&Pool::fill_wanted>(this)),
       replace_timer_(context.loop, Timer::Handler::to<&Pool::replace_next>(this)) {
@@ -72,6 +75,7 @@ void Pool::serve() {
         if (worker.ready()) worker.serve();
     });
     watch_workers();
+    mend_timer_.start_every(mend_interval);
     steer();
 }
 
@@ -93,6 +97,7 @@ void Pool::make_way() {
 
 void Pool::begin_retirement() {
     phase_ = Phase::retired;
+    mend_timer_.stop();
     sockets_timer_.stop();
     fill_timer_.stop();
     replace_timer_.stop();

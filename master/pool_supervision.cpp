@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 namespace drover {
 
@@ -210,6 +211,7 @@ void Pool::shorten_waits() {
 // New connections go to the slots that serve; to all while none does.
 void Pool::steer() {
     if (phase_ != Phase::serving) return;
+    mend_sockets();
     std::vector<unsigned> serving;
     std::vector<unsigned> all;
     for (const auto& slot : slots_) {
@@ -222,6 +224,39 @@ void Pool::steer() {
     } catch (const std::exception& failure) {
         context_.events.error(EventKind::trouble, subject(),
                               "pool " + name() + " cannot steer connections: " + failure.what());
+    }
+}
+
+// Workers hold the sockets, too, and one that went astray may have done anything to them. What lasts is said
+// once.
+void Pool::mend_sockets() {
+    std::string said;
+    for (const auto& listener : listeners_) {
+        for (const ListenerDamage& damage : listener->mend()) {
+            const bool anew = damage.now == ListenerDamage::Now::bound_anew;
+            const bool lasting = damage.now == ListenerDamage::Now::lasting;
+            said += (said.empty() ? "" : "; ") + listener->address().text() + ", socket " +
+                    std::to_string(damage.slot) + ": it " + damage.what +
+                    (lasting ? "; this lasts until its workers are gone"
+                     : anew  ? "; bound anew"
+                             : "; mended");
+            for (const auto& slot : slots_) {
+                if (anew && (listener->shared() || slot->number == damage.slot)) slot->has_old_socket = true;
+            }
+        }
+    }
+    if (!said.empty() && said != damage_said_) {
+        context_.events.error(EventKind::trouble, subject(),
+                              "pool " + name() + ": somebody changed a listening socket: " + said);
+    }
+    damage_said_ = said;
+}
+
+void Pool::on_mend_time() {
+    steer();
+    for (unsigned slot = 0; slot < size(); ++slot) {
+        if (std::exchange(slots_[slot]->has_old_socket, false))
+            restart(slot, "a listening socket was bound anew");
     }
 }
 

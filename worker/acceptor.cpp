@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 namespace drover {
@@ -53,6 +54,7 @@ void Acceptor::on_quiet() {
 
 void Acceptor::finish() {
     pause();
+    if (socket_) make_non_blocking();
     for (int i = 0; i < finish_limit && socket_; ++i) {
         const Outcome outcome = accept_one();
         if (outcome == Outcome::empty || outcome == Outcome::shortage) break;
@@ -60,7 +62,13 @@ void Acceptor::finish() {
     close();
 }
 
+// Any process that holds the listening socket can clear the flag for all.
+void Acceptor::make_non_blocking() noexcept {
+    ::fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
+}
+
 void Acceptor::on_ready(Readiness) {
+    make_non_blocking();
     for (int i = 0; i < batch && watch_.started(); ++i) {
         switch (accept_one()) {
             case Outcome::accepted:
@@ -91,10 +99,10 @@ Acceptor::Outcome Acceptor::accept_one() {
         case ENFILE:
         case ENOBUFS:
         case ENOMEM:
+        case EINVAL:  // somebody has shut it down: the master sees that, and makes it listen again
             on_shortage_(errno);
             return Outcome::shortage;
         case EBADF:
-        case EINVAL:
         case ENOTSOCK:
         case EOPNOTSUPP:
         case EFAULT:

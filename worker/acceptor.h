@@ -27,8 +27,7 @@ class Acceptor {
     static constexpr std::chrono::milliseconds quiet_limit{2000};
     static constexpr std::chrono::milliseconds retry_delay{100};
 
-    // Takes the listening socket; it must be non-blocking already (the flag lives in the shared open file
-    // description).
+    // Takes the listening socket, which others may hold, too. Makes it non-blocking before each batch.
     Acceptor(EventLoop& loop, UniqueFd socket, unsigned listener, AcceptHandler on_accept,
              ShortageHandler on_shortage, ClosedHandler on_closed = {});
 
@@ -53,6 +52,7 @@ class Acceptor {
 
     void on_ready(Readiness readiness);
     Outcome accept_one();
+    void make_non_blocking() noexcept;
     void on_quiet();
 
     EventLoop& loop_;

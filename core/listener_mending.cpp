@@ -1,0 +1,148 @@
+// What any holder of a listening socket can do to it, found and undone: flags, options and state belong to
+// the open file description, which master and workers share.
+#include "core/listener.h"
+#include "core/system_error.h"
+
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace drover {
+
+namespace {
+
+int socket_option(int fd, int option) noexcept {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+}
+
+// Asked with no room for it, the kernel tells its length; of a program that is no classic one it says EACCES.
+bool has_filter(int fd) noexcept {
+    socklen_t length = 0;
+    if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &length) == 0) return length > 0;
+    return errno == EACCES;
+}
+
+bool has_peer(int fd) noexcept {
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+void drop_peer(int fd) noexcept {
+    const sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
+    ::connect(fd, &none, sizeof none);
+}
+
+bool is_shut_down(int fd) noexcept {
+    pollfd entry{.fd = fd, .events = POLLRDHUP, .revents = 0};
+    return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLRDHUP) != 0;
+}
+
+}  // namespace
+
+std::vector<ListenerDamage> Listener::mend() {
+    std::vector<ListenerDamage> found;
+    std::vector<ListenerDamage> broken;
+    for (unsigned slot = 0; slot < listening_; ++slot) {
+        if (std::string what = disturbance(slot); !what.empty()) found.push_back({slot, std::move(what)});
+        if (std::string what = breakage(slot); !what.empty()) broken.push_back({slot, std::move(what)});
+    }
+    // The order in which several have left the group is not known: it is made again, as at first.
+    if (broken.size() > 1 && !shared()) leave_group(broken);
+    for (ListenerDamage& damage : broken) {
+        try {
+            damage.now = restore(damage.slot);
+        } catch (const std::exception& failure) {
+            damage.now = ListenerDamage::Now::lasting;
+            damage.what += std::string(" (") + failure.what() + ")";
+        }
+        if (!damage.what.empty()) found.push_back(std::move(damage));
+    }
+    return found;
+}
+
+// What can be undone in place, and is.
+std::string Listener::disturbance(unsigned slot) const {
+    const int fd = sockets_[slot].get();
+    std::string what;
+    const auto note = [&what](const char* text) { what += what.empty() ? text : std::string(", ") + text; };
+    if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) note("was made blocking");
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    bound_wait(fd);
+    const int unused = 0;
+    const bool filtered = !refuses_new_ && has_filter(fd);
+    if (filtered && ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0)
+        note("had a filter");
+    if (address_.is_udp() && has_peer(fd)) {
+        drop_peer(fd);
+        bind_again(fd);
+        note("was connected");
+    }
+    if (!address_.is_udp() && socket_option(fd, SO_ACCEPTCONN) != 0) ::listen(fd, options_.backlog);
+    return what;
+}
+
+std::string Listener::breakage(unsigned slot) const {
+    const int fd = sockets_[slot].get();
+    if (!refuses_new_ && socket_option(fd, SO_LOCK_FILTER) != 0) return "had its filter locked";
+    const bool tcp = !address_.is_unix() && !address_.is_udp();
+    if (tcp ? socket_option(fd, SO_ACCEPTCONN) == 0 : is_shut_down(fd)) return "was shut down";
+    return {};
+}
+
+// All others stop to listen, too.
+void Listener::leave_group(std::vector<ListenerDamage>& broken) {
+    std::vector<ListenerDamage> all;
+    for (unsigned slot = 0; slot < listening_; ++slot) {
+        all.push_back({slot, {}});
+        for (ListenerDamage& damage : broken)
+            if (damage.slot == slot) all.back().what = std::move(damage.what);
+        ::shutdown(sockets_[slot].get(), SHUT_RD);
+    }
+    order_.clear();
+    broken = std::move(all);
+}
+
+ListenerDamage::Now Listener::restore(unsigned slot) {
+    left_group(slot);
+    const bool in_place = restore_in_place(sockets_[slot].get());
+    if (!in_place) bind_anew(slot);
+    order_.push_back(slot);
+    return in_place ? ListenerDamage::Now::mended : ListenerDamage::Now::bound_anew;
+}
+
+bool Listener::restore_in_place(int fd) const {
+    const bool tcp = !address_.is_unix() && !address_.is_udp();
+    if (!tcp || socket_option(fd, SO_LOCK_FILTER) != 0) return false;
+    bind_again(fd);
+    begin_listening(fd, options_);
+    return Address::local_of(fd) == address_;
+}
+
+// A port that the kernel chose is lost with a shutdown or a disconnect; any other is still bound, and this
+// changes nothing.
+void Listener::bind_again(int fd) const noexcept {
+    static_cast<void>(::bind(fd, address_.data(), address_.size()));
+}
+
+void Listener::bind_anew(unsigned slot) {
+    UniqueFd& socket = sockets_[slot];
+    if (!address_.is_unix() && !address_.is_udp()) ::shutdown(socket.get(), SHUT_RDWR);
+    UniqueFd fresh;
+    if (address_.is_unix_path()) {
+        fresh = new_socket();
+        bind_path(fresh.get());
+    } else {
+        fresh = bind_one(sockets_.size() == 1);
+    }
+    begin_listening(fresh.get(), options_);
+    socket = std::move(fresh);
+}
+
+}  // namespace drover
