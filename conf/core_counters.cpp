@@ -17,6 +17,8 @@ std::vector<CounterDeclaration> worker_counters() {
         {"drover_connections_active", gauge, "connections", "Connections open now."},
         {"drover_connections_handed_over_total", counter, "connections",
          "Connections given to another worker."},
+        {"drover_connections_displaced_total", counter, "connections",
+         "Idle connections closed for new ones because every worker of the pool held max_connections."},
         {"drover_connections_refused_total", counter, "connections",
          "Connections closed at once because the worker could not take them."},
         {"drover_received_bytes_total", counter, "bytes", "Bytes read from connections."},

@@ -179,7 +179,9 @@ Options<PoolSettings> pool_options() {
         .texts("modules", &PoolSettings::modules, {}, Apply::fresh, "The modules that each worker runs.")
         .integer("max_connections", &PoolSettings::max_connections,
                  {.fallback = 16384, .min = 1, .max = most_connections}, Apply::hot,
-                 "Connections that one worker holds at a time; beyond it new ones wait in the kernel.")
+                 "Connections that one worker holds at a time; beyond it new ones go to other workers, and "
+                 "when all "
+                 "are full take the place of idle ones, or wait in the kernel.")
         .duration("drain_timeout", &PoolSettings::drain_timeout_ms,
                   {.fallback = 30 * second, .min = 0, .max = day}, Apply::hot,
                   "How long a worker that leaves may finish its connections before they are closed.")

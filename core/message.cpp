@@ -13,6 +13,7 @@ constexpr MessageRule text(std::size_t min_fds, std::size_t max_fds) noexcept {
 
 constexpr MessageRule empty_rule = fixed(0, 0);
 constexpr MessageRule leave_rule = fixed(sizeof(LeaveMessage), 0);
+constexpr MessageRule room_rule = fixed(sizeof(RoomMessage), 0);
 constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
 constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
 constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
@@ -50,6 +51,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &listener_rule;
         case MessageType::leave:
             return &leave_rule;
+        case MessageType::pool_full:
+            return &room_rule;
         case MessageType::leave_wanted:
             return &empty_rule;
         case MessageType::start:

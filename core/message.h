@@ -39,6 +39,7 @@ enum class MessageType : std::uint16_t {
 
     watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
                      // empty
+    pool_full,       // RoomMessage: whether any worker of the pool has room for new connections
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
     handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives
 
@@ -116,6 +117,11 @@ struct EventsMessage {
 
 struct LeaveMessage {
     std::uint32_t limited = 1;  // by drain_timeout: TERM; else QUIT
+    std::uint32_t reserved = 0;
+};
+
+struct RoomMessage {
+    std::uint32_t full = 0;  // 1: every worker that serves holds max_connections
     std::uint32_t reserved = 0;
 };
 

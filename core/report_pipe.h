@@ -17,7 +17,7 @@ namespace drover {
 inline constexpr std::size_t max_older_generations = 63;
 
 struct Report {
-    static constexpr std::uint32_t expected_magic = 0x52505432;  // "RPT2"
+    static constexpr std::uint32_t expected_magic = 0x52505433;  // "RPT3"
 
     std::uint32_t magic = expected_magic;
     std::uint32_t state = 0;        // core/status_page.h: WorkerState
@@ -28,13 +28,15 @@ struct Report {
     std::uint64_t loop_lag_us = 0;  // the largest lag of the event loop in the interval
     std::uint64_t cpu_us = 0;       // user and system time since the worker started
     std::uint64_t resident_bytes = 0;
-    std::uint64_t dropped = 0;                        // reports that found the pipe full, ever
-    std::uint64_t generation = 0;                     // that the worker serves
-    std::uint32_t older_count = 0;                    // of `older`
-    std::uint32_t return_addresses = 0;               // of datagrams, that modules keep
+    std::uint64_t dropped = 0;           // reports that found the pipe full, ever
+    std::uint64_t generation = 0;        // that the worker serves
+    std::uint32_t older_count = 0;       // of `older`
+    std::uint32_t return_addresses = 0;  // of datagrams, that modules keep
+    std::uint32_t full = 0;              // 1: it holds max_connections; new ones had better go elsewhere
+    std::uint32_t reserved = 0;
     std::uint64_t older[max_older_generations] = {};  // that something in the worker may still count for
 };
-static_assert(sizeof(Report) == 592);
+static_assert(sizeof(Report) == 600);
 
 // Both ends, close-on-exec and non-blocking: {read, write}. Throws std::system_error.
 std::pair<UniqueFd, UniqueFd> make_report_pipe();

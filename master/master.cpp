@@ -20,6 +20,9 @@ constexpr std::array watched_signals{SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, 
 constexpr std::array terminal_signals{SIGTTIN, SIGTTOU};
 // Between them others of the loop have their turn: each death can bring a start.
 constexpr unsigned deaths_a_turn = 16;
+// Between two writes of the status page: a millisecond more for so many workers.
+constexpr std::int64_t least_publish_pause_ms = 10;
+constexpr std::uint32_t lines_a_pause_ms = 8;
 
 }  // namespace
 
@@ -203,10 +206,13 @@ void Master::check_gone() {
     if (gone) handle(LifeEvent::all_gone);
 }
 
-// Changes come in bursts (200 workers ready): the page is written once for all that happened in a turn of the
-// loop.
+// Changes come in bursts (200 workers ready), and each worker reports once a second. The page is written
+// whole: the more lines it has, the less often. Who asks gets it fresh.
 void Master::on_status_changed() {
-    if (!status_timer_.started()) status_timer_.start_once(std::chrono::milliseconds(0));
+    if (status_timer_.started()) return;
+    const std::int64_t pause = least_publish_pause_ms + status_.worker_count / lines_a_pause_ms;
+    const std::int64_t wait = published_ms_ + pause - loop_.now_ms();
+    status_timer_.start_once(std::chrono::milliseconds(std::max<std::int64_t>(wait, 0)));
 }
 
 void Master::publish_status() {
@@ -217,7 +223,9 @@ void Master::publish_status() {
     std::vector<WorkerStatus> lines;
     for (const Generation* const generation : generations())
         generation->append_status(lines);
+    status_.worker_count = static_cast<std::uint32_t>(lines.size());
     counters_->status().write(status_, lines);
+    published_ms_ = loop_.now_ms();
 }
 
 // The generation that serves.

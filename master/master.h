@@ -180,6 +180,7 @@ class Master : private PoolObserver {
 
     LifeState state_ = LifeState::reading;
     MasterStatus status_;
+    std::int64_t published_ms_ = 0;  // status_
     std::uint64_t last_generation_ = 0;
     std::uint64_t next_number_ = 0;  // of the generation that starts fresh
     bool hot_ = false;               // the reload under way goes on in the running workers

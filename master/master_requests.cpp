@@ -104,8 +104,7 @@ std::string Master::resize(Pool& pool, unsigned size) {
     try {
         while (pool.size() < size && pool.grow()) {
         }
-        while (pool.size() > size && pool.shrink()) {
-        }
+        pool.shrink(size);
     } catch (const std::exception& error) {
         failure = "pool " + pool.name() + " cannot be resized: " + error.what();
         events_.error(EventKind::trouble, pool.subject(), failure);

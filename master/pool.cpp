@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 
 namespace drover {
 
@@ -14,6 +15,8 @@ constexpr std::chrono::milliseconds socket_retirement{75'000};
 constexpr std::chrono::milliseconds mend_interval{1000};
 // Between them others of the loop have their turn.
 constexpr unsigned starts_a_turn = 4;
+// Each is a channel between the two.
+constexpr std::size_t most_heirs = 16;
 
 }  // namespace
 
@@ -132,27 +135,32 @@ bool Pool::grow() {
     return true;
 }
 
-// The worker of the last slot gives its connections evenly to all that stay; its socket is watched by one of
-// them.
-bool Pool::shrink() {
-    if (phase_ != Phase::serving || size() <= 1) return false;
-    const std::unique_ptr<Slot> slot = std::move(slots_.back());
-    slots_.pop_back();
+// Each worker that goes gives its connections evenly to those that stay, or to several of them; its socket is
+// watched by one of them.
+void Pool::shrink(unsigned to) {
+    if (phase_ != Phase::serving || to < 1 || to >= size()) return;
+    const auto first = slots_.begin() + static_cast<std::ptrdiff_t>(to);
+    const std::vector<std::unique_ptr<Slot>> going(std::make_move_iterator(first),
+                                                   std::make_move_iterator(slots_.end()));
+    slots_.erase(first, slots_.end());
     steer();
-    drop_newcomer(*slot);
-    if (slot->worker != nullptr) {
+    std::vector<WorkerProcess*> heirs;
+    for (const auto& slot : slots_) {
+        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
+        if (serves) heirs.push_back(slot->worker.get());
+    }
+    for (const auto& slot : going) {
+        drop_newcomer(*slot);
+        if (slot->worker == nullptr) continue;
         WorkerProcess& worker = *slot->worker;
         leaving_.push_back(std::move(slot->worker));
-        for (const auto& other : slots_) {
-            const bool serves = other->worker != nullptr && other->worker->state() == WorkerState::serving;
-            if (serves) worker.hand_over_to(*other->worker, handover_limit());
-        }
+        for (std::size_t i = 0; i < std::min(heirs.size(), most_heirs); ++i)
+            worker.hand_over_to(*heirs[(slot->number + i) % heirs.size()], handover_limit());
         worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     }
     retire_sockets();
     replace_next();  // the one that was being replaced may be gone
     observer_.on_status_changed();
-    return true;
 }
 
 unsigned Pool::serving() const noexcept {

@@ -125,9 +125,10 @@ class Pool : private WorkerObserver {
     void hand_over_to(const Pool& successor);
     // The same for those that `newcomer` of `successor` is to take over from.
     void hand_over_to(const Pool& successor, WorkerProcess& newcomer);
-    // One worker more, or one less. False at the bounds (1 and max_workers). Throws std::system_error.
+    // One worker more. False at the bound (max_workers). Throws std::system_error.
     bool grow();
-    bool shrink();
+    // So many workers, at least 1, are left; the highest slots go.
+    void shrink(unsigned to);
 
     // Replaces the worker of a slot by a new one that takes its connections over. False: there is no such
     // slot, or the pool does not serve.
@@ -221,6 +222,7 @@ class Pool : private WorkerObserver {
     void on_handed_over(WorkerProcess& worker, const HandoverResult& result) override;
     void on_leave_wanted(WorkerProcess& worker) override;
     void on_report(WorkerProcess& worker) override;
+    void on_room_changed(WorkerProcess& worker) override;
     void on_broken(WorkerProcess& worker, std::string_view reason) override;
     void on_prepared(WorkerProcess& worker) override;
     void on_not_prepared(WorkerProcess& worker, std::string_view reason) override;
@@ -234,6 +236,8 @@ class Pool : private WorkerObserver {
     void begin_serving(WorkerProcess& worker);
     void fill_empty(Slot& slot);
     void fill_wanted();
+    // Those that new connections should go to: who has room, else who answers.
+    std::vector<WorkerProcess*> takers() const;
     void consider_recycling(Slot& slot);
     void replace_next();
     void take_over(Slot& slot);
@@ -268,7 +272,11 @@ class Pool : private WorkerObserver {
     Phase phase_ = Phase::gated;
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<std::unique_ptr<WorkerProcess>> leaving_;  // of slots that were taken away or filled anew
-    std::map<unsigned, std::uint64_t> watchers_;  // by slot: the worker that watches the sockets it left
+    struct Watcher {
+        std::uint64_t instance = 0;
+        std::int64_t since_ms = 0;
+    };
+    std::map<unsigned, Watcher> watchers_;  // by slot: the worker that accepts from its sockets, too
     Timer watch_timer_;
     Timer mend_timer_;
     std::string damage_said_;  // of the sockets, last

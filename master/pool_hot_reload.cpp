@@ -46,8 +46,7 @@ void Pool::commit() {
     steer();
     watch_queues();
     try {
-        while (size() > settings_->workers && shrink()) {
-        }
+        shrink(settings_->workers);
         while (size() < settings_->workers && grow()) {
         }
     } catch (const std::exception& failure) {

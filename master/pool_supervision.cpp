@@ -14,6 +14,8 @@ namespace {
 constexpr std::chrono::milliseconds longest_wait_alone{1000};
 // A worker that cannot use its configuration will hardly learn to.
 constexpr unsigned most_unfit_starts = 5;
+// A worker watches a queue for 65 s when it is told to (worker_accepting.cpp).
+constexpr std::chrono::milliseconds watch_again{60'000};
 
 }  // namespace
 
@@ -208,19 +210,38 @@ void Pool::shorten_waits() {
     if (first != nullptr && first->next_attempt_ms > latest) first->fill_after(longest_wait_alone);
 }
 
-// New connections go to the slots that serve; to all while none does.
+void Pool::on_room_changed(WorkerProcess&) {
+    steer();
+    watch_queues();
+}
+
+std::vector<WorkerProcess*> Pool::takers() const {
+    std::vector<WorkerProcess*> answering;
+    for (const auto& slot : slots_) {
+        if (slot->worker != nullptr && slot->worker->answers()) answering.push_back(slot->worker.get());
+    }
+    const auto full = [](const WorkerProcess* worker) { return worker->full(); };
+    if (!std::ranges::all_of(answering, full)) std::erase_if(answering, full);
+    return answering;
+}
+
+// New connections go to the slots that serve and have room; to all that serve while none has; to all while
+// none serves.
 void Pool::steer() {
     if (phase_ != Phase::serving) return;
     mend_sockets();
-    std::vector<unsigned> serving;
-    std::vector<unsigned> all;
+    const std::vector<WorkerProcess*> to = takers();
+    const bool full = !to.empty() && to.front()->full();
+    std::vector<unsigned> slots;
     for (const auto& slot : slots_) {
-        all.push_back(slot->number);
-        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->number);
+        if (to.empty()) slots.push_back(slot->number);
+        if (slot->worker != nullptr) slot->worker->tell_pool_full(full);
     }
+    for (const WorkerProcess* const worker : to)
+        slots.push_back(worker->identity().slot);
     try {
         for (const auto& listener : listeners_)
-            listener->steer(serving.empty() ? all : serving);
+            listener->steer(slots);
     } catch (const std::exception& failure) {
         context_.events.error(EventKind::trouble, subject(),
                               "pool " + name() + " cannot steer connections: " + failure.what());
@@ -260,18 +281,17 @@ void Pool::on_mend_time() {
     }
 }
 
-// What waits in the queues of a slot without a worker is accepted by one that serves. Who watched a queue may
-// have died since, and nobody may have been there when its own worker did.
+// What waits in the queues of a slot without a worker, or with one that is full, is accepted by another. Who
+// watched a queue may have died or be full since, and nobody may have been there when its own worker died.
 void Pool::watch_queues() {
-    std::vector<WorkerProcess*> serving;
-    for (const auto& slot : slots_) {
-        if (slot->worker != nullptr && slot->worker->answers()) serving.push_back(slot->worker.get());
-    }
+    const std::vector<WorkerProcess*> serving = takers();
     if (serving.empty()) return;
+    const bool full = serving.front()->full();
     for (const auto& slot : slots_) {
         const bool starting =
             slot->wanted || (slot->worker != nullptr && slot->worker->state() == WorkerState::starting);
-        const bool unattended = slot->worker == nullptr || !slot->worker->answers();
+        const bool unattended =
+            slot->worker == nullptr || !slot->worker->answers() || (!full && slot->worker->full());
         if (unattended && !starting) watch_sockets_of(slot->number, serving);
     }
     for (unsigned slot = size(); sockets_timer_.started() && slot < listening(); ++slot)
@@ -280,12 +300,14 @@ void Pool::watch_queues() {
 
 void Pool::watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving) {
     const auto watcher = watchers_.find(slot);
-    const bool watched = watcher != watchers_.end() && std::ranges::any_of(serving, [&](const auto* worker) {
-                             return worker->identity().instance == watcher->second;
+    const std::int64_t now = context_.loop.now_ms();
+    const bool watched = watcher != watchers_.end() && now - watcher->second.since_ms < watch_again.count() &&
+                         std::ranges::any_of(serving, [&](const auto* worker) {
+                             return worker->identity().instance == watcher->second.instance;
                          });
     if (watched) return;
     WorkerProcess& survivor = *serving[slot % serving.size()];
-    watchers_[slot] = survivor.identity().instance;
+    watchers_[slot] = {survivor.identity().instance, now};
     for (unsigned i = 0; i < listeners_.size(); ++i) {
         if (!listeners_[i]->shared() && slot < listeners_[i]->listening()) {
             survivor.watch_socket(i, listeners_[i]->socket_for(slot));

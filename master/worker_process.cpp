@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds end_time{5000};    // from KILL to the end o
 constexpr unsigned most_end_looks = 6;                 // at one that takes longer, and is not stuck
 // Who has had so much of the processor, and did not report, has something else to do.
 constexpr std::uint64_t chance_us = 20'000;
+constexpr std::chrono::milliseconds chance_time{500};  // until it is looked at again
 
 std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     const WorkerIdentity& identity = recipe.identity;
@@ -159,6 +160,7 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
 }
 
 void WorkerProcess::on_start_time() {
+    if (!had_its_chance()) return start_timer_.start_once(chance_time);
     observer_.on_late(*this);
 }
 
@@ -184,6 +186,11 @@ void WorkerProcess::on_end_time() {
 void WorkerProcess::discard(std::string reason) {
     idle_ = true;
     kill(std::move(reason));
+}
+
+void WorkerProcess::tell_pool_full(bool full) {
+    if (std::exchange(pool_full_, full) == full || channel_ == nullptr) return;
+    channel_->send(MessageType::pool_full, RoomMessage{full ? 1U : 0U, 0});
 }
 
 void WorkerProcess::watch_socket(unsigned listener, int socket) {
@@ -362,6 +369,7 @@ void WorkerProcess::on_report(const Report& report) {
         counters_.set_older_generations(row_, report.generation,
                                         std::span(report.older).first(report.older_count));
     }
+    if (std::exchange(was_full_, full()) != full()) observer_.on_room_changed(*this);
     observer_.on_report(*this);
 }
 

@@ -44,6 +44,8 @@ class WorkerObserver {
     // Somebody else than the master told it to leave; it serves on until it is replaced.
     virtual void on_leave_wanted(WorkerProcess& worker) = 0;
     virtual void on_report(WorkerProcess& worker) = 0;
+    // It has no room for new connections any more, or some again.
+    virtual void on_room_changed(WorkerProcess& worker) = 0;
     // A hot reload: it can commit; it cannot; it has.
     virtual void on_prepared(WorkerProcess& worker) = 0;
     virtual void on_not_prepared(WorkerProcess& worker, std::string_view reason) = 0;
@@ -112,6 +114,10 @@ class WorkerProcess {
     bool answers() const noexcept {
         return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_;
     }
+    // It has said that it holds max_connections.
+    bool full() const noexcept { return last_report_.full != 0; }
+    // Whether any worker of its pool has room.
+    void tell_pool_full(bool full);
     // It serves a generation that it should not serve any more.
     bool outdated() const noexcept { return outdated_; }
     void set_outdated() noexcept { outdated_ = true; }
@@ -176,6 +182,8 @@ class WorkerProcess {
     bool stopped_ = false;  // by a signal
     bool outdated_ = false;
     bool idle_ = false;
+    bool was_full_ = false;              // when its observer last heard
+    bool pool_full_ = false;             // it has been told so
     std::uint64_t next_generation_ = 0;  // being prepared; 0: none
     bool prepared_ = false;
     bool committing_ = false;

@@ -138,6 +138,13 @@ void Connection::drain() {
     deliver_resumed();
 }
 
+// What has come and was not read yet would be lost.
+bool Connection::expendable() const noexcept {
+    if (state_ != State::open || fresh_ || input_ != nullptr || output_ != nullptr || !idle()) return false;
+    char unread = 0;
+    return ::recv(socket_.get(), &unread, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 void Connection::read_input() {
     char* const scratch = services_.connections.scratch_.get();
     const ssize_t size = ::recv(socket_.get(), scratch, ConnectionList::scratch_size, MSG_DONTWAIT);

@@ -145,6 +145,10 @@ class Connection : private DeadlineEntry {
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
     virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }
+    // Whether nothing is under way and the peer can at any time find the connection closed, as between two
+    // requests: when every worker of the pool holds max_connections, those of such connections whose time
+    // limit is nearest make room for new ones. No hook: nothing may be done here. Default: it never is.
+    virtual bool idle() const noexcept { return false; }
     // The worker drains: end as soon as that loses nothing. Default: nothing (the drain timeout ends it).
     virtual void on_drain() {}
 
@@ -166,6 +170,7 @@ class Connection : private DeadlineEntry {
     void carry_on(const CarriedConnection& carried);
     void begin_adopted();
     void drain();
+    bool expendable() const noexcept;
 
     void begin_fresh();
     void on_ready(Readiness readiness);

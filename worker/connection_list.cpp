@@ -3,6 +3,7 @@
 #include "worker/connection.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace drover {
@@ -110,6 +111,30 @@ std::size_t ConnectionList::end_overdue() noexcept {
         }
         ++ended;
         connection.retire();
+    }
+    return ended;
+}
+
+bool ConnectionList::any_idle() const noexcept {
+    for (const Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+        if (connection->has_deadline() && connection->idle()) return true;
+    }
+    return false;
+}
+
+std::size_t ConnectionList::displace(std::size_t most) {
+    std::vector<std::pair<std::chrono::milliseconds, Connection*>> idle;
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+        const bool candidate = connection->has_deadline() && connection->idle();
+        if (candidate) idle.emplace_back(connection->services_.deadlines.remaining(*connection), connection);
+    }
+    std::ranges::sort(idle);
+    std::size_t ended = 0;
+    for (const auto& each : idle) {
+        if (ended == most) break;
+        if (!each.second->expendable()) continue;
+        each.second->close();
+        ++ended;
     }
     return ended;
 }

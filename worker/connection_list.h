@@ -31,6 +31,10 @@ class ConnectionList {
     bool draining() const noexcept { return draining_; }
     // Ends those that drained already at the last call, however it came; returns how many.
     std::size_t end_overdue() noexcept;
+    // Whether one of them is idle.
+    bool any_idle() const noexcept;
+    // Ends up to `most` idle ones, those first whose time limit is nearest. Not from within a hook. How many.
+    std::size_t displace(std::size_t most);
     // Ends every one at once. Not from within a hook.
     void abort_all() noexcept;
 

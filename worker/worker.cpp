@@ -63,6 +63,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       mailbox_(loop_),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
+      room_timer_(loop_, Timer::Handler::to<&Worker::on_room_time>(this)),
       replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
@@ -123,6 +124,8 @@ void Worker::on_message(Message& message) {
             return on_dismissed(message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
             return watch_listener(message);
+        case MessageType::pool_full:
+            return on_pool_full(message.as<RoomMessage>().full != 0);
         case MessageType::handover_give:
             return take_successor(message);
         case MessageType::handover_take:
@@ -207,6 +210,7 @@ void Worker::start_modules() {
 
     accepted_ = counters_->counter("drover_connections_accepted_total");
     refused_ = counters_->counter("drover_connections_refused_total");
+    displaced_ = counters_->counter("drover_connections_displaced_total");
     handed_over_ = counters_->counter("drover_connections_handed_over_total");
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
     connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
@@ -245,6 +249,7 @@ void Worker::send_report() {
     report.time_ms = loop_.now_ms();
     report.connections = connections_.size();
     report.return_addresses = return_addresses();
+    report.full = full_ ? 1 : 0;
     report.accepted = accepted_.value();
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();

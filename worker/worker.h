@@ -160,6 +160,11 @@ class Worker {
     void leave(ExitCode code);
     void fail(const std::string& reason, ExitCode code);
     void resume_accepting();
+    void pause_accepting();
+    void on_pool_full(bool full);
+    void on_room_time();
+    bool accepts_beyond_limit();
+    void note_room();
 
     WorkerIdentity identity_;
     EventLoop loop_;
@@ -201,10 +206,12 @@ class Worker {
     };
     std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
+    Timer room_timer_;     // at_limit_ in a full pool: a connection may have become idle
     Timer replies_timer_;  // while udp sockets that are done with finish, or owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     Counter accepted_;
     Counter refused_;
+    Counter displaced_;
     Counter handed_over_;
     std::int64_t datagram_failure_said_ms_ = 0;
     WorkerState state_ = WorkerState::starting;
@@ -219,6 +226,8 @@ class Worker {
     bool successor_wanted_ = false;  // told to leave by somebody else
     bool said_stopped_ = false;
     bool at_limit_ = false;       // acceptors pause: max_connections
+    bool full_ = false;           // as the master knows it
+    bool pool_full_ = false;      // no other worker has room: idle connections make some
     bool shortage_said_ = false;  // of descriptors
     std::unique_ptr<Channel> channel_;
 };

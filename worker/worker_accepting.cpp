@@ -12,6 +12,11 @@ namespace {
 
 // A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)).
 constexpr std::chrono::milliseconds watch_time{65'000};
+// In a full pool: idle connections that make room at once, and what a worker that was full must have free to
+// take new ones again, as shares of max_connections.
+constexpr std::uint64_t displaced_share = 32;
+constexpr std::uint64_t little_room_share = 8;
+constexpr std::chrono::milliseconds room_interval{100};
 
 }  // namespace
 
@@ -62,11 +67,49 @@ void Worker::on_accept(Accepted accepted) {
     }
     if (state_ == WorkerState::draining && connections_.draining()) return connections_.drain();
     if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
+    note_room();
+    if (!accepts_beyond_limit()) pause_accepting();
+}
+
+// While no other worker has room the next client comes in at the cost of idle ones, several at a time: each
+// look for them is one at all connections.
+bool Worker::accepts_beyond_limit() {
+    if (!pool_full_) return false;
+    if (connections_.size() == connection_limit_) return connections_.any_idle();
+    const std::size_t displaced = connections_.displace(1 + connection_limit_ / displaced_share);
+    displaced_.add(displaced);
+    return displaced > 0;
+}
+
+void Worker::pause_accepting() {
     at_limit_ = true;
     for (const auto& acceptor : acceptors_)
         acceptor->pause();
     for (const auto& acceptor : watched_)
         acceptor->pause();
+    if (pool_full_) room_timer_.start_once(room_interval);
+}
+
+void Worker::on_pool_full(bool full) {
+    pool_full_ = full;
+    if (state_ != WorkerState::serving) return;
+    if (full && at_limit_) return on_room_time();
+    const bool too_many = !full && !at_limit_ && connections_.size() >= connection_limit_;
+    if (too_many) pause_accepting();
+}
+
+void Worker::on_room_time() {
+    if (state_ != WorkerState::serving || !at_limit_ || !pool_full_) return;
+    const bool makes_room = connections_.size() <= connection_limit_ && connections_.any_idle();
+    makes_room ? resume_accepting() : room_timer_.start_once(room_interval);
+}
+
+// The master hears of it at once. Room for one is not worth the word: the next client would take it.
+void Worker::note_room() {
+    const std::uint64_t little = std::max<std::uint64_t>(1, connection_limit_ / little_room_share);
+    const bool full = connections_.size() >= connection_limit_ ||
+                      (full_ && connections_.size() + little > connection_limit_);
+    if (std::exchange(full_, full) != full) send_report();
 }
 
 void Worker::on_shortage(int error) {
@@ -78,11 +121,13 @@ void Worker::on_shortage(int error) {
 void Worker::on_connection_closed() {
     if (giver_ != nullptr) note_handed_over();
     if (state_ == WorkerState::draining) return leave_when_done();
+    if (full_) note_room();
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
 }
 
 void Worker::resume_accepting() {
     at_limit_ = false;
+    room_timer_.stop();
     for (const auto& acceptor : acceptors_)
         acceptor->start();
     for (const auto& acceptor : watched_)

@@ -84,6 +84,7 @@ void Worker::commit() {
     files_.commit(*assignment_.configuration);
     apply_settings();
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
+    note_room();
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
     finish_gone_datagrams();
     channel_->send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});

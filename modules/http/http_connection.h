@@ -62,6 +62,7 @@ class HttpConnection final : public Connection {
     void on_time_limit() override;
     Movable on_hand_over(std::string& state) override;
     void on_drain() override;
+    bool idle() const noexcept override { return phase_ == Phase::idle && exchange_ == nullptr && !reading_; }
 
     std::size_t read_head(std::string_view input);
     std::size_t read_body(std::string_view input);

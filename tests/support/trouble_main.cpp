@@ -15,6 +15,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -101,6 +102,12 @@ void act(std::string_view what) {
         return;
     }
     if (what == "term") std::raise(SIGTERM);
+    if (what.starts_with("spin ")) {
+        // Milliseconds of processor time.
+        const auto end = std::clock() + std::stol(std::string(what.substr(5))) * (CLOCKS_PER_SEC / 1000);
+        while (std::clock() < end) {
+        }
+    }
     if (what.starts_with("look for ")) ::access(std::string(what.substr(9)).c_str(), F_OK);
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what == "throw") throw std::runtime_error("trouble was asked for");

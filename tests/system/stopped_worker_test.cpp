@@ -8,6 +8,8 @@
 #include "tests/support/trouble_program.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -151,6 +153,27 @@ TEST_CASE("a master that stood still gives a worker that starts all of its start
     CHECK_MESSAGE(reply.ok, reply.text);
     CHECK(master.get() == "second");
     master.finish();
+}
+
+TEST_CASE("a worker that runs but gets next to no processor does not hang") {
+    const std::filesystem::path group = "/sys/fs/cgroup/cpu/drover-test-" + std::to_string(getpid());
+    std::error_code error;
+    if (!std::filesystem::create_directory(group, error)) return;
+    write_file(group / "cpu.cfs_period_us", "1000000");
+    write_file(group / "cpu.cfs_quota_us", "1000");
+    MasterUnderTest master({.modules = "\"http\", \"echo\", \"trouble\"",
+                            .pool = "report_interval = \"50ms\"\nhang_timeout = \"1s\"\n",
+                            .rest = "\n[module.trouble]\nlater = \"spin 20\"\nafter = \"500ms\"\n"},
+                           {.program = DROVER_TROUBLE_PROGRAM});
+    const std::vector<pid_t> workers = master.worker_pids();
+    // It needs several of the group's periods for what it does then.
+    write_file(group / "cgroup.procs", std::to_string(workers.front()));
+    poll(nullptr, 0, 5000);
+    CHECK(master.worker_pids() == workers);
+    CHECK(master.output().find("hangs") == std::string::npos);
+    write_file("/sys/fs/cgroup/cpu/cgroup.procs", std::to_string(workers.front()));
+    master.finish();
+    std::filesystem::remove(group, error);
 }
 
 }  // namespace drover::test
