@@ -1,6 +1,14 @@
 #include "core/deadline_wheel.h"
 
+#include <algorithm>
+
 namespace drover {
+
+namespace {
+
+constexpr std::int64_t most_ticks_late = 2;
+
+}  // namespace
 
 void DeadlineEntry::unlink() noexcept {
     if (link_ == nullptr) return;
@@ -13,16 +21,20 @@ void DeadlineEntry::unlink() noexcept {
 DeadlineWheel::DeadlineWheel(EventLoop& loop)
     : loop_(loop),
       timer_(loop, Timer::Handler::to<&DeadlineWheel::on_tick>(this)),
-      started_ms_(loop.now_ms()) {}
+      started_ms_(loop.coarse_now_ms()) {}
 
 void DeadlineWheel::set(DeadlineEntry& entry, std::chrono::milliseconds after) noexcept {
+    const std::int64_t now = loop_.coarse_now_ms();
     if (!timer_.started()) {
-        // The wheel stood still while it was empty: bring it to the present before it counts from there.
-        now_tick_ = static_cast<std::uint32_t>((loop_.now_ms() - started_ms_) / tick.count()) + 1;
+        // The wheel stood still while it was empty.
+        started_ms_ = now - now_tick_ * tick.count();
         timer_.start_every(tick);
     }
-    const auto ticks = static_cast<std::uint32_t>((after + tick - std::chrono::milliseconds(1)) / tick) + 1;
-    entry.deadline_tick_ = now_tick_ + ticks;
+    // From the present, not from the last tick: the loop may be late with the next one.
+    ticks_passed(now);
+    const std::int64_t due = now + EventLoop::coarse_step_ms + after.count() - started_ms_;
+    const auto due_tick = static_cast<std::uint32_t>((due + tick.count() - 1) / tick.count());
+    entry.deadline_tick_ = std::max(due_tick, now_tick_ + 1);
     const bool found_in_time = entry.link_ != nullptr && entry.bucket_tick_ <= entry.deadline_tick_;
     if (found_in_time) return;
     entry.unlink();
@@ -43,17 +55,18 @@ std::chrono::milliseconds DeadlineWheel::remaining(const DeadlineEntry& entry) c
                                              : tick * (entry.deadline_tick_ - now_tick_);
 }
 
-void DeadlineWheel::on_tick() {
-    const auto present = static_cast<std::uint32_t>((loop_.now_ms() - started_ms_) / tick.count()) + 1;
-    const std::uint32_t passed = present > now_tick_ ? present - now_tick_ : 0;
-    if (passed > 2) {
-        // The loop was kept for so long that deadlines set meanwhile would come early: the wheel stood still
-        // as well.
+// Since now_tick_. While the loop was kept for long the wheel stood still as well: nobody could be heard.
+std::uint32_t DeadlineWheel::ticks_passed(std::int64_t now) noexcept {
+    const std::int64_t passed = (now - started_ms_) / tick.count() - now_tick_;
+    if (passed > most_ticks_late) {
         started_ms_ += (passed - 1) * tick.count();
-        advance(1);
-    } else {
-        advance(passed);
+        return 1;
     }
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(passed, 0));
+}
+
+void DeadlineWheel::on_tick() {
+    turn(ticks_passed(loop_.now_ms()));
     for (const DeadlineEntry* head : buckets_) {
         if (head != nullptr) return;
     }
@@ -61,6 +74,11 @@ void DeadlineWheel::on_tick() {
 }
 
 void DeadlineWheel::advance(std::uint32_t ticks) {
+    started_ms_ = loop_.coarse_now_ms() - (std::int64_t{now_tick_} + ticks) * tick.count();
+    turn(ticks);
+}
+
+void DeadlineWheel::turn(std::uint32_t ticks) {
     for (; ticks > 0; --ticks) {
         ++now_tick_;
         expire_bucket();

@@ -57,13 +57,15 @@ class DeadlineWheel {
     static constexpr std::uint32_t bucket_count = 1024;
 
     void on_tick();
+    std::uint32_t ticks_passed(std::int64_t now) noexcept;
+    void turn(std::uint32_t ticks);
     void link(DeadlineEntry& entry, std::uint32_t bucket_tick) noexcept;
     void expire_bucket();
 
     EventLoop& loop_;
     Timer timer_;
-    std::int64_t started_ms_;
-    std::uint32_t now_tick_ = 1;
+    std::int64_t started_ms_;     // when tick 0 was
+    std::uint32_t now_tick_ = 0;  // the last one that has been dealt with
     std::array<DeadlineEntry*, bucket_count> buckets_{};
 };
 

@@ -130,6 +130,12 @@ std::int64_t EventLoop::now_us() const noexcept {
     return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
+std::int64_t EventLoop::coarse_now_ms() const noexcept {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
 void EventLoop::keep_exception() noexcept {
     if (!failure_) failure_ = std::current_exception();
     stop();

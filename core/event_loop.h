@@ -46,6 +46,10 @@ class EventLoop {
     // CLOCK_MONOTONIC, read at each call.
     std::int64_t now_ms() const noexcept { return now_us() / 1000; }
     std::int64_t now_us() const noexcept;
+    // As of the kernel's last tick: up to coarse_step_ms behind, for a few nanoseconds and never a system
+    // call.
+    std::int64_t coarse_now_ms() const noexcept;
+    static constexpr std::int64_t coarse_step_ms = 10;
 
   private:
     friend class FdWatch;

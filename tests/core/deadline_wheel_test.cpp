@@ -1,6 +1,7 @@
 #include "core/deadline_wheel.h"
 
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -117,4 +118,23 @@ TEST_CASE("the loop drives the wheel, which sleeps while it is empty") {
     for (int i = 0; i < 100 && fired.size() < 2; ++i)
         loop.run_once(100ms);
     CHECK(fired.size() == 2);
+}
+
+TEST_CASE("a deadline that is set while the loop is late does not come early") {
+    EventLoop loop;
+    DeadlineWheel wheel(loop);
+    std::vector<int> fired;
+    Entry other(fired, 1);
+    Entry entry(fired, 2);
+    // Within what counts as late, and beyond it.
+    for (const std::chrono::milliseconds late : {90ms, 190ms, 280ms, 500ms}) {
+        fired.clear();
+        wheel.set(other, 100s);
+        std::this_thread::sleep_for(late);
+        const std::int64_t set_at = loop.now_ms();
+        wheel.set(entry, 200ms);
+        while (fired.empty())
+            loop.run_once(10ms);
+        CHECK(loop.now_ms() - set_at >= 200);
+    }
 }
