@@ -74,8 +74,10 @@ void DeadlineWheel::on_tick() {
 }
 
 void DeadlineWheel::advance(std::uint32_t ticks) {
-    started_ms_ = loop_.coarse_now_ms() - (std::int64_t{now_tick_} + ticks) * tick.count();
-    turn(ticks);
+    for (; ticks > 0; --ticks) {
+        started_ms_ = loop_.coarse_now_ms() - (std::int64_t{now_tick_} + 1) * tick.count();
+        turn(1);
+    }
 }
 
 void DeadlineWheel::turn(std::uint32_t ticks) {

@@ -11,11 +11,11 @@
 namespace drover::test {
 namespace {
 
-constexpr std::size_t limit = 10;
+constexpr std::size_t crowded_limit = 10;
 
 TestConfig crowded(unsigned workers, const std::string& balance = "") {
     return {.workers = workers,
-            .pool = "max_connections = " + std::to_string(limit) + "\nreport_interval = \"100ms\"\n",
+            .pool = "max_connections = " + std::to_string(crowded_limit) + "\nreport_interval = \"100ms\"\n",
             .balance = balance};
 }
 
@@ -27,7 +27,7 @@ TEST_CASE("a full worker's clients are served by those that have room, whatever 
     for (const char* balance : {"reuseport", "shared"}) {
         MasterUnderTest master(crowded(4, balance));
         std::deque<HttpClient> clients;
-        for (std::size_t i = 0; i < 4 * limit; ++i) {
+        for (std::size_t i = 0; i < 4 * crowded_limit; ++i) {
             clients.emplace_back(master.http_port());
             CHECK(clients.back().get().body == "first");
         }
@@ -41,7 +41,7 @@ TEST_CASE("a full worker's clients are served by those that have room, whatever 
 TEST_CASE("clients that come together are all served although one worker fills up first") {
     MasterUnderTest master(crowded(4));
     std::deque<HttpClient> clients;
-    for (std::size_t i = 0; i < 4 * limit; ++i) {
+    for (std::size_t i = 0; i < 4 * crowded_limit; ++i) {
         clients.emplace_back(master.http_port());
         clients.back().stream().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
@@ -53,7 +53,7 @@ TEST_CASE("clients that come together are all served although one worker fills u
 TEST_CASE("when all are full the longest idle connections make room, and are counted") {
     MasterUnderTest master(crowded(2));
     std::deque<HttpClient> clients;
-    for (std::size_t i = 0; i < 2 * limit + 4; ++i) {
+    for (std::size_t i = 0; i < 2 * crowded_limit + 4; ++i) {
         clients.emplace_back(master.http_port());
         CHECK(clients.back().get().body == "first");
     }
@@ -68,7 +68,7 @@ TEST_CASE("when all are full the longest idle connections make room, and are cou
 TEST_CASE("requests make no room: the next client waits until one ends") {
     MasterUnderTest master(crowded(2));
     std::deque<UnfinishedRequest> busy;
-    for (std::size_t i = 0; i < 2 * limit; ++i)
+    for (std::size_t i = 0; i < 2 * crowded_limit; ++i)
         busy.emplace_back(master.http_port());
     HttpClient waiting(master.http_port());
     waiting.stream().send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

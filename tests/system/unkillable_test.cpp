@@ -14,13 +14,18 @@ namespace {
 struct StuckMaster {
     StuckFilesystem filesystem;
     ReservedPort port;
-    MasterUnderTest master{config(""), trouble_program};
+    std::string hang_timeout;
+    MasterUnderTest master;
+
+    explicit StuckMaster(const std::string& hang_after = "1s")
+        : hang_timeout(hang_after), master(config(""), trouble_program) {}
 
     TestConfig config(const std::string& trouble, const std::string& body = "first") const {
         return {.body = body,
                 .drain_timeout = "1s",
                 .modules = "\"http\", \"echo\", \"trouble\"",
-                .pool = "start_timeout = \"1s\"\nreport_interval = \"100ms\"\nhang_timeout = \"1s\"\n",
+                .pool = "start_timeout = \"1s\"\nreport_interval = \"100ms\"\nhang_timeout = \"" +
+                        hang_timeout + "\"\n",
                 .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() +
                         "\"\nmodule = \"trouble\"\n\n[module.trouble]\n" + trouble};
     }
@@ -63,6 +68,26 @@ TEST_CASE("a worker that SIGKILL does not end is given up, and its slot filled")
     CHECK(master.cli({"reload", "--fresh"}).code() == 0);
     stuck.release(victim);
     master.wait_until("its end", [&] { return state_of(victim) == '-'; });
+    master.finish();
+}
+
+TEST_CASE("commands are answered although a worker that SIGKILL does not end is in their way") {
+    StuckMaster stuck("off");
+    if (!stuck.filesystem.there()) return;
+    MasterUnderTest& master = stuck.master;
+    pid_t victim = 0;
+    const StreamClient client = stuck.catch_worker(victim);
+    std::string name;
+    for (const WorkerView& worker : master.status().workers) {
+        if (worker.pid == victim) name = "main/" + std::to_string(worker.slot);
+    }
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"worker", "restart", name}, {"reload", "--fresh"}, {"workers", "1"}}) {
+        const CommandResult result = master.cli(command);
+        CHECK_MESSAGE(result.code() == 0, command[0] << ": " << result.errors);
+    }
+    CHECK(state_of(victim) == 'D');
+    stuck.release(victim);
     master.finish();
 }
 
