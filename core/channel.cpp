@@ -140,10 +140,7 @@ bool Channel::enqueue(const MessageHeader& header, std::span<const std::byte> pa
     queued.fds.reserve(fds.size());
     for (const int fd : fds) {
         UniqueFd& copy = queued.fds.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!copy) {
-            fail(fmt::format("cannot queue a descriptor: {}", std::generic_category().message(errno)));
-            return false;
-        }
+        if (!copy) return false;
     }
     queued.bytes.reserve(size);
     queued.bytes.insert(queued.bytes.end(), head.begin(), head.end());

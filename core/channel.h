@@ -59,7 +59,8 @@ class Channel {
     // Sends or queues; descriptors are duplicated when queued, so the caller keeps its own. False, with
     // nothing queued, when the channel is closed, and when the peer is gone or the queue is full: then what
     // the peer has sent is still delivered and the channel closed, both from the loop and never from inside
-    // send(). A message that breaks its own rule in core/message.h is a bug: it aborts.
+    // send(). False, too, when no descriptor is free for a duplicate: then the channel goes on. A message
+    // that breaks its own rule in core/message.h is a bug: it aborts.
     bool send(MessageType type, std::span<const std::byte> payload = {}, std::span<const int> fds = {});
     template <class T>
     bool send(MessageType type, const T& payload, std::span<const int> fds = {}) {
@@ -96,6 +97,8 @@ class Channel {
     bool flush(std::chrono::milliseconds deadline);
 
     bool open() const noexcept { return static_cast<bool>(socket_); }
+    // Nothing can be sent any more.
+    bool closing() const noexcept { return !open() || !failure_.empty(); }
     // Closed because nobody holds the peer's end any more; else it was closed by this side.
     bool peer_gone() const noexcept { return peer_gone_; }
     int fd() const noexcept { return socket_.get(); }

@@ -275,6 +275,7 @@ void Pool::mend_sockets() {
 
 void Pool::on_mend_time() {
     steer();
+    watch_queues();  // who could not be told for want of a descriptor is told now
     for (unsigned slot = 0; slot < size(); ++slot) {
         if (std::exchange(slots_[slot]->has_old_socket, false))
             restart(slot, "a listening socket was bound anew");
@@ -307,12 +308,12 @@ void Pool::watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& se
                          });
     if (watched) return;
     WorkerProcess& survivor = *serving[slot % serving.size()];
-    watchers_[slot] = {survivor.identity().instance, now};
+    bool told = true;
     for (unsigned i = 0; i < listeners_.size(); ++i) {
-        if (!listeners_[i]->shared() && slot < listeners_[i]->listening()) {
-            survivor.watch_socket(i, listeners_[i]->socket_for(slot));
-        }
+        if (!listeners_[i]->shared() && slot < listeners_[i]->listening())
+            told = survivor.watch_socket(i, listeners_[i]->socket_for(slot)) && told;
     }
+    if (told) watchers_[slot] = {survivor.identity().instance, now};
 }
 
 void Pool::watch_workers() {

@@ -2,6 +2,7 @@
 
 #include "core/log_path.h"
 #include "core/process_facts.h"
+#include "core/system_error.h"
 
 #include <algorithm>
 #include <array>
@@ -62,20 +63,27 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
         reports_ = std::make_unique<ReportReader>(
             loop_, std::move(read_end), ReportReader::ReportHandler::to<&WorkerProcess::on_report>(this),
             ReportReader::EndHandler::to<&WorkerProcess::on_report_end>(this));
+        send_all(recipe);
     } catch (...) {
         if (process_) process_.signal(SIGKILL);
         counters_.fold(row_);
         throw;
     }
-    const GenerationMessage generation{generation_};
-    send_log(*recipe.log);
-    channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
-                   std::array{counters_.read_only_fd(), counters_.fd()});
-    send_configuration(recipe);
-    for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i)
-        channel_->send(MessageType::library, ListenerMessage{i, 0}, std::array{recipe.library_fds[i]});
-    channel_->send(MessageType::start, generation);
     start_timer_.start_once(recipe.start_timeout);
+}
+
+// A worker that lacks a part of it would blame the configuration.
+void WorkerProcess::send_all(const WorkerRecipe& recipe) {
+    send_log(*recipe.log);
+    bool sent = channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
+                               std::array{counters_.read_only_fd(), counters_.fd()});
+    sent = sent && send_configuration(recipe);
+    for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i) {
+        const std::array library{recipe.library_fds[i]};
+        sent = sent && channel_->send(MessageType::library, ListenerMessage{i, 0}, library);
+    }
+    sent = sent && channel_->send(MessageType::start, GenerationMessage{generation_});
+    if (!sent && !channel_->closing()) throw_error(EMFILE, "send", name());
 }
 
 WorkerProcess::~WorkerProcess() {
@@ -104,8 +112,9 @@ void WorkerProcess::serve() {
 void WorkerProcess::prepare(const WorkerRecipe& next) {
     next_generation_ = next.generation;
     prepared_ = false;
-    send_configuration(next);
-    if (channel_ != nullptr) channel_->send(MessageType::prepare, GenerationMessage{next.generation});
+    const bool sent = send_configuration(next);
+    const MessageType type = sent ? MessageType::prepare : MessageType::abandon;
+    if (channel_ != nullptr) channel_->send(type, GenerationMessage{next.generation});
     process_.signal(SIGHUP);
 }
 
@@ -126,15 +135,20 @@ void WorkerProcess::abandon() {
     }
 }
 
-void WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
-    if (channel_ == nullptr) return;
-    channel_->send(MessageType::image, GenerationMessage{recipe.generation}, std::array{recipe.image_fd});
-    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i)
-        channel_->send(MessageType::listener, ListenerMessage{i, 0}, std::array{recipe.listener_fds[i]});
+// False when a part could not be sent, and those after it were not.
+bool WorkerProcess::send_configuration(const WorkerRecipe& recipe) {
+    if (channel_ == nullptr) return false;
+    bool sent =
+        channel_->send(MessageType::image, GenerationMessage{recipe.generation}, std::array{recipe.image_fd});
+    for (std::uint32_t i = 0; i < recipe.listener_fds.size(); ++i) {
+        const std::array listener{recipe.listener_fds[i]};
+        sent = sent && channel_->send(MessageType::listener, ListenerMessage{i, 0}, listener);
+    }
     const MessageType type =
         generation_ == recipe.generation ? MessageType::module_file : MessageType::next_module_file;
     for (const auto& file : recipe.files)
-        send_file(type, *file);
+        sent = sent && send_file(type, *file);
+    return sent;
 }
 
 void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
@@ -193,9 +207,9 @@ void WorkerProcess::tell_pool_full(bool full) {
     channel_->send(MessageType::pool_full, RoomMessage{full ? 1U : 0U, 0});
 }
 
-void WorkerProcess::watch_socket(unsigned listener, int socket) {
-    if (channel_ == nullptr) return;
-    channel_->send(MessageType::watch_listener, ListenerMessage{listener, 0}, std::array{socket});
+bool WorkerProcess::watch_socket(unsigned listener, int socket) {
+    return channel_ != nullptr &&
+           channel_->send(MessageType::watch_listener, ListenerMessage{listener, 0}, std::array{socket});
 }
 
 std::string WorkerProcess::end_hanging() {
@@ -266,14 +280,14 @@ void WorkerProcess::send_log(const LogTarget& log) {
     send_to_append(MessageType::log_file, log.name, log.reopen(), log.fd);
 }
 
-void WorkerProcess::send_file(MessageType type, const OpenedFile& file) {
-    send_to_append(type, file.path, reopen_for_appending(file.fd.get()), file.fd);
+bool WorkerProcess::send_file(MessageType type, const OpenedFile& file) {
+    return send_to_append(type, file.path, reopen_for_appending(file.fd.get()), file.fd);
 }
 
 // At its limit of descriptors the master shares its own.
-void WorkerProcess::send_to_append(MessageType type, std::string_view name, const UniqueFd& own,
+bool WorkerProcess::send_to_append(MessageType type, std::string_view name, const UniqueFd& own,
                                    const UniqueFd& shared) {
-    if (channel_ != nullptr) channel_->send_text(type, name, std::array{own ? own.get() : shared.get()});
+    return channel_ != nullptr && channel_->send_text(type, name, std::array{own ? own.get() : shared.get()});
 }
 
 void WorkerProcess::on_exit() {

@@ -96,6 +96,7 @@ class WorkerProcess {
 
     void serve();
     // A hot reload. `commit` is for one that has prepared; it belongs to the new generation from then on.
+    // One that cannot be sent all of it, for want of descriptors, does not prepare.
     void prepare(const WorkerRecipe& next);
     void commit();
     void abandon();
@@ -105,8 +106,9 @@ class WorkerProcess {
     // TERM or QUIT: the worker drains; INT or KILL: it leaves at once. With TERM it is killed when it has not
     // left within `drain_timeout` and a little; one that is stopped (SIGSTOP) cannot drain and is killed now.
     void leave(int signal, std::chrono::milliseconds drain_timeout);
-    // It accepts from `socket`, too, for a while: what waits there belongs to nobody else.
-    void watch_socket(unsigned listener, int socket);
+    // It accepts from `socket`, too, for a while: what waits there belongs to nobody else. False when it
+    // cannot be told.
+    bool watch_socket(unsigned listener, int socket);
 
     // For how long nothing has been heard of it while the master could listen.
     std::int64_t silent_ms() const noexcept;
@@ -148,9 +150,10 @@ class WorkerProcess {
     void describe(WorkerStatus& status) const noexcept;
 
   private:
-    void send_configuration(const WorkerRecipe& recipe);
-    void send_file(MessageType type, const OpenedFile& file);
-    void send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
+    void send_all(const WorkerRecipe& recipe);
+    bool send_configuration(const WorkerRecipe& recipe);
+    bool send_file(MessageType type, const OpenedFile& file);
+    bool send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
     void drop_channel();
     void on_not_prepared(std::string_view text);

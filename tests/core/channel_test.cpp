@@ -110,6 +110,38 @@ TEST_CASE(
     CHECK(channel.peer_gone());
 }
 
+TEST_CASE("channel: without a descriptor for a duplicate a message is not queued, and the channel goes on") {
+    in_child([] {
+        RawPeer peer;
+        peer.hello();
+        peer.loop.run_once(0ms);
+        Channel& channel = *peer.side.channel;
+        const std::string text(30'000, 'x');
+        while (channel.flush(0ms))
+            if (!channel.send_text(MessageType::failed, text)) return 1;
+        const std::size_t used = count_open_fds();
+        const rlimit limit{.rlim_cur = used, .rlim_max = 4096};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+        const int fds[] = {2};
+        if (channel.send(MessageType::image, GenerationMessage{}, fds) || channel.closing()) return 3;
+        if (!channel.send(MessageType::serve, GenerationMessage{})) return 4;
+        const rlimit more{.rlim_cur = used + 10, .rlim_max = 4096};
+        if (::setrlimit(RLIMIT_NOFILE, &more) != 0) return 5;
+        if (!channel.send(MessageType::image, GenerationMessage{}, fds)) return 6;
+        std::vector<std::byte> buffer(sizeof(MessageHeader) + max_message_payload);
+        std::vector<MessageType> last(2);
+        const bool empty = run_until(peer.loop, [&] {
+            while (receive_packet(peer.raw, buffer).result == PacketReceived::received) {
+                MessageHeader header;
+                std::memcpy(&header, buffer.data(), sizeof header);
+                last = {last[1], MessageType{header.type}};
+            }
+            return channel.flush(0ms) && last[1] == MessageType::image;
+        });
+        return empty && last[0] == MessageType::serve ? 0 : 7;
+    });
+}
+
 TEST_CASE("channel: a peer that does not read costs a bounded queue, then the channel") {
     RawPeer peer;
     const std::size_t before = count_open_fds();

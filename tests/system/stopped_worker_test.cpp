@@ -81,11 +81,14 @@ TEST_CASE("a stopped worker does not hold up a fresh reload") {
     master.finish();
 }
 
-TEST_CASE("an old worker that is stopped while it drains goes with its drain_timeout") {
-    const TestConfig first{.workers = 1, .drain_timeout = "1s", .master = "reload = \"fresh\"\n"};
+TEST_CASE("an old worker that is stopped while it hands over goes with handover_timeout and drain_timeout") {
+    const TestConfig first{.workers = 1,
+                           .drain_timeout = "1s",
+                           .master = "reload = \"fresh\"\n",
+                           .pool = "handover_timeout = \"1s\"\n"};
     MasterUnderTest master(first);
     const pid_t old_worker = master.worker_pids().front();
-    // A request whose body is under way cannot be handed over.
+    // A request whose body is under way cannot be handed over yet.
     HttpClient busy(master.http_port());
     busy.stream().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
     master.wait_until("the connection", [&] { return master.status().workers.front().connections > 0; });
