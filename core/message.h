@@ -48,12 +48,13 @@ enum class MessageType : std::uint16_t {
     events,            // EventsMessage and lines of JSON: what has happened after the event it asked from
 
     // worker to master
-    ready,              // GenerationMessage: modules have started
-    failed,             // text: why it cannot start; the process then exits
-    prepared,           // GenerationMessage: can commit
-    not_prepared,       // text: the generation's number, a blank, why it cannot
-    committed,          // GenerationMessage: serves it
-    leave_wanted,       // empty: somebody told it to leave; it serves until a successor takes over
+    ready,         // GenerationMessage: modules have started
+    failed,        // text: why it cannot start; the process then exits
+    prepared,      // GenerationMessage: can commit
+    not_prepared,  // text: the generation's number, a blank, why it cannot
+    committed,     // GenerationMessage: serves it
+    leave_wanted,  // empty: somebody told it to leave, or it has lost descriptors that it was sent; it serves
+                   // until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
     status_wanted,      // QuestionMessage; of a pool that observes alone, as the next one
     events_wanted,      // QuestionMessage, the last event known: answered once there is a later one

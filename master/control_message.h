@@ -18,14 +18,14 @@ inline constexpr unsigned most_events = 1'000'000;  // that can be asked for
 
 struct ControlRequest {
     std::string command;
-    std::string format;      // "json" or "" (text)
-    bool fresh = false;      // reload: new workers whatever has changed
-    bool probation = false;  // reload: answered when the new generation's probation has ended
-    std::string pool = {};   // workers: empty is the first pool; restart: required
-    unsigned count = 0;      // workers: 1 to 1024
-    unsigned slot = 0;       // restart: below 1024
-    bool progress = false;   // the caller wants progress lines
-    bool follow = false;     // events: those to come, too
+    std::string format = {};  // "json" or "" (text)
+    bool fresh = false;       // reload: new workers whatever has changed
+    bool probation = false;   // reload: answered when the new generation's probation has ended
+    std::string pool = {};    // workers: empty is the first pool; restart: required
+    unsigned count = 0;       // workers: 1 to 1024
+    unsigned slot = 0;        // restart: below 1024
+    bool progress = false;    // the caller wants progress lines
+    bool follow = false;      // events: those to come, too
     // events: at most so many of those that were, 0 to most_events; none: all
     std::optional<unsigned> last = {};
 };

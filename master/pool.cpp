@@ -120,7 +120,8 @@ void Pool::hand_over_to(const Pool& successor) {
 void Pool::hand_over_to(const Pool& successor, WorkerProcess& newcomer) {
     each_worker([&](WorkerProcess& worker) {
         const bool ours = worker.identity().slot % successor.size() == newcomer.identity().slot;
-        if (ours && worker.ready() && &worker != &newcomer) worker.hand_over_to(newcomer, handover_limit());
+        if (ours && worker.ready() && &worker != &newcomer)
+            worker.hand_over_to(newcomer, handover_limit(), context_.reserve);
     });
 }
 
@@ -155,7 +156,8 @@ void Pool::shrink(unsigned to) {
         WorkerProcess& worker = *slot->worker;
         leaving_.push_back(std::move(slot->worker));
         for (std::size_t i = 0; i < std::min(heirs.size(), most_heirs); ++i)
-            worker.hand_over_to(*heirs[(slot->number + i) % heirs.size()], handover_limit());
+            worker.hand_over_to(*heirs[(slot->number + i) % heirs.size()], handover_limit(),
+                                context_.reserve);
         worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     }
     retire_sockets();

@@ -8,6 +8,7 @@
 
 #include "conf/settings.h"
 #include "core/counter_table.h"
+#include "core/descriptor_reserve.h"
 #include "core/event_loop.h"
 #include "core/listener.h"
 #include "core/run_clock.h"
@@ -44,6 +45,7 @@ struct PoolContext {
     LogTarget log = {};                               // the master's; workers get it, too
     std::minstd_rand random{std::random_device{}()};  // for jitter
     FileRegistry files = {};
+    DescriptorReserve reserve{WorkerProcess::hand_over_descriptors};
 };
 
 class Pool;

@@ -44,7 +44,7 @@ void Pool::retry_given_up() {
 void Pool::on_leave_wanted(WorkerProcess& worker) {
     Slot* const slot = find_slot(worker);
     if (slot == nullptr || phase_ != Phase::serving) return;
-    restart(slot->number, "it was told to leave");
+    restart(slot->number, "it asks for a successor");
 }
 
 void Pool::consider_recycling(Slot& slot) {

@@ -260,13 +260,15 @@ std::uint64_t WorkerProcess::resident_bytes() const {
     return resident_bytes_of(pid());
 }
 
-void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit) {
+void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit,
+                                 DescriptorReserve& reserve) {
     if (channel_ == nullptr || successor.channel_ == nullptr) return;
+    const DescriptorReserve::Room room(reserve);
     std::pair<UniqueFd, UniqueFd> ends;
     try {
         ends = Channel::make_pair();
     } catch (const std::system_error&) {
-        return;  // no descriptor is free: the worker drains like one without a successor
+        return;  // the machine has none: the worker drains like one without a successor
     }
     const auto& [give, take] = ends;
     successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},

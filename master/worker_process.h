@@ -5,6 +5,7 @@
 
 #include "core/channel.h"
 #include "core/counter_table.h"
+#include "core/descriptor_reserve.h"
 #include "core/event_loop.h"
 #include "core/log_target.h"
 #include "core/process.h"
@@ -138,9 +139,10 @@ class WorkerProcess {
     bool left_idle() const noexcept { return idle_; }
     // What the kernel says; 0 when it cannot be asked.
     std::uint64_t resident_bytes() const;
-    // Makes the two a channel on which this one gives its connections to `successor` when it drains.
-    // At the longest for `limit`.
-    void hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit);
+    // Makes the two a channel on which this one gives its connections to `successor` when it drains, at the
+    // longest for `limit`. The reserve, of hand_over_descriptors, serves a master at its limit.
+    static constexpr std::size_t hand_over_descriptors = 4;  // both ends, and their duplicates that wait
+    void hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit, DescriptorReserve& reserve);
     void send_log(const LogTarget& log);
     // A file that has been opened anew.
     void send_file(const OpenedFile& file) { send_file(MessageType::module_file, file); }

@@ -68,6 +68,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
+    channel_->set_cut_handler(Channel::MessageHandler::to<&Worker::on_cut>(this));
     lifeline_watch_.start(loop_, lifeline_.get(), Interest::read,
                           FdWatch::Handler::to<&Worker::on_lifeline>(this));
     for (const int signal : watched_signals) {
@@ -173,6 +174,19 @@ void Worker::on_leave_signal(bool limited) {
     const bool own_way = state_ == WorkerState::serving && !dismissed_ && channel_ != nullptr;
     if (!own_way || std::exchange(successor_wanted_, true)) return drain(limited);
     log_.info("told to leave: serving on until a successor takes over");
+    channel_->send(MessageType::leave_wanted);
+}
+
+// Descriptors that the master sent found no room in this process, and are lost. A worker that serves goes on
+// with those it has until a successor takes over; the channel to that one takes the places kept back.
+void Worker::on_cut(Message&) {
+    if (state_ == WorkerState::starting)
+        return fail("at its limit of descriptors: what it was given is lost", ExitCode::refused);
+    if (state_ != WorkerState::serving || std::exchange(short_of_descriptors_, true)) return;
+    log_.error("at its limit of descriptors: serving on until a successor takes over");
+    reserve_.reset();
+    next_.reset();
+    successor_wanted_ = true;
     channel_->send(MessageType::leave_wanted);
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/channel.h"
 #include "core/counter_table.h"
+#include "core/descriptor_reserve.h"
 #include "core/event_loop.h"
 #include "core/exit_code.h"
 #include "core/log.h"
@@ -84,6 +85,7 @@ class Worker {
     };
 
     void on_message(Message& message);
+    void on_cut(Message& message);
     void on_channel_closed(std::string_view reason);
     void on_lifeline(Readiness readiness);
     void on_signal(int signal);
@@ -170,6 +172,7 @@ class Worker {
     EventLoop loop_;
     Log log_;
     UniqueFd lifeline_;
+    std::optional<DescriptorReserve> reserve_{4};  // until short_of_descriptors_
     ReportWriter reports_;
     std::span<const ModuleFactory> factories_;
     DeadlineWheel deadlines_;
@@ -223,7 +226,9 @@ class Worker {
     std::int64_t last_given_ms_ = 0;
     std::uint64_t given_ = 0;        // of the giver, counted already
     bool dismissed_ = false;         // by the master
-    bool successor_wanted_ = false;  // told to leave by somebody else
+    bool successor_wanted_ = false;  // told to leave by somebody else, or short of descriptors
+    bool short_of_descriptors_ =
+        false;  // some that the master sent are lost: what comes next would be built on them
     bool said_stopped_ = false;
     bool at_limit_ = false;       // acceptors pause: max_connections
     bool full_ = false;           // as the master knows it

@@ -2,6 +2,7 @@
 
 #include "core/system_error.h"
 #include "tests/core/log_reading.h"
+#include "tests/support/contains.h"
 #include "tests/support/temporary_folder.h"
 
 #include <filesystem>
@@ -30,11 +31,6 @@ std::string refusal(const std::string& path, UniqueFd (*open)(const std::string&
     }
 }
 
-bool says(const std::string& text, std::string_view part) {
-    INFO(text);
-    return text.find(part) != std::string::npos;
-}
-
 // A folder of root's with a log of root's in it, and one of nobody's.
 struct Folders {
     TemporaryFolder folder;
@@ -55,16 +51,16 @@ struct Folders {
 
 TEST_CASE("what is no log file is refused, whoever asks") {
     const TemporaryFolder folder;
-    CHECK(says(refusal(folder.path()), "it is a directory"));
-    CHECK(says(refusal("/dev/zero"), "a device other than a terminal"));
-    CHECK(says(refusal(""), "No such file"));
-    CHECK(says(refusal(folder.file("none/a")), "No such file"));
+    CHECK(contains(refusal(folder.path()), "it is a directory"));
+    CHECK(contains(refusal("/dev/zero"), "a device other than a terminal"));
+    CHECK(contains(refusal(""), "No such file"));
+    CHECK(contains(refusal(folder.file("none/a")), "No such file"));
     CHECK(refusal("/dev/null").empty());
     const std::string path = folder.file("a");
     CHECK(refusal(folder.file("x/../a")).find("No such file") != std::string::npos);
     CHECK(refusal(folder.path() + "//./a").empty());
     CHECK(std::filesystem::exists(path));
-    CHECK(says(refusal(path, open_log_fifo), "it is no FIFO"));
+    CHECK(contains(refusal(path, open_log_fifo), "it is no FIFO"));
 }
 
 TEST_CASE("root follows links in folders that are root's alone, on the way and at the end") {
@@ -76,9 +72,9 @@ TEST_CASE("root follows links in folders that are root's alone, on the way and a
     REQUIRE(::write(open_log_path(folders.folder.file("way/absolute")).get(), "x", 1) == 1);
     CHECK(content_of(folders.own + "/log") == "x");
     std::filesystem::create_symlink("loop", folders.own + "/loop");
-    CHECK(says(refusal(folders.own + "/loop"), "Too many levels of symbolic links"));
+    CHECK(contains(refusal(folders.own + "/loop"), "Too many levels of symbolic links"));
     std::filesystem::create_symlink("/", folders.own + "/root");
-    CHECK(says(refusal(folders.own + "/root"), "it is a directory"));
+    CHECK(contains(refusal(folders.own + "/root"), "it is a directory"));
     std::filesystem::create_symlink("missing", folders.own + "/new");
     CHECK(refusal(folders.own + "/new").empty());
     CHECK(std::filesystem::exists(folders.own + "/missing"));
@@ -88,14 +84,15 @@ TEST_CASE("root follows no link that others may have put on the way") {
     if (::geteuid() != 0) return;  // needs root
     const Folders folders;
     std::filesystem::create_directory_symlink(folders.own, folders.others + "/logs");
-    CHECK(says(refusal(folders.others + "/logs/log"), "logs is a symbolic link that is not root's alone"));
-    CHECK(says(refusal(folders.others + "/logs/fifo", open_log_fifo), "logs is a symbolic link"));
+    CHECK(
+        contains(refusal(folders.others + "/logs/log"), "logs is a symbolic link that is not root's alone"));
+    CHECK(contains(refusal(folders.others + "/logs/fifo", open_log_fifo), "logs is a symbolic link"));
     CHECK_FALSE(std::filesystem::exists(folders.own + "/fifo"));
     CHECK(refusal(folders.others + "/log").empty());
     REQUIRE(::chmod(folders.others.c_str(), 01777) == 0);
     CHECK(refusal(folders.others + "/logs/log").empty());  // root's, in a sticky folder
     REQUIRE(::lchown((folders.others + "/logs").c_str(), nobody, nobody) == 0);
-    CHECK(says(refusal(folders.others + "/logs/log"), "symbolic link"));
+    CHECK(contains(refusal(folders.others + "/logs/log"), "symbolic link"));
 }
 
 TEST_CASE("root appends to no file that another has put in the log's place") {

@@ -1,6 +1,8 @@
 // TTIN and TTOU: one worker more or fewer, until a reload says otherwise.
 #include "tests/support/http_load.h"
+#include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/shortage.h"
 
 #include <doctest/doctest.h>
 
@@ -22,6 +24,20 @@ TEST_CASE("TTIN adds a worker and TTOU retires one, and no connection fails") {
     CHECK_MESSAGE(load.failures() == 0, load.failures()
                                             << " failed, the first with: " << load.first_failure());
     CHECK(master.status().generation == 1);
+    master.finish();
+}
+
+TEST_CASE(
+    "a pool that shrinks while the master has no descriptor left gives all connections to those who stay") {
+    MasterUnderTest master({.workers = 3});
+    IdleClients idle(master.http_port(), 60);
+    {
+        const NoDescriptors shortage(master.pid());
+        master.signal(SIGTTOU);
+        master.wait_output("pool main: 2 workers");
+    }
+    master.wait_serving(2);
+    CHECK(idle.ask("first") == 60);
     master.finish();
 }
 

@@ -43,10 +43,11 @@ TEST_CASE("limits that are not set leave the process as it is") {
     in_child([] {
         rlimit before{};
         ::getrlimit(RLIMIT_NOFILE, &before);
+        const int priority = ::getpriority(PRIO_PROCESS, 0);
         apply_limits(settings(), 3);
         rlimit after{};
         ::getrlimit(RLIMIT_NOFILE, &after);
-        return before.rlim_cur == after.rlim_cur && ::getpriority(PRIO_PROCESS, 0) == 0 ? 0 : 1;
+        return before.rlim_cur == after.rlim_cur && ::getpriority(PRIO_PROCESS, 0) == priority ? 0 : 1;
     });
 }
 
