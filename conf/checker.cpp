@@ -70,6 +70,7 @@ class Check {
     void check_root_keys();
     ImageValue check_master();
     void check_log_target(const DocumentValue& master);
+    void check_environment(const DocumentValue& master);
     void check_observer();
     ImageValue check_pools();
     ImageValue check_modules();
@@ -113,7 +114,9 @@ ImageValue Check::check_master() {
                             ? default_table(MasterSettings::options())
                             : check_table(MasterSettings::options(), *table, "master", findings_);
     master.name = "master";
-    if (table != nullptr) check_log_target(*table);
+    if (table == nullptr) return master;
+    check_log_target(*table);
+    check_environment(*table);
     return master;
 }
 
@@ -122,6 +125,25 @@ void Check::check_log_target(const DocumentValue& master) {
     if (named == nullptr || named->kind != DocumentKind::text) return;
     const std::string fault = log_target_fault(absolute_log_target(named->text, document_.directory));
     if (!fault.empty()) findings_.add(named->place, "master.log_file", fault);
+}
+
+void Check::check_environment(const DocumentValue& master) {
+    const DocumentValue* const list = master.find("environment");
+    if (list == nullptr || list->kind != DocumentKind::list) return;
+    const auto in_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+    std::vector<std::string_view> names;
+    for (const DocumentValue& entry : list->children) {
+        if (entry.kind != DocumentKind::text) continue;
+        const std::string_view text = entry.text;
+        const std::string_view name = text.substr(0, text.find('='));
+        if (name.empty() || !std::ranges::all_of(name, in_name)) {
+            findings_.add(entry.place, "master.environment",
+                          toml_string(entry.text) + " is neither \"NAME\" nor \"NAME=value\"");
+        } else if (std::ranges::find(names, name) != names.end()) {
+            findings_.add(entry.place, "master.environment", std::string(name) + " is there twice");
+        }
+        names.push_back(name);
+    }
 }
 
 ImageValue Check::check_pools() {
@@ -320,6 +342,16 @@ std::string configured_user(const Document& document) {
     const DocumentValue* master = document.root.find("master");
     const DocumentValue* user = master == nullptr ? nullptr : master->find("user");
     return user == nullptr || user->kind != DocumentKind::text ? "" : user->text;
+}
+
+std::vector<std::string> configured_environment(const Document& document) {
+    const DocumentValue* const master = document.root.find("master");
+    const DocumentValue* const list = master == nullptr ? nullptr : master->find("environment");
+    std::vector<std::string> entries;
+    if (list == nullptr || list->kind != DocumentKind::list) return entries;
+    for (const DocumentValue& entry : list->children)
+        if (entry.kind == DocumentKind::text) entries.push_back(entry.text);
+    return entries;
 }
 
 }  // namespace drover

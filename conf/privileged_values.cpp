@@ -1,5 +1,6 @@
 #include "conf/privileged_values.h"
 
+#include "conf/checker.h"
 #include "conf/master_files.h"
 
 #include <algorithm>
@@ -100,6 +101,8 @@ std::string privileged_values(const Document& document) {
     const DocumentValue* const master = document.root.find("master");
     const MasterSettings defaults = MasterSettings::options().load({});
     append_text(text, master, "user", defaults.user);
+    for (const std::string& entry : configured_environment(document))
+        append(text, "environment", entry);
     append_text(text, master, "log_file", defaults.log_file);
     append_text(text, master, "runtime_dir", defaults.runtime_dir);
     const DocumentValue* const pools = document.root.find("pool");
@@ -138,6 +141,8 @@ std::string privileged_values(const Settings& settings) {
     std::string text;
     append(text, "directory", settings.directory);
     append(text, "user", settings.master.user);
+    for (const std::string_view entry : settings.master.environment)
+        append(text, "environment", entry);
     append(text, "log_file", settings.master.log_file);
     append(text, "runtime_dir", settings.master.runtime_dir);
     for (const PoolSettings& pool : settings.pools) {

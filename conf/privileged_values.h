@@ -1,7 +1,8 @@
-// What a configuration makes the master do with its own rights (whom workers become, which files and
-// addresses it opens, where relative paths start), as one text. The config reader sends the text of the file
-// before any module code runs; the master compares it with the text of the image that comes later, which
-// module code could have forged. Runs in: config reader (of a document), master (of settings).
+// What a configuration makes the master do with its own rights (whom workers become, what they get of its
+// environment, which files and addresses it opens, where relative paths start), as one text. The config
+// reader sends the text of the file before any module code runs; the master compares it with the text of the
+// image that comes later, which module code could have forged. Runs in: config reader (of a document), master
+// (of settings).
 #pragma once
 
 #include "conf/document.h"

@@ -36,11 +36,12 @@ struct MasterSettings {
     std::string_view log_file;            // "stderr"
     LogLevel log_level = LogLevel::info;  // debug info warning error critical
     LogFormat log_format = LogFormat::text;
-    std::string_view user;                // "": stay; Apply::fresh
-    std::int64_t prepare_timeout_ms = 0;  // 1s
-    Reload reload = Reload::automatic;    // "auto", "fresh"
-    unsigned max_generations = 0;         // 8, 2 to max_generations_limit; alive at a time
-    unsigned counters = 0;                // cells of the counter table, 65536; Apply::restart
+    std::string_view user;                      // "": stay; Apply::fresh
+    std::vector<std::string_view> environment;  // "NAME", "NAME=value"; Apply::fresh
+    std::int64_t prepare_timeout_ms = 0;        // 1s
+    Reload reload = Reload::automatic;          // "auto", "fresh"
+    unsigned max_generations = 0;               // 8, 2 to max_generations_limit; alive at a time
+    unsigned counters = 0;                      // cells of the counter table, 65536; Apply::restart
     ProbationSettings probation;
 
     static const Options<MasterSettings>& options();

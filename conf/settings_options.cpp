@@ -59,6 +59,12 @@ Options<MasterSettings> master_options() {
               "User that workers and module checks run as when the master was started as root; empty: they "
               "stay as "
               "they are.")
+        .texts(
+            "environment", &MasterSettings::environment, {}, Apply::fresh,
+            "Environment variables of workers and module checks: \"NAME=value\" sets one. As another user "
+            "than "
+            "the master they have none of its own but PATH, LANG, LC_*, TZ and those named here as \"NAME\"; "
+            "HOME is the user's.")
         .duration(
             "prepare_timeout", &MasterSettings::prepare_timeout_ms,
             {.fallback = second, .min = 10, .max = minute}, Apply::hot,

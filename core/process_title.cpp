@@ -1,5 +1,6 @@
 // The title part of process.h: the kernel shows a process by the memory of its arguments (proc(5), cmdline),
 // so that memory is where a title is written.
+#include "core/environment.h"
 #include "core/process.h"
 
 #include <algorithm>
@@ -24,25 +25,6 @@ void extend_over(char** list) noexcept {
     }
 }
 
-// Into one block: a variable that is unset later then leaves no lost string behind.
-bool move_environment_away() noexcept {
-    std::size_t count = 0;
-    std::size_t size = 0;
-    for (; environ[count] != nullptr; ++count)
-        size += ::strlen(environ[count]) + 1;
-    const std::size_t pointers = (count + 1) * sizeof(char*);
-    auto* const block = static_cast<char*>(std::calloc(1, pointers + size));
-    if (block == nullptr) return false;
-    auto** const copy = reinterpret_cast<char**>(block);
-    char* text = block + pointers;
-    for (std::size_t i = 0; i < count; ++i) {
-        copy[i] = text;
-        text = ::stpcpy(text, environ[i]) + 1;
-    }
-    environ = copy;
-    return true;
-}
-
 // The C library prints these in its own messages, and they point into the arguments.
 void move_program_name_away() noexcept {
     char* const name = ::strdup(program_invocation_name);
@@ -56,12 +38,14 @@ void move_program_name_away() noexcept {
 
 void init_process_title(int argc, char** argv) noexcept {
     if (title_begin != nullptr || argc == 0 || argv[0] == nullptr) return;
-    char** const environment = environ;
-    if (!move_environment_away()) return;
-    move_program_name_away();
     title_begin = title_end = argv[0];
     extend_over(argv);
-    extend_over(environment);
+    extend_over(environ);
+    if (!move_environment()) {
+        title_begin = title_end = nullptr;
+        return;
+    }
+    move_program_name_away();
 }
 
 void set_process_title(const std::string& title) noexcept {

@@ -93,9 +93,9 @@ void send_rights(const Document& document, Channel& channel) {
 }
 
 // That there is no such user is what the file says; that the system does not let us become him is not.
-void become_configured_user(const Document& document) {
+void give_up_configured_rights(const Document& document) {
     try {
-        become_user(configured_user(document));
+        give_up_rights(configured_user(document), configured_environment(document));
     } catch (const std::system_error&) {
         throw;
     } catch (const std::runtime_error& failure) {
@@ -107,7 +107,7 @@ void become_configured_user(const Document& document) {
 CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
     send_rights(document, channel);
-    become_configured_user(document);
+    give_up_configured_rights(document);
     std::vector<ModuleDeclaration> modules = declare_modules(inheritance.modules);
     load_libraries(document, modules, channel);
     std::optional<Image> running;

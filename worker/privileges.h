@@ -1,14 +1,22 @@
-// Giving up root. Runs in: worker and config reader, before any module code.
+// What a child gives up of the master's rights. Runs in: worker and config reader, before any module code.
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace drover {
 
-// As root: takes the user's group and supplementary groups, then its uid, each for good, and sets
-// no_new_privs. setgid and setuid alone would keep root's supplementary groups. Does nothing when `user` is
-// empty or the process is not root. Throws std::runtime_error: there is no such user, or a step failed.
-void become_user(const std::string& user);
+// Gives up for good what module code is not to have. In any case: new privileges by exec (no_new_privs),
+// ambient and inheritable capabilities, and the bounding set where the process may (CAP_SETPCAP); and the
+// entries "NAME=value" of `environment` are set.
+//
+// As root, with a `user` that is not root: the master's session keyring for an empty one, root's ids and
+// supplementary groups for the user's, and the environment for PATH, LANG, LC_*, TZ, what sanitizers read,
+// HOME of the user, and `environment`, whose "NAME" is the master's own value. The text of the old one is
+// overwritten.
+//
+// Throws std::runtime_error: there is no such user, or std::system_error: a step failed.
+void give_up_rights(const std::string& user, const std::vector<std::string>& environment = {});
 
 // Raises the soft limit of descriptors to the hard one. Best effort.
 void raise_descriptor_limit() noexcept;

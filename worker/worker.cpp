@@ -219,7 +219,8 @@ void Worker::start_modules() {
     if (assignment_.listeners.size() != listen.size()) throw std::runtime_error("a listener is missing");
     apply_limits(pool(), identity_.slot);
     connection_limit_ = connection_limit(pool());
-    become_user(std::string(settings().master.user));
+    const std::vector<std::string_view>& environment = settings().master.environment;
+    give_up_rights(std::string(settings().master.user), {environment.begin(), environment.end()});
     if (pool().core_limit > 0) allow_core();
 
     accepted_ = counters_->counter("drover_connections_accepted_total");

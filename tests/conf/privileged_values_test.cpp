@@ -23,6 +23,7 @@ const std::string file = R"(
 [master]
 user = "nobody"
 log_file = "log"
+environment = ["TAKEN", "SET=x"]
 [pool.b]
 modules = ["http"]
 [[pool.b.listen]]
@@ -48,6 +49,7 @@ TEST_CASE("a file and its image give the same text, also where nothing is said")
 
 TEST_CASE("what the master does with its own rights makes another text, other values do not") {
     CHECK(of_file(with("nobody", "root")) != of_file(file));
+    CHECK(of_file(with("TAKEN", "SECRET")) != of_file(file));
     CHECK(of_file(with("\"log\"", "\"/etc/passwd\"")) != of_file(file));
     CHECK(of_file(with(":80", ":22")) != of_file(file));
     CHECK(of_file(with("web.sock", "other.sock")) != of_file(file));

@@ -21,7 +21,9 @@
 #include <string>
 #include <vector>
 
+#include <linux/keyctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace drover {
@@ -136,8 +138,9 @@ void act(std::string_view what) {
     }
 }
 
-// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "eat N" holds N MiB more, "block
-// FILE" answers when FILE is gone, anything else is acted upon.
+// Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "key NAME" whether the session
+// keyring has such a key, "eat N" holds N MiB more, "block FILE" answers when FILE is gone, anything else is
+// acted upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -180,6 +183,11 @@ class TroubleConnection final : public Connection {
         } else if (line.starts_with("env ")) {
             const char* value = std::getenv(std::string(line.substr(4)).c_str());
             write(value == nullptr ? "unset" : value);
+        } else if (line.starts_with("key ")) {
+            const std::string name(line.substr(4));
+            const long key =
+                ::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", name.c_str(), 0);
+            write(key < 0 ? "none" : "found");
         } else if (line.starts_with("block ")) {
             return block_while_there_is(std::string(line.substr(6)));
         } else if (line.starts_with("eat ")) {

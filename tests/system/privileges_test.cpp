@@ -1,14 +1,45 @@
 // Who the processes are: users, groups, process groups and titles.
 #include "tests/support/master_under_test.h"
+#include "tests/support/memory_search.h"
 #include "tests/support/proc.h"
 
+#include <cstdlib>
 #include <set>
 
 #include <doctest/doctest.h>
 #include <grp.h>
+#include <linux/keyctl.h>
+#include <pwd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace drover::test {
+namespace {
+
+struct AskedMaster {
+    ReservedPort port;
+    MasterUnderTest master;
+
+    AskedMaster(const std::string& settings, const MasterUnderTest::Start& start)
+        : master({.workers = 1,
+                  .modules = "\"http\", \"echo\", \"trouble\"",
+                  .master = settings,
+                  .rest =
+                      "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
+                 start) {}
+    std::string ask(const std::string& question) const {
+        StreamClient client = StreamClient::connect_tcp(port.number());
+        client.send(question + "\n");
+        std::string answer = client.read_until("ok\n");
+        return answer.substr(0, answer.size() - 3);
+    }
+};
+
+std::string environment_of_master(const std::string& name, const SearchedText& value) {
+    return name + "=" + value.text();
+}
+
+}  // namespace
 
 TEST_CASE("started as root with a user, workers lose every privilege and the master keeps its own") {
     if (geteuid() != 0) return;  // needs root
@@ -26,7 +57,8 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
             const std::string groups = status_field_of(worker, "Groups");
             CHECK_MESSAGE((groups.empty() || groups == "65534"), groups);
             CHECK(status_field_of(worker, "NoNewPrivs") == "1");
-            CHECK(std::stoull(status_field_of(worker, "CapEff"), nullptr, 16) == 0);
+            for (const char* set : {"CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"})
+                CHECK_MESSAGE(std::stoull(status_field_of(worker, set), nullptr, 16) == 0, set);
         }
     };
     check_workers();
@@ -45,6 +77,62 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
     master.wait_replaced({before.front()});
     check_workers();
     master.finish();
+}
+
+TEST_CASE("workers of another user know root's environment and keys no more, but for what is named") {
+    if (geteuid() != 0) return;  // needs root
+    const SearchedText secret("a secret of root's shell");
+    const auto have_key = [] {
+        ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+        ::syscall(SYS_add_key, "user", "drover-test", "x", 1, KEY_SPEC_SESSION_KEYRING);
+    };
+    AskedMaster asked(
+        "user = \"nobody\"\nenvironment = [\"DROVER_TAKEN\", \"DROVER_SET=set = here\", \"DROVER_ABSENT\"]\n",
+        {.program = DROVER_TROUBLE_PROGRAM,
+         .environment = {environment_of_master("DROVER_HIDDEN", secret), "DROVER_TAKEN=taken", "LC_TIME=C",
+                         "TZ=UTC"},
+         .before_exec = have_key});
+    CHECK(asked.ask("env DROVER_HIDDEN") == "unset");
+    CHECK(asked.ask("env NOTIFY_SOCKET") == "unset");
+    CHECK(asked.ask("env DROVER_ABSENT") == "unset");
+    CHECK(asked.ask("env DROVER_TAKEN") == "taken");
+    CHECK(asked.ask("env DROVER_SET") == "set = here");
+    CHECK(asked.ask("env LC_TIME") == "C");
+    CHECK(asked.ask("env TZ") == "UTC");
+    CHECK(asked.ask("env PATH") == std::getenv("PATH"));
+    CHECK(asked.ask("env HOME") == ::getpwnam("nobody")->pw_dir);
+    CHECK(asked.ask("key drover-test") == "none");
+    if (!sanitizers) {  // they have a copy of their own
+        CHECK(secret.is_in(asked.master.pid()));
+        CHECK_FALSE(secret.is_in(asked.master.worker_pids().front()));
+    }
+    // Nor has the config reader, when module code runs there.
+    std::string text = read_file(asked.master.config_path());
+    asked.master.write_config_text(text + "\n[module.trouble]\nin_check = \"hang\"\n");
+    const ControlCall reload = asked.master.start_control("reload");
+    pid_t reader = 0;
+    const Deadline deadline;
+    while (status_field_of(reader, "NoNewPrivs") != "1") {
+        REQUIRE_FALSE(deadline.passed());
+        for (const pid_t child : children_of(asked.master.pid()))
+            if (command_line_of(child) == "drover: config reader") reader = child;
+    }
+    if (!sanitizers) CHECK_FALSE(secret.is_in(reader));
+    CHECK(status_field_of(reader, "CapBnd") == status_field_of(asked.master.worker_pids().front(), "CapBnd"));
+    ::kill(reader, SIGKILL);
+    asked.master.finish();
+}
+
+TEST_CASE("workers of the master's own user keep its environment, and give up what exec could bring") {
+    AskedMaster asked("environment = [\"DROVER_SET=set here\"]\n",
+                      {.program = DROVER_TROUBLE_PROGRAM, .environment = {"DROVER_HIDDEN=not from them"}});
+    CHECK(asked.ask("env DROVER_HIDDEN") == "not from them");
+    CHECK(asked.ask("env DROVER_SET") == "set here");
+    const pid_t worker = asked.master.worker_pids().front();
+    CHECK(status_field_of(worker, "NoNewPrivs") == "1");
+    CHECK(std::stoull(status_field_of(worker, "CapInh"), nullptr, 16) == 0);
+    CHECK(std::stoull(status_field_of(worker, "CapAmb"), nullptr, 16) == 0);
+    asked.master.finish();
 }
 
 TEST_CASE("an unknown user is a finding") {

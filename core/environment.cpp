@@ -1,0 +1,103 @@
+#include "core/environment.h"
+
+#include "core/unique_fd.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <span>
+#include <string_view>
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace drover {
+
+namespace {
+
+// The texts where move_environment has put them: its children have to know, in whatever they call.
+std::span<char> moved_text;
+
+// One block: the list of pointers, then the texts. Null when there is no memory.
+char** make_block(std::span<const std::string_view> entries, std::span<char>& text) noexcept {
+    std::size_t size = 0;
+    for (const std::string_view entry : entries)
+        size += entry.size() + 1;
+    const std::size_t pointers = (entries.size() + 1) * sizeof(char*);
+    auto* const block = static_cast<char*>(std::calloc(1, pointers + size));
+    if (block == nullptr) return nullptr;
+    auto** const list = reinterpret_cast<char**>(block);
+    text = {block + pointers, size};
+    char* at = text.data();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        list[i] = at;
+        at += entries[i].copy(at, entries[i].size()) + 1;
+    }
+    return list;
+}
+
+// Where the kernel has laid the environment: fields 50 and 51 of /proc/self/stat (proc(5)).
+std::span<char> initial_text() noexcept {
+    constexpr int first_field = 3;  // behind the name, which is in parentheses
+    constexpr int env_start = 50;
+    char buffer[2048];
+    const UniqueFd file(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+    const ssize_t size = file ? ::read(file.get(), buffer, sizeof buffer) : 0;
+    const char* const last = buffer + std::max<ssize_t>(size, 0);
+    const char* at = std::find(static_cast<const char*>(buffer), last, ')');
+    for (const char* next = at; next != last; next = std::find(next + 1, last, ')'))
+        at = next;
+    for (int field = first_field; field <= env_start; ++field)
+        at = std::find(at == last ? last : at + 1, last, ' ');
+    std::uintptr_t bounds[2] = {0, 0};
+    for (std::uintptr_t& bound : bounds) {
+        if (at == last) return {};
+        at = std::from_chars(at + 1, last, bound).ptr;
+    }
+    if (bounds[0] == 0 || bounds[1] <= bounds[0]) return {};
+    return {reinterpret_cast<char*>(bounds[0]), bounds[1] - bounds[0]};
+}
+
+// By the kernel, which refuses where nothing can be written: putenv(3) takes a literal, too.
+void overwrite_each(char** list) noexcept {
+    const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    for (char** entry = list; entry != nullptr && *entry != nullptr; ++entry) {
+        const std::size_t size = ::strlen(*entry);
+        if (::read(zero.get(), *entry, size) < 0) continue;
+    }
+}
+
+}  // namespace
+
+bool move_environment() noexcept {
+    std::vector<std::string_view> entries;  // nothing may copy the text itself
+    for (char** entry = environ; *entry != nullptr; ++entry)
+        entries.emplace_back(*entry);
+    char** const list = make_block(entries, moved_text);
+    if (list == nullptr) return false;
+    overwrite_each(environ);
+    environ = list;
+    const std::span<char> initial = initial_text();
+    ::memset(initial.data(), 0, initial.size());
+    return true;
+}
+
+std::string environment_entry(const std::string& name) {
+    const char* const value = ::getenv(name.c_str());
+    return value == nullptr ? "" : name + "=" + value;
+}
+
+void replace_environment(const std::vector<std::string>& entries) {
+    std::span<char> text;
+    char** const list = make_block(std::vector<std::string_view>(entries.begin(), entries.end()), text);
+    if (list == nullptr) throw std::bad_alloc();
+    overwrite_each(environ);
+    ::explicit_bzero(moved_text.data(), moved_text.size());
+    environ = list;
+    moved_text = text;
+}
+
+}  // namespace drover
