@@ -50,6 +50,12 @@ void send_refusal(int fd, std::string_view error) {
 
 struct ControlServer::Caller {
     Caller(State& server, ControlCaller name, UniqueFd socket);
+    void start_limit();
+    bool silent() const noexcept { return limit.started(); }
+    // He waits for an answer and has closed his sending side: his end would raise no event.
+    bool waits_unheard() const noexcept {
+        return connection.half_closed() && connection.phase() == Phase::waiting;
+    }
     void on_ready(Readiness readiness);
     void on_limit();
 
@@ -58,6 +64,7 @@ struct ControlServer::Caller {
     ControlConnection connection;
     FdWatch watch;
     Timer limit;
+    std::int64_t silent_since_ms = 0;  // while the limit runs
     bool wants_progress = false;
 };
 
@@ -69,6 +76,8 @@ struct ControlServer::State {
     void on_connections(Readiness readiness);
     void accept_again() { watch.want(Interest::read); }
     void admit(UniqueFd socket);
+    bool make_place();
+    void drop_gone();
     Caller* find(ControlCaller number) const noexcept;
     void drop(ControlCaller number) noexcept;
     // Sends what there is, then drops the caller when he is done or dead, else waits for what he needs.
@@ -92,6 +101,7 @@ struct ControlServer::State {
     Listener listener;
     FdWatch watch;
     Timer accept_timer;
+    Timer gone_timer;  // while there is one who waits unheard
     Timer
         pipelined;  // requests that came with an earlier one: later, so that no caller can keep the loop busy
     std::vector<std::unique_ptr<Caller>> callers;
@@ -106,7 +116,12 @@ ControlServer::Caller::Caller(State& server, ControlCaller name, UniqueFd socket
       connection(std::move(socket), max_line, max_unread_output),
       limit(server.loop, Timer::Handler::to<&Caller::on_limit>(this)) {
     watch.start(server.loop, connection.fd(), Interest::read, FdWatch::Handler::to<&Caller::on_ready>(this));
-    limit.start_once(server.silence);
+    start_limit();
+}
+
+void ControlServer::Caller::start_limit() {
+    limit.start_once(state.silence);
+    silent_since_ms = state.loop.now_ms();
 }
 
 void ControlServer::Caller::on_ready(Readiness readiness) {
@@ -132,6 +147,7 @@ ControlServer::State::State(EventLoop& event_loop, Log& server_log, const std::s
       silence(silence_time),
       listener(bind_control(path)),
       accept_timer(loop, Timer::Handler::to<&State::accept_again>(this)),
+      gone_timer(loop, Timer::Handler::to<&State::drop_gone>(this)),
       pipelined(loop, Timer::Handler::to<&State::serve_pipelined>(this)) {
     listener.listen();
     watch.start(loop, listener.socket_for(0), Interest::read,
@@ -166,10 +182,7 @@ void ControlServer::State::admit(UniqueFd socket) {
         log.warning(fmt::format("control: refused a caller of uid {} (pid {})", peer.uid, peer.pid));
         return send_refusal(socket.get(), "only root and the master's own user may call");
     }
-    if (callers.size() >= max_callers) {
-        if (!std::exchange(full_was_logged, true)) {
-            log.warning(fmt::format("control: {} callers, refusing more", max_callers));
-        }
+    if (callers.size() >= max_callers && !make_place()) {
         return send_refusal(socket.get(), "too many callers; try again later");
     }
     try {
@@ -177,6 +190,32 @@ void ControlServer::State::admit(UniqueFd socket) {
     } catch (const std::system_error& error) {
         log.warning(fmt::format("control: dropped a caller: {}", error.what()));
     }
+}
+
+bool ControlServer::State::make_place() {
+    Caller* silent = nullptr;
+    for (const auto& caller : callers) {
+        const bool longer = silent == nullptr || caller->silent_since_ms < silent->silent_since_ms;
+        if (caller->silent() && longer) silent = caller.get();
+    }
+    if (!std::exchange(full_was_logged, true)) {
+        log.warning(
+            fmt::format("control: {} callers; {}", max_callers,
+                        silent != nullptr ? "the one silent longest gives way to another" : "refusing more"));
+    }
+    if (silent == nullptr) return false;
+    silent->connection.leave("too many callers; you were silent longest and gave way to another");
+    silent->connection.flush();
+    std::erase_if(callers, [silent](const auto& caller) { return caller.get() == silent; });
+    return true;
+}
+
+void ControlServer::State::drop_gone() {
+    std::erase_if(callers,
+                  [](const auto& caller) { return caller->waits_unheard() && caller->connection.gone(); });
+    full_was_logged = full_was_logged && callers.size() >= max_callers;
+    if (std::ranges::any_of(callers, [](const auto& caller) { return caller->waits_unheard(); }))
+        gone_timer.start_once(gone_interval);
 }
 
 ControlServer::Caller* ControlServer::State::find(ControlCaller number) const noexcept {
@@ -195,6 +234,7 @@ void ControlServer::State::settle(Caller& caller) noexcept {
     if (!alive || done) return drop(caller.number);
     try {
         caller.watch.want(caller.connection.interest());
+        if (caller.waits_unheard() && !gone_timer.started()) gone_timer.start_once(gone_interval);
     } catch (const std::system_error& error) {
         log.warning(fmt::format("control: dropped a caller: {}", error.what()));
         drop(caller.number);
@@ -265,7 +305,7 @@ void ControlServer::State::answer(ControlCaller number, bool ok, std::string_vie
     std::string line = control_reply_line(ok, text_or_error);
     if (line.size() > max_unread_output) line = control_reply_line(false, "the answer is too long");
     caller->connection.answered();
-    caller->limit.start_once(silence);
+    caller->start_limit();
     if (caller->connection.has_more_input()) pipelined.start_once(std::chrono::milliseconds(0));
     deliver(*caller, line, fd);
 }

@@ -33,11 +33,16 @@ class ControlServer {
     using RequestHandler = Callback<void(ControlCaller, const ControlRequest&)>;
 
     static constexpr std::size_t max_line = 64 * 1024;  // without its newline
+    // One more takes the place of the one who has owed us something for the longest: a request, or the
+    // reading of his answer. When we owe all of them an answer he is refused.
     static constexpr std::size_t max_callers = 64;
     static constexpr std::size_t max_unread_output = 4 * 1024 * 1024;
     // How long a caller to whom we owe no answer may take to read what he was sent and to send a complete
     // line.
     static constexpr std::chrono::milliseconds silence_limit{10'000};
+    // How often it is looked whether one who has closed his sending side, and waits, is still there: what he
+    // has left open raises no event.
+    static constexpr std::chrono::milliseconds gone_interval{1000};
 
     // Binds `path`: a stale socket is replaced, a live one refused. Throws std::system_error.
     ControlServer(EventLoop& loop, Log& log, const std::string& path, RequestHandler on_request,

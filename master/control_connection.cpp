@@ -23,12 +23,6 @@ bool is_passing(int error) noexcept {
     return error == EAGAIN || error == EINTR;
 }
 
-// True when the peer has closed his socket, not only its sending side.
-bool hung_up(int fd) noexcept {
-    pollfd watched{.fd = fd, .events = 0, .revents = 0};
-    return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR)) != 0;
-}
-
 }  // namespace
 
 ControlConnection::ControlConnection(UniqueFd socket, std::size_t max_line,
@@ -39,6 +33,11 @@ Interest ControlConnection::interest() const noexcept {
     const bool reads = phase_ != Phase::leaving && !half_closed_ && input_.size() <= max_line_;
     if (reads) return output_waits() ? Interest::read_write : Interest::read;
     return output_waits() ? Interest::write : Interest::none;
+}
+
+bool ControlConnection::gone() const noexcept {
+    pollfd watched{.fd = fd(), .events = 0, .revents = 0};
+    return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 bool ControlConnection::receive() {
@@ -54,7 +53,7 @@ bool ControlConnection::receive() {
         leave("descriptors are not taken here");
     } else if (size == 0) {
         half_closed_ = true;
-        return !hung_up(fd());
+        return !gone();
     } else {
         input_.append(buffer, static_cast<std::size_t>(size));
     }

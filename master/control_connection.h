@@ -33,6 +33,9 @@ class ControlConnection {
     bool output_waits() const noexcept { return !output_.empty(); }
     // More requests may have come with the one that is being answered, or the end.
     bool has_more_input() const noexcept { return half_closed_ || !input_.empty(); }
+    bool half_closed() const noexcept { return half_closed_; }
+    // He has closed his socket, not only its sending side.
+    bool gone() const noexcept;
 
     // One read. False when the connection is dead.
     bool receive();

@@ -132,7 +132,7 @@ TEST_CASE("a caller who does not read his answer is dropped after a while") {
     CHECK(fixture.until([&] { return count_open_fds() == open_before - 1; }));
 }
 
-TEST_CASE("of 200 callers the first 64 are let in, the others told so") {
+TEST_CASE("of 200 silent callers the last 64 are there; those silent longest gave way and are told so") {
     Fixture fixture;
     const std::size_t open_before = count_open_fds();
     {
@@ -141,11 +141,13 @@ TEST_CASE("of 200 callers the first 64 are let in, the others told so") {
             callers.push_back(std::make_unique<RawCaller>(fixture.path));
             fixture.loop.run_once(std::chrono::milliseconds(10));
         }
-        for (std::size_t i = ControlServer::max_callers; i < callers.size(); ++i) {
+        const std::size_t first_left = callers.size() - ControlServer::max_callers;
+        for (std::size_t i = 0; i < first_left; ++i) {
             REQUIRE(fixture.until([&] { return callers[i]->ended(); }));
             CHECK(callers[i]->received().find("too many callers") != std::string::npos);
         }
-        for (std::size_t i = 0; i < ControlServer::max_callers; ++i) {
+        CHECK(fixture.answers_others());
+        for (std::size_t i = first_left + 1; i < callers.size(); ++i) {
             callers[i]->send(status_request);
             REQUIRE(fixture.until([&] { return callers[i]->lines() == 1; }));
             CHECK(callers[i]->received() == status_reply);
@@ -156,6 +158,36 @@ TEST_CASE("of 200 callers the first 64 are let in, the others told so") {
     const std::string log = fixture.logged();
     CHECK(log.find("64 callers") != std::string::npos);
     CHECK(log.find("64 callers") == log.rfind("64 callers"));
+}
+
+TEST_CASE("who waits for an answer does not give way") {
+    Fixture fixture;
+    std::vector<std::unique_ptr<RawCaller>> waiting;
+    for (std::size_t i = 0; i < ControlServer::max_callers; ++i) {
+        waiting.push_back(std::make_unique<RawCaller>(fixture.path));
+        waiting.back()->send("{\"command\":\"reload\"}\n");
+        REQUIRE(fixture.until([&] { return fixture.requests.size() == i + 1; }));
+    }
+    RawCaller other(fixture.path);
+    REQUIRE(fixture.until([&] { return other.ended(); }));
+    CHECK(other.received().find("too many callers; try again later") != std::string::npos);
+    for (const auto& caller : waiting)
+        CHECK_FALSE(caller->ended());
+}
+
+TEST_CASE("a caller who has closed his sending side and goes while he waits is noticed") {
+    Fixture fixture;
+    const std::size_t before = count_open_fds();
+    {
+        RawCaller caller(fixture.path);
+        caller.send("{\"command\":\"events\",\"follow\":true}\n");
+        caller.finish_sending();
+        REQUIRE(fixture.until([&] { return !fixture.requests.empty(); }));
+        fixture.loop.run_once(std::chrono::milliseconds(10));  // the end of what he sends
+        REQUIRE(fixture.server->knows(fixture.last_caller));
+    }
+    CHECK(fixture.until([&] { return !fixture.server->knows(fixture.last_caller); }));
+    CHECK(count_open_fds() == before);
 }
 
 TEST_CASE("descriptors sent along never get in") {
