@@ -2,6 +2,7 @@
 
 #include "core/event_loop.h"
 #include "core/exit_code.h"
+#include "core/lineage.h"
 #include "core/system_error.h"
 
 #include <algorithm>
@@ -76,8 +77,9 @@ void make_terminal_write_only(int fd) noexcept {
 
 // In a session of its own a process has no controlling terminal: neither does Ctrl-C reach it, nor can it
 // open /dev/tty and type into it (TIOCSTI).
-bool leave_terminal() noexcept {
+bool become_independent() noexcept {
     ::setsid();
+    join_lineage();
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
         make_terminal_write_only(fd);
     return open_null_as_input();
@@ -105,7 +107,7 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
     int code = to_int(ExitCode::refused);
     if (!close_all_but(keep)) {
         ::dprintf(STDERR_FILENO, "close_range: %s\n", std::strerror(errno));
-    } else if (options.own_session && !leave_terminal()) {
+    } else if (options.own_session && !become_independent()) {
         ::dprintf(STDERR_FILENO, "open /dev/null: %s\n", std::strerror(errno));
     } else {
         if (!options.hold_signals) empty_signal_mask();

@@ -73,8 +73,8 @@ struct SpawnOptions {
     // The child begins with every signal blocked, until it calls release_signals(): its handlers stand by
     // then.
     bool hold_signals = false;
-    // Without a terminal: a session of its own, /dev/null as standard input, and a terminal on 1 or 2 can be
-    // written to alone.
+    // One of our lineage (core/lineage.h), without a terminal: a session of its own, /dev/null as standard
+    // input, and a terminal on 1 or 2 can be written to alone.
     bool own_session = true;
 };
 

@@ -43,6 +43,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
       old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
+      leftovers_(loop_, Timer::Handler::to<&Master::check_gone>(this)),
       event_desk_(loop_, events_) {
     for (const int signal : watched_signals) {
         signals_.push_back(
@@ -203,7 +204,7 @@ void Master::check_gone() {
     const auto all = generations();
     const bool gone =
         std::ranges::all_of(all, [](const Generation* generation) { return generation->empty(); });
-    if (gone) handle(LifeEvent::all_gone);
+    if (gone && leftovers_gone()) handle(LifeEvent::all_gone);
 }
 
 // Changes come in bursts (200 workers ready), and each worker reports once a second. The page is written

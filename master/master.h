@@ -14,6 +14,7 @@
 #include "master/event_desk.h"
 #include "master/event_log.h"
 #include "master/generation.h"
+#include "master/leftovers.h"
 #include "master/lifecycle.h"
 #include "master/listener_registry.h"
 #include "master/master_counters.h"
@@ -120,6 +121,7 @@ class Master : private PoolObserver {
     void reap_soon();
     void check_quiet();
     void check_gone();
+    bool leftovers_gone();
     std::vector<Generation*> generations() const;
     struct OpenedLog {
         LogTarget for_workers;
@@ -177,6 +179,7 @@ class Master : private PoolObserver {
     Timer rollback_timer_;  // out of the pool's own work
     Timer old_timer_;       // while a fresh generation waits for old_ to leave
     Timer progress_timer_;
+    Leftovers leftovers_;
 
     LifeState state_ = LifeState::reading;
     MasterStatus status_;

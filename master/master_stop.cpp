@@ -56,6 +56,19 @@ void Master::finish() {
     loop_.stop();
 }
 
+bool Master::leftovers_gone() {
+    const Leftovers::State state = leftovers_.end();
+    std::string pids;
+    for (const pid_t pid : leftovers_.pids())
+        pids += " " + std::to_string(pid);
+    if (state == Leftovers::State::found)
+        events_.warning(EventKind::stop, subject(), "ending processes that workers have left behind:" + pids);
+    if (state == Leftovers::State::given_up)
+        events_.error(EventKind::stop, subject(),
+                      "processes that workers have left behind do not end:" + pids);
+    return state == Leftovers::State::none || state == Leftovers::State::given_up;
+}
+
 void Master::on_stop_deadline() {
     handle(LifeEvent::deadline);
 }

@@ -21,10 +21,10 @@ namespace {
 // Each round lost means that another master has just removed the file and is gone.
 constexpr unsigned max_rounds = 100;
 
-UniqueFd open_pid_file(const std::string& path) {
+UniqueFd open_file(const std::string& path, mode_t mode) {
     // O_NONBLOCK: a FIFO of that name must not hold us up.
     constexpr int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    UniqueFd fd(check_call(::open(path.c_str(), flags, 0644), "open", path));
+    UniqueFd fd(check_call(::open(path.c_str(), flags, mode), "open", path));
     struct stat file {};
     check_call(::fstat(fd.get(), &file), "fstat", path);
     if (!S_ISREG(file.st_mode)) throw_error(EEXIST, "open", path + ": not a regular file");
@@ -39,26 +39,28 @@ bool is_same_file(int fd, const std::string& path) noexcept {
            opened.st_dev == named.st_dev;
 }
 
-[[noreturn]] void throw_locked(int fd, const std::string& path) {
+[[noreturn]] void throw_locked(const std::string& pid_path) {
     char text[32];
-    const ssize_t size = ::pread(fd, text, sizeof text, 0);
+    const UniqueFd fd(::open(pid_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const ssize_t size = fd ? ::pread(fd.get(), text, sizeof text, 0) : 0;
     pid_t pid = 0;
     if (size > 0) std::from_chars(text, text + size, pid);
     // Between its lock and its writing a master's file holds what an earlier one left.
     const bool alive = pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
-    const std::size_t slash = path.rfind('/');
+    const std::size_t slash = pid_path.rfind('/');
     throw std::runtime_error(fmt::format("another master{} runs in {}",
                                          alive ? fmt::format(" (pid {})", pid) : "",
-                                         slash == path.npos ? "." : path.substr(0, slash)));
+                                         slash == pid_path.npos ? "." : pid_path.substr(0, slash)));
 }
 
-UniqueFd lock_pid_file(const std::string& path) {
+UniqueFd take_lock(const std::string& path, const std::string& pid_path) {
     for (unsigned round = 0; round < max_rounds; ++round) {
-        UniqueFd fd = open_pid_file(path);
+        UniqueFd fd = open_file(path, 0600);
         if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EWOULDBLOCK) throw_locked(fd.get(), path);
+            if (errno == EWOULDBLOCK) throw_locked(pid_path);
             if (errno != EINTR) throw_errno("flock", path);
         } else if (is_same_file(fd.get(), path)) {
+            check_call(::fchmod(fd.get(), 0600), "fchmod", path);
             return fd;
         }
     }
@@ -67,24 +69,32 @@ UniqueFd lock_pid_file(const std::string& path) {
 
 }  // namespace
 
-PidFile::PidFile(const std::string& path) : path_(path), fd_(lock_pid_file(path)), owner_(::getpid()) {
-    const std::string text = fmt::format("{}\n", owner_);
+PidFile::Lock::Lock(const std::string& pid_path)
+    : path_(pid_path + ".lock"), owner_(::getpid()), fd_(take_lock(path_, pid_path)) {}
+
+PidFile::Lock::~Lock() {
+    if (held()) ::unlink(path_.c_str());
+}
+
+// Somebody may have removed ours, and another master may hold the lock of the one that is there now.
+bool PidFile::Lock::held() const noexcept {
+    return ::getpid() == owner_ && is_same_file(fd_.get(), path_);
+}
+
+PidFile::PidFile(const std::string& path) : path_(path), lock_(path) {
+    const UniqueFd file = open_file(path, 0644);
+    const std::string text = fmt::format("{}\n", ::getpid());
     // In this order the file is never empty for one who reads it meanwhile.
-    const ssize_t size = ::pwrite(fd_.get(), text.data(), text.size(), 0);
+    const ssize_t size = ::pwrite(file.get(), text.data(), text.size(), 0);
     const bool written = size == static_cast<ssize_t>(text.size());
-    if (written && ::ftruncate(fd_.get(), size) == 0) return;
+    if (written && ::ftruncate(file.get(), size) == 0) return;
     const int error = size >= 0 && !written ? ENOSPC : errno;
-    remove();
+    ::unlink(path.c_str());
     throw_error(error, "write", path);
 }
 
 PidFile::~PidFile() {
-    if (::getpid() == owner_) remove();
-}
-
-void PidFile::remove() noexcept {
-    // Somebody may have removed ours, and another master may hold the lock of the one that is there now.
-    if (is_same_file(fd_.get(), path_)) ::unlink(path_.c_str());
+    if (lock_.held()) ::unlink(path_.c_str());
 }
 
 }  // namespace drover

@@ -1,7 +1,8 @@
-// PidFile says which process is the master of a runtime directory: runtime_dir/drover.pid, locked for as long
-// as the master lives, so that two masters can never share a runtime_dir and a file left by a killed one is
-// taken over. The lock is flock(2) on a close-on-exec descriptor that spawn() does not pass on: no worker can
-// keep it locked. Runs in: the master.
+// PidFile says which process is the master of a runtime directory: runtime_dir/drover.pid, for everybody to
+// read, and beside it drover.pid.lock, locked for as long as the master lives, so that two masters can never
+// share a runtime_dir and files left by a killed one are taken over. The lock is flock(2), for which reading
+// is enough: nobody else may open that file. Its descriptor is close-on-exec, and spawn() does not pass it
+// on: no worker can keep it locked. Runs in: the master.
 #pragma once
 
 #include "core/unique_fd.h"
@@ -14,21 +15,33 @@ namespace drover {
 
 class PidFile {
   public:
-    // Opens, locks, checks that the locked inode is still the one at `path` (else again), and only then
-    // writes our pid. Throws std::runtime_error "another master (pid 1234) runs in DIRECTORY" or
-    // std::system_error.
+    // Opens and locks the lock file, checks that the locked inode is still the one of that name (else again),
+    // and only then writes our pid. Throws std::runtime_error "another master (pid 1234) runs in DIRECTORY"
+    // or std::system_error.
     explicit PidFile(const std::string& path);
-    // Removes the file while the lock is still held. Only in the process that made it.
+    // Removes both while the lock is still held. Only in the process that made it.
     ~PidFile();
     PidFile(const PidFile&) = delete;
     PidFile& operator=(const PidFile&) = delete;
 
   private:
-    void remove() noexcept;
+    class Lock {
+      public:
+        explicit Lock(const std::string& pid_path);
+        ~Lock();
+        Lock(const Lock&) = delete;
+        Lock& operator=(const Lock&) = delete;
+
+        bool held() const noexcept;
+
+      private:
+        std::string path_;
+        pid_t owner_;
+        UniqueFd fd_;
+    };
 
     std::string path_;
-    UniqueFd fd_;
-    pid_t owner_ = 0;
+    Lock lock_;
 };
 
 }  // namespace drover

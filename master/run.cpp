@@ -3,6 +3,7 @@
 #include "core/event_loop.h"
 #include "core/process.h"
 #include "master/config_reader.h"
+#include "master/leftovers.h"
 #include "master/master.h"
 #include "worker/privileges.h"
 
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 
 #include <sys/utsname.h>
 
@@ -47,11 +49,12 @@ class CheckRun {
   public:
     CheckRun(const std::string& path, std::span<const ModuleFactory> modules)
         : child_exit_(loop_, SIGCHLD, SignalWatch::Handler::to<&CheckRun::on_child_exit>(this)),
+          leftovers_(loop_, Timer::Handler::to<&CheckRun::end>(this)),
           reader_(clock_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this)) {}
 
     ExitCode run() {
         loop_.run();
-        return code_;
+        return code_.value_or(ExitCode::refused);
     }
 
   private:
@@ -59,20 +62,27 @@ class CheckRun {
         while (const auto reaped = reap_any()) {
             if (reaped->pid == reader_.pid()) reader_.on_exit(reaped->report);
         }
+        if (code_) end();
     }
     void on_verdict(ConfigReader::Verdict& verdict) {
         for (const std::string& finding : verdict.findings)
             std::fprintf(stderr, "%s\n", finding.c_str());
-        if (verdict.findings.empty()) code_ = ExitCode::ok;
+        code_ = verdict.findings.empty() ? ExitCode::ok : ExitCode::refused;
         if (verdict.of_the_file) code_ = ExitCode::config;
-        loop_.stop();
+        end();
+    }
+    // Module code may have left something behind.
+    void end() {
+        const Leftovers::State state = leftovers_.end();
+        if (state == Leftovers::State::none || state == Leftovers::State::given_up) loop_.stop();
     }
 
     EventLoop loop_;
     RunClock clock_{loop_};
     SignalWatch child_exit_;
+    Leftovers leftovers_;
     ConfigReader reader_;
-    ExitCode code_ = ExitCode::refused;
+    std::optional<ExitCode> code_;
 };
 
 }  // namespace

@@ -64,7 +64,8 @@ TEST_CASE("a pid that cannot be the holder's is not told") {
     const std::string path = folder.file("drover.pid");
     for (const char* stale : {"garbage", "-1", "0", "2147483647\n", ""}) {
         test::write_file(path, stale);
-        const UniqueFd holder(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+        test::write_file(path + ".lock", "");
+        const UniqueFd holder(::open((path + ".lock").c_str(), O_RDWR | O_CLOEXEC));
         REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
         const std::string message = "another master runs in " + folder.path();
         CHECK_THROWS_WITH_AS(PidFile{path}, message.c_str(), std::runtime_error);
@@ -77,11 +78,26 @@ TEST_CASE("a lock that somebody holds is never removed") {
     const std::string path = folder.file("drover.pid");
     std::optional<PidFile> first(std::in_place, path);
     // Removed by hand; a second master makes its own.
-    REQUIRE(::unlink(path.c_str()) == 0);
+    REQUIRE(::unlink((path + ".lock").c_str()) == 0);
     PidFile second(path);
     first.reset();
     CHECK(test::read_file(path) == our_line());
     CHECK_THROWS_AS(PidFile{path}, std::runtime_error);
+}
+
+TEST_CASE("whoever may read the pid file cannot hold the lock") {
+    test::TemporaryFolder folder;
+    const std::string path = folder.file("drover.pid");
+    test::write_file(path, "99999999\n");  // left by a master that was killed
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(::flock(reader.get(), LOCK_EX) == 0);
+    const PidFile pid_file(path);
+    CHECK(test::read_file(path) == our_line());
+    struct stat file {};
+    REQUIRE(::stat(path.c_str(), &file) == 0);
+    CHECK((file.st_mode & 0777) == 0644);
+    REQUIRE(::stat((path + ".lock").c_str(), &file) == 0);
+    CHECK((file.st_mode & 0777) == 0600);
 }
 
 TEST_CASE("a child that goes leaves the file to its master") {
@@ -177,6 +193,7 @@ TEST_CASE("what is no regular file is refused and left alone") {
     REQUIRE(::symlink(folder.file("target").c_str(), path.c_str()) == 0);
     CHECK_THROWS_AS(PidFile{path}, std::system_error);
     CHECK(test::read_file(folder.file("target")) == "precious");
+    CHECK_FALSE(exists(path + ".lock"));
     CHECK(exists(path));
 
     CHECK_THROWS_AS(PidFile{folder.file("missing/drover.pid")}, std::system_error);

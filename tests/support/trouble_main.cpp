@@ -14,6 +14,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -24,6 +25,7 @@
 #include <linux/keyctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace drover {
@@ -96,6 +98,25 @@ void forge_image() {
     _exit(0);
 }
 
+// A grandchild that nothing ties to this process but its descent, with all that this process has open. FILE
+// is there when it is.
+void leave_daemon(const std::string& path) {
+    const pid_t child = ::fork();
+    if (child != 0) {
+        ::waitpid(child, nullptr, 0);
+        return;
+    }
+    ::setsid();
+    if (::fork() != 0) ::_exit(0);
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    std::ofstream(path + ".next") << ::getpid();
+    std::rename((path + ".next").c_str(), path.c_str());
+    for (;;)
+        ::pause();
+}
+
 // "stop FILE": whoever removes the file stops, so that of several processes one does, once. "DEED while FILE"
 // does it as long as the file is there.
 void act(std::string_view what) {
@@ -112,6 +133,7 @@ void act(std::string_view what) {
     }
     if (what.starts_with("look for ")) ::access(std::string(what.substr(9)).c_str(), F_OK);
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
+    if (what.starts_with("daemon ")) leave_daemon(std::string(what.substr(7)));
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();

@@ -1,4 +1,5 @@
 // TERM, INT and QUIT: what each does to a connection that is busy.
+#include "tests/support/proc.h"
 #include "tests/support/trouble_program.h"
 
 #include <cerrno>
@@ -7,6 +8,9 @@
 #include <system_error>
 
 #include <doctest/doctest.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace drover::test {
 namespace {
@@ -221,6 +225,67 @@ TEST_CASE("a worker that a signal meets in its last moment has not died of it") 
         CHECK(master.output().find("while it was leaving") == std::string::npos);
         master.verify_clean();
     }
+}
+
+namespace {
+
+pid_t left_daemon(const std::string& path) {
+    const std::string text = read_file(path);
+    return text.empty() ? 0 : std::stoi(text);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "what a module has left behind is gone when the service says that it has stopped; strangers live on") {
+    const ReservedPort port;
+    MasterUnderTest master(
+        {.workers = 1,
+         .modules = "\"http\", \"echo\", \"trouble\"",
+         .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
+        {.program = DROVER_TROUBLE_PROGRAM, .wrapper = {"sh", "-c", "sleep 1000 & exec \"$@\"", "sh"}});
+    const std::string file = master.folder().file("daemon");
+    StreamClient client = StreamClient::connect_tcp(port.number());
+    client.send("daemon " + file + "\n");
+    REQUIRE(client.read_until("ok\n") == "ok\n");
+    master.wait_until("the daemon", [&] { return left_daemon(file) != 0; });
+    const pid_t daemon = left_daemon(file);
+    REQUIRE(process_group_of(daemon) != process_group_of(master.worker_pids().front()));
+    // Its worker's end changes nothing.
+    kill(master.worker_pids().front(), SIGKILL);
+    master.wait_serving(1);
+    CHECK(state_of(daemon) == 'S');
+    const std::vector<pid_t> before = children_of(master.pid());
+    CHECK(before.size() == 3);  // the worker, the daemon, and what was there before the master
+    master.signal(SIGTERM);
+    CHECK(master.wait_exit() == Exit{0, 0});
+    CHECK(state_of(daemon) == '-');
+    const std::string output = master.output();
+    const std::size_t ending =
+        output.find("ending processes that workers have left behind: " + std::to_string(daemon));
+    CHECK_MESSAGE(ending < output.find("stopped: no worker is left"), output);
+    CHECK_THROWS_AS(http_get(master.http_port()), std::system_error);
+    const std::vector<pid_t> strangers = children_of(getpid());
+    REQUIRE(strangers.size() == 1);
+    CHECK(command_line_of(strangers.front()) == "sleep 1000");
+    kill(strangers.front(), SIGKILL);
+    waitpid(strangers.front(), nullptr, 0);
+    master.verify_clean();
+}
+
+TEST_CASE("what a config reader has left behind is gone when check has ended") {
+    const TemporaryFolder folder;
+    const std::string file = folder.file("daemon");
+    REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);  // what check does not end comes to us
+    write_file(
+        folder.file("drover.toml"),
+        "[pool.main]\nmodules = [\"trouble\"]\n[module.trouble]\nin_check = \"daemon " + file + "\"\n");
+    Child check = Child::start({DROVER_TROUBLE_PROGRAM, "check", "-c", folder.file("drover.toml")});
+    CHECK(check.wait_exit() == Exit{0, 0});
+    const pid_t daemon = left_daemon(file);
+    // It may have been ended before it could say who it is.
+    if (daemon != 0) CHECK(state_of(daemon) == '-');
+    CHECK(children_of(getpid()).empty());
 }
 
 }  // namespace drover::test
