@@ -1,7 +1,7 @@
 #include "core/json_writer.h"
 
 #include "core/check.h"
-#include "core/utf8.h"
+#include "core/visible_text.h"
 
 #include <charconv>
 #include <cmath>
@@ -90,28 +90,11 @@ void JsonWriter::write_unsigned(std::uint64_t number) {
 }
 
 void JsonWriter::write_text(std::string_view text) {
-    static constexpr char hex[] = "0123456789abcdef";
     out_.push_back('"');
     while (!text.empty()) {
-        const char first = text.front();
-        const auto code = static_cast<unsigned char>(first);
-        const std::size_t length = utf8_length(text);
-        if (length == 0) {
-            out_.append("\xef\xbf\xbd");
-        } else if (first == '"' || first == '\\') {
-            out_.append({'\\', first});
-        } else if (first == '\n') {
-            out_.append("\\n");
-        } else if (first == '\t') {
-            out_.append("\\t");
-        } else if (first == '\r') {
-            out_.append("\\r");
-        } else if (code < 0x20 || code == 0x7f) {
-            out_.append({'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]});
-        } else {
-            out_.append(text.substr(0, length));
-        }
-        text.remove_prefix(length == 0 ? 1 : length);
+        const VisibleCharacter character(text, TextEscape::json);
+        out_.append(character.bytes());
+        text.remove_prefix(character.length());
     }
     out_.push_back('"');
 }

@@ -48,7 +48,7 @@ void append_formatted(LogLine& line, fmt::format_string<const Args&...> format, 
     line.append({part, static_cast<std::size_t>(end - part)});
 }
 
-std::string escaped(std::string_view text, LogEscape escape) {
+std::string escaped(std::string_view text, TextEscape escape) {
     LogLine line;
     line.begin(LogLine::min_limit);
     line.append_escaped(text.substr(0, max_identity_part), escape);
@@ -56,17 +56,17 @@ std::string escaped(std::string_view text, LogEscape escape) {
 }
 
 std::string identity_text(const LogIdentity& identity) {
-    std::string text = escaped(identity.role, LogEscape::text);
-    if (!identity.pool.empty()) text += " " + escaped(identity.pool, LogEscape::text);
+    std::string text = escaped(identity.role, TextEscape::text);
+    if (!identity.pool.empty()) text += " " + escaped(identity.pool, TextEscape::text);
     if (identity.slot >= 0) text += fmt::format("/{}", identity.slot);
     return text;
 }
 
 std::string identity_json(const LogIdentity& identity) {
     const std::string pool =
-        identity.pool.empty() ? "null" : fmt::format("\"{}\"", escaped(identity.pool, LogEscape::json));
+        identity.pool.empty() ? "null" : fmt::format("\"{}\"", escaped(identity.pool, TextEscape::json));
     const std::string slot = identity.slot < 0 ? "null" : std::to_string(identity.slot);
-    return fmt::format(R"("role":"{}","pool":{},"slot":{})", escaped(identity.role, LogEscape::json), pool,
+    return fmt::format(R"("role":"{}","pool":{},"slot":{})", escaped(identity.role, TextEscape::json), pool,
                        slot);
 }
 
@@ -142,7 +142,7 @@ bool LineSink::write_line(SystemTime time, spdlog::level::level_enum level, std:
     const bool json = format_ == LogFormat::json;
     line_.begin(file_.line_limit());
     append_head(time, name_of(level));
-    line_.append_escaped(message, json ? LogEscape::json : LogEscape::text);
+    line_.append_escaped(message, json ? TextEscape::json : TextEscape::text);
     line_.finish(json ? "\"}\n" : "\n");
     return file_.write(line_);
 }

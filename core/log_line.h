@@ -3,13 +3,13 @@
 // process, inside its Log.
 #pragma once
 
+#include "core/visible_text.h"
+
 #include <array>
 #include <cstddef>
 #include <string_view>
 
 namespace drover {
-
-enum class LogEscape { text, json };
 
 class LogLine {
   public:
@@ -22,10 +22,9 @@ class LogLine {
     // As it is; what does not fit is left out. For the parts that the program writes itself.
     void append(std::string_view text) noexcept;
 
-    // Control characters and bytes that are not UTF-8 as text readers know them (\n, \x1b), or as RFC 8259
-    // wants them, where a wrong byte becomes U+FFFD. A text that does not fit ends in "...", never inside of
+    // As VisibleCharacter shows it. A text that does not fit ends in "...", never inside of
     // a character.
-    void append_escaped(std::string_view text, LogEscape escape) noexcept;
+    void append_escaped(std::string_view text, TextEscape escape) noexcept;
 
     // The last part, at most max_tail bytes: always fits.
     void finish(std::string_view tail) noexcept;

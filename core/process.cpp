@@ -4,6 +4,7 @@
 #include "core/exit_code.h"
 #include "core/lineage.h"
 #include "core/system_error.h"
+#include "core/visible_text.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -89,7 +90,7 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
     try {
         return child_main();
     } catch (const std::exception& error) {
-        ::dprintf(STDERR_FILENO, "%s\n", error.what());
+        ::dprintf(STDERR_FILENO, "%s\n", visible_text(error.what()).c_str());
     } catch (...) {
         ::dprintf(STDERR_FILENO, "unknown exception\n");
     }

@@ -8,6 +8,7 @@
 #include "core/exit_code.h"
 #include "core/process.h"
 #include "core/version.h"
+#include "core/visible_text.h"
 #include "master/control_client.h"
 #include "master/manual.h"
 #include "master/run.h"
@@ -100,7 +101,8 @@ std::string find_misplaced_option(const CLI::App& app, const Command& command) {
 }
 
 int print(std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    const std::string shown = visible_lines(text);
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
     if (!text.empty() && !text.ends_with('\n')) std::fputc('\n', stdout);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return to_int(ExitCode::ok);
     std::perror("standard output");
@@ -110,7 +112,7 @@ int print(std::string_view text) {
 int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
     while (reason.ends_with('\n'))
         reason.remove_suffix(1);
-    std::fputs(fmt::format("{}: {}\n", invocation.program, reason).c_str(), stderr);
+    std::fputs(fmt::format("{}: {}\n", invocation.program, visible_lines(reason)).c_str(), stderr);
     return to_int(code);
 }
 
@@ -193,7 +195,7 @@ ControlAnswer show_events(const std::string& path, const ControlRequest& request
     std::signal(SIGPIPE, SIG_IGN);
     int write_error = 0;
     const auto show = [&write_error](std::string_view text) {
-        const std::string line = fmt::format("{}\n", text);
+        const std::string line = visible_text(text) + "\n";
         const bool written =
             std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0;
         if (!written && errno != EPIPE) write_error = errno;
@@ -214,7 +216,7 @@ int call_master(const Invocation& invocation) {
     }
     const std::string path = control_path_of(line);
     const auto show_progress = [](std::string_view text) {
-        std::fputs(fmt::format("{}\n", text).c_str(), stderr);
+        std::fputs((visible_text(text) + "\n").c_str(), stderr);
     };
     const auto ask = [&] {
         if (line.command->id == CommandId::events) return show_events(path, request);

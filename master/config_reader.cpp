@@ -3,6 +3,7 @@
 #include "conf/privileged_values.h"
 #include "core/exit_code.h"
 #include "core/shared_memory.h"
+#include "core/visible_text.h"
 #include "master/reader_child.h"
 
 #include <algorithm>
@@ -146,6 +147,8 @@ void ConfigReader::on_exit(const ExitReport& report) {
             findings = {std::string("the config reader's image cannot be used: ") + failure.what()};
         }
     }
+    std::ranges::transform(findings, findings.begin(), visible_text);
+    std::ranges::transform(verdict_.changes, verdict_.changes.begin(), visible_text);
     if (!findings.empty()) {
         verdict_.image_fd.reset();
         verdict_.image.reset();

@@ -130,7 +130,7 @@ void EventLog::record(EventKind kind, LogLevel level, const EventSubject& subjec
     event.pid = subject.pid;
     event.generation = subject.generation;
     line_.begin(max_text);
-    line_.append_escaped(text, LogEscape::text);
+    line_.append_escaped(text, TextEscape::text);
     event.text = line_.line();
     for (const EventSubscription* const subscription : subscriptions_)
         subscription->handler_();

@@ -1,4 +1,5 @@
 // How the master stops: gracefully, at once, or because its start failed.
+#include "core/visible_text.h"
 #include "master/master.h"
 
 #include <algorithm>
@@ -20,7 +21,7 @@ constexpr std::chrono::milliseconds stop_grace{4000};
 void Master::give_up() {
     if (exit_code_ == ExitCode::ok) exit_code_ = ExitCode::refused;
     for (const std::string& failure : failures_)
-        std::fprintf(stderr, "%s\n", failure.c_str());
+        std::fprintf(stderr, "%s\n", visible_text(failure).c_str());
     force();
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/event_loop.h"
 #include "core/process.h"
+#include "core/visible_text.h"
 #include "master/config_reader.h"
 #include "master/leftovers.h"
 #include "master/master.h"
@@ -66,7 +67,7 @@ class CheckRun {
     }
     void on_verdict(ConfigReader::Verdict& verdict) {
         for (const std::string& finding : verdict.findings)
-            std::fprintf(stderr, "%s\n", finding.c_str());
+            std::fprintf(stderr, "%s\n", visible_text(finding).c_str());
         code_ = verdict.findings.empty() ? ExitCode::ok : ExitCode::refused;
         if (verdict.of_the_file) code_ = ExitCode::config;
         end();
@@ -94,7 +95,7 @@ ExitCode run_master(const std::string& config_path, std::span<const ModuleFactor
     try {
         return Master(std::filesystem::absolute(config_path), modules).run();
     } catch (const std::exception& failure) {
-        std::fprintf(stderr, "%s\n", failure.what());
+        std::fprintf(stderr, "%s\n", visible_text(failure.what()).c_str());
         return ExitCode::refused;
     }
 }
@@ -106,7 +107,7 @@ ExitCode check_configuration(const std::string& config_path, std::span<const Mod
         if (code == ExitCode::ok) std::printf("configuration is valid\n");
         return code;
     } catch (const std::exception& failure) {
-        std::fprintf(stderr, "%s\n", failure.what());
+        std::fprintf(stderr, "%s\n", visible_text(failure.what()).c_str());
         return ExitCode::refused;
     }
 }

@@ -1,6 +1,7 @@
 #include "master/status_text.h"
 
 #include "core/status_page.h"
+#include "core/visible_text.h"
 #include "worker/status_json.h"
 
 #include <algorithm>
@@ -34,22 +35,12 @@ std::string short_time_text(std::int64_t milliseconds) {
     return fmt::format("{}.{}s", time_ms / 1000, time_ms % 1000 / 100);
 }
 
-// What a terminal would obey is shown as '?': the error may hold pieces of a configuration file.
-std::string printable(std::string_view text) {
-    std::string result(text);
-    const auto is_control = [](char byte) {
-        return (static_cast<unsigned char>(byte) < 0x20 && byte != '\n') || byte == 0x7f;
-    };
-    std::ranges::replace_if(result, is_control, '?');
-    return result;
-}
-
 std::string last_reload_text(const MasterStatus& master) {
     if (master.last_reload == ReloadResult::none) return "last reload: none yet\n";
     if (master.last_reload == ReloadResult::ok) {
         return fmt::format("last reload: ok, generation {}\n", master.last_reload_generation);
     }
-    std::string reason = printable(master.last_reload_error);
+    std::string reason = visible_lines(master.last_reload_error);
     while (reason.ends_with('\n'))
         reason.pop_back();
     for (std::size_t end = reason.find('\n'); end != reason.npos; end = reason.find('\n', end + 3)) {
@@ -72,7 +63,7 @@ TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std
         state += fmt::format(", {} left", short_time_text(worker.leaves_by_ms - now_ms));
     }
     const auto if_process = [process](std::string text) { return process ? std::move(text) : "-"; };
-    return {printable(worker.pool),
+    return {visible_text(worker.pool),
             fmt::to_string(worker.slot),
             if_process(fmt::to_string(worker.pid)),
             fmt::to_string(worker.generation),
@@ -93,9 +84,9 @@ std::string deaths_text(const std::vector<WorkerStatus>& workers, std::int64_t n
         const WorkerDeath& last = worker.recent_deaths[0];
         if (last.time_ms == 0) continue;
         fmt::format_to(std::back_inserter(text), "{}/{}: {} {}, the last {} ago: {}\n",
-                       printable(worker.pool), worker.slot, worker.deaths,
+                       visible_text(worker.pool), worker.slot, worker.deaths,
                        worker.deaths == 1 ? "death" : "deaths", age_text(now_ms - last.time_ms),
-                       printable(last.reason));
+                       visible_text(last.reason));
     }
     return text;
 }
@@ -132,17 +123,19 @@ std::string value_text(const CounterReader::Sum& sum) {
 // Gauges of each worker add up to nothing.
 std::string counters_text(std::vector<CounterReader::Sum> sums) {
     std::erase_if(sums, [](const auto& sum) { return sum.scope == CounterScope::worker; });
+    std::vector<std::string> names;
     std::vector<std::string> values;
     std::size_t name_width = 0;
     std::size_t value_width = 0;
     for (const CounterReader::Sum& sum : sums) {
         values.push_back(value_text(sum));
-        name_width = std::max(name_width, sum.text().size());
+        names.push_back(visible_text(sum.text()));
+        name_width = std::max(name_width, names.back().size());
         value_width = std::max(value_width, values.back().size());
     }
     std::string text;
     for (std::size_t i = 0; i < sums.size(); ++i) {
-        fmt::format_to(std::back_inserter(text), "{:<{}}  {:>{}}\n", sums[i].text(), name_width, values[i],
+        fmt::format_to(std::back_inserter(text), "{:<{}}  {:>{}}\n", names[i], name_width, values[i],
                        value_width);
     }
     return text;
@@ -176,9 +169,9 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
     const StatusSnapshot status = reader.status_snapshot();
     const MasterStatus& master = status.master;
-    std::string text = fmt::format("drover {}  {}  pid {}  generation {}  up {}\n", printable(master.version),
-                                   to_text(master.state), master.pid, master.generation,
-                                   age_text(now_ms - master.started_ms));
+    std::string text = fmt::format("drover {}  {}  pid {}  generation {}  up {}\n",
+                                   visible_text(master.version), to_text(master.state), master.pid,
+                                   master.generation, age_text(now_ms - master.started_ms));
     text += last_reload_text(master);
     if (master.probation_until_ms != 0) {
         text += fmt::format("generation {} is on probation for {}\n", master.generation,

@@ -3,6 +3,7 @@
 #include "core/log_path.h"
 #include "core/process_facts.h"
 #include "core/system_error.h"
+#include "core/visible_text.h"
 
 #include <algorithm>
 #include <array>
@@ -322,7 +323,7 @@ void WorkerProcess::on_message(Message& message) {
         case MessageType::leave_wanted:
             return observer_.on_leave_wanted(*this);
         case MessageType::failed:
-            last_words_ = message.text();
+            last_words_ = visible_text(message.text());
             return;
         case MessageType::stopped_accepting:
             if (std::exchange(stopped_accepting_, true)) return;
@@ -358,7 +359,7 @@ void WorkerProcess::drop_channel() {
 void WorkerProcess::on_not_prepared(std::string_view text) {
     const std::string about = std::to_string(next_generation_) + " ";
     if (next_generation_ == 0 || !text.starts_with(about)) return;
-    observer_.on_not_prepared(*this, text.substr(about.size()));
+    observer_.on_not_prepared(*this, visible_text(text.substr(about.size())));
 }
 
 void WorkerProcess::on_channel_closed(std::string_view reason) {

@@ -2,6 +2,7 @@
 
 #include "core/counter_families.h"
 #include "core/histogram.h"
+#include "core/visible_text.h"
 #include "modules/http/http_syntax.h"
 
 #include <algorithm>
@@ -60,13 +61,18 @@ std::string edge_text(double value) {
 }
 
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
-    for (const char c : text) {
-        if (c == '\n')
+    while (!text.empty()) {
+        const char first = text.front();
+        const VisibleCharacter character(text, TextEscape::text);
+        const bool shown_otherwise = character.bytes() != text.substr(0, character.length());
+        if (first == '\n') {
             out.append("\\n");
-        else if (c == '\\' || (c == '"' && quotes))
-            out.append({'\\', c});
-        else
-            out.push_back(c);
+        } else {
+            // What is shown as \x1b is a text with a backslash.
+            if (first == '\\' || (first == '"' && quotes) || shown_otherwise) out.push_back('\\');
+            out.append(character.bytes());
+        }
+        text.remove_prefix(character.length());
     }
 }
 

@@ -56,6 +56,7 @@ TEST_CASE("JsonWriter writes every kind of number") {
 TEST_CASE("JsonWriter escapes what must be escaped and lets UTF-8 pass") {
     CHECK(text_of("a\"b\\c\n\t\r") == R"("a\"b\\c\n\t\r")");
     CHECK(text_of(std::string_view("\0\x1f\x7f", 3)) == R"("\u0000\u001f\u007f")");
+    CHECK(text_of("\xc2\x9b") == R"("\u009b")");  // a terminal takes it for an escape sequence's beginning
     CHECK(text_of("grün €  \xf0\x9f\x90\x91") == "\"grün €  \xf0\x9f\x90\x91\"");
 }
 

@@ -193,3 +193,13 @@ TEST_CASE("what is read of a table is what its rows have counted") {
     CHECK(text.find("\nload{pool=\"main\",slot=\"1\"} 10\nload{pool=\"main\",slot=\"2\"} 20\n") !=
           std::string::npos);
 }
+
+TEST_CASE("control characters of modules' texts are shown, not sent") {
+    CounterReader::Sum sum;
+    sum.name = "hits_total";
+    sum.help = "Help\x1b[2J.";
+    sum.labels = {{"route", "\x1b]0;x\x07\xc2\x9b \xff \" \\ \n"}};
+    CHECK(prometheus({.sums = {sum}, .worker_gauges = {}}) ==
+          "# HELP hits_total Help\\\\x1b[2J.\n# TYPE hits_total counter\n"
+          "hits_total{route=\"\\\\x1b]0;x\\\\x07\\\\u009b \\\\xff \\\" \\\\ \\n\"} 0\n");
+}

@@ -134,6 +134,7 @@ void act(std::string_view what) {
     if (what.starts_with("look for ")) ::access(std::string(what.substr(9)).c_str(), F_OK);
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what.starts_with("daemon ")) leave_daemon(std::string(what.substr(7)));
+    if (what.starts_with("throw ")) throw std::runtime_error(std::string(what.substr(6)));
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();

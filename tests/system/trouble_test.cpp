@@ -164,4 +164,42 @@ TEST_CASE("what the service manager gave the master does not reach its workers")
     troubled.master.finish();
 }
 
+namespace {
+
+bool shows_control(std::string_view text) {
+    return std::ranges::any_of(text, [](char c) { return (c >= 0 && c < 0x20 && c != '\n') || c == 0x7f; }) ||
+           text.find("\xc2\x9b") != std::string_view::npos;
+}
+
+}  // namespace
+
+TEST_CASE("texts of modules and configurations reach nobody's terminal with their control characters") {
+    const std::string hostile = R"(\u001b]0;owned\u0007\u009b31m\u007f\n2026-01-01 forged)";
+    const std::string shown = R"(\x1b]0;owned\x07\u009b31m\x7f\n2026-01-01 forged)";
+    TestConfig config{.modules = "\"http\", \"echo\", \"trouble\""};
+    MasterUnderTest master(config, {.program = DROVER_TROUBLE_PROGRAM});
+    const auto refuse = [&](const std::string& rest) {
+        config.rest = rest;
+        master.write_config(config);
+        const CommandResult reload = master.cli({"reload"});
+        CHECK(reload.code() == 1);
+        for (const CommandResult& result : {reload, master.cli({"status"}), master.cli({"status", "--json"}),
+                                            master.cli({"events"}), master.cli({"events", "--json"})}) {
+            CHECK_FALSE_MESSAGE(shows_control(result.output), result.output);
+            CHECK_FALSE_MESSAGE(shows_control(result.errors), result.errors);
+        }
+        CHECK_FALSE(shows_control(master.output()));
+        return reload.errors;
+    };
+    const auto contains = [&](const std::string& text) { return text.find(shown) != std::string::npos; };
+    CHECK(contains(refuse("\n[module.trouble]\nin_check = \"throw " + hostile + "\"\n")));
+    CHECK(contains(refuse("\n[module.trouble]\nin_start = \"throw " + hostile + "\"\n")));
+    // The key itself, and a file that is not there.
+    CHECK_FALSE(shows_control(refuse("\n[module.trouble]\n\"" + hostile + "\" = 1\n")));
+    CHECK_FALSE(shows_control(refuse("\n[module.http]\naccess_log = \"missing/" + hostile + "\"\n")));
+    const CommandResult check = run_command({DROVER_TROUBLE_PROGRAM, "check", "-c", master.config_path()});
+    CHECK_FALSE_MESSAGE(shows_control(check.errors), check.errors);
+    master.finish();
+}
+
 }  // namespace drover::test
