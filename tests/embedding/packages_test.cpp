@@ -71,6 +71,11 @@ TEST_CASE("the packages are what Debian wants, and work") {
     CHECK(contains(run("zcat " + packages.file("usr/share/man/man5/drover.toml.5.gz")), "drain_timeout"));
     run("source " + packages.file("usr/share/bash-completion/completions/drover") + " && complete -p drover");
 
+    // Out of 10; the higher the more the service may do.
+    CHECK(contains(run("systemd-analyze security --offline=true --threshold=30 " +
+                       packages.file("lib/systemd/system/drover.service")),
+                   "Overall exposure level"));
+
     MasterUnderTest master({}, {.program = program});
     CHECK(master.get() == "first");
     CHECK(run(program + " reload --fresh -c " + master.config_path()).starts_with("generation 2 serves"));
