@@ -107,7 +107,7 @@ struct PoolSettings {
     std::uint64_t core_limit = 0;           // RLIMIT_CORE, bytes; 0: as the master has it
     std::string_view cpu_affinity;          // "off", "auto", "0-3,8"; parse_cpu_affinity
     int nice = 0;                           // -20 to 19; 0: as the master has it
-    bool observes = false;                  // workers may ask the master (worker/master_view.h)
+    bool observes = false;                  // workers see everything (worker/master_view.h)
     RecycleSettings recycle;
     RespawnSettings respawn;
     std::vector<ListenSettings> listen;  // addresses and listener options already put together

@@ -227,8 +227,8 @@ Options<PoolSettings> pool_options() {
         .integer("nice", &PoolSettings::nice, {.min = -20, .max = 19}, Apply::fresh,
                  "Scheduling priority of workers, from -20, the most favoured, to 19; below 0 needs root.")
         .boolean("observes", &PoolSettings::observes, false, Apply::fresh,
-                 "The pool's workers may ask the master for its status and are told its events, so that "
-                 "their modules can show them.")
+                 "The pool's workers see the counters of all workers and are told the master's events, so "
+                 "that their modules can show them.")
         .table("recycle", &PoolSettings::recycle, RecycleSettings::options(), Apply::hot,
                "When healthy workers are replaced.")
         .table("respawn", &PoolSettings::respawn, RespawnSettings::options(), Apply::hot,

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -63,6 +64,7 @@ class Channel {
     // that breaks its own rule in core/message.h is a bug: it aborts.
     bool send(MessageType type, std::span<const std::byte> payload = {}, std::span<const int> fds = {});
     template <class T>
+    requires std::is_trivially_copyable_v<T>
     bool send(MessageType type, const T& payload, std::span<const int> fds = {}) {
         return send(type, std::as_bytes(std::span(&payload, 1)), fds);
     }
@@ -101,6 +103,8 @@ class Channel {
     bool closing() const noexcept { return !open() || !failure_.empty(); }
     // Closed because nobody holds the peer's end any more; else it was closed by this side.
     bool peer_gone() const noexcept { return peer_gone_; }
+    // Something waits that the socket does not take.
+    bool has_queued() const noexcept { return !queue_.empty(); }
     int fd() const noexcept { return socket_.get(); }
 
   private:

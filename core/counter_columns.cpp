@@ -21,17 +21,6 @@ std::string described(const CounterDeclaration& declaration) {
                        counter_text(declaration.name, declaration.labels), owner);
 }
 
-void set_state(Column& column, ColumnState state) {
-    column.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
-}
-
-bool has_text_of(const ColumnText& text, const CounterDeclaration& declaration) {
-    const std::string labels = encode_labels(declaration.labels);
-    return bounded_text(text.name) == declaration.name &&
-           std::string_view(text.labels, sizeof text.labels).starts_with(labels) &&
-           text.labels[labels.size()] == '\0';
-}
-
 }  // namespace
 
 struct CounterTable::Plan {
@@ -44,7 +33,7 @@ struct CounterTable::Plan {
     void take(const Place& place);
     std::optional<CellRange> find_run(std::uint32_t count, bool also_retired, std::uint32_t from,
                                       const std::function<bool(std::uint32_t)>& fits) const;
-    std::uint32_t find_column(const TableView<std::byte>& view) const;
+    std::uint32_t find_column(std::span<const KnownColumn> columns) const;
 
     std::vector<Place> places;  // one for each declaration
     std::map<std::uint64_t, Place> known;
@@ -92,9 +81,9 @@ std::optional<CellRange> CounterTable::Plan::find_run(std::uint32_t count, bool 
 }
 
 // There are as many columns as cells, so that there is one for whoever has a cell.
-std::uint32_t CounterTable::Plan::find_column(const TableView<std::byte>& view) const {
+std::uint32_t CounterTable::Plan::find_column(std::span<const KnownColumn> columns) const {
     std::uint32_t index = 0;
-    while (given[index] || (column_state(view.column(index)) != ColumnState::free &&
+    while (given[index] || (index < columns.size() && columns[index].state != ColumnState::free &&
                             std::ranges::find(evicted, index) == evicted.end()))
         ++index;
     return index;
@@ -121,41 +110,52 @@ void CounterTable::declare(std::uint64_t generation, std::span<const CounterDecl
         known->columns.insert(known->columns.end(), chosen.begin(), chosen.end());
         ++known->holders;
     }
-    const SequenceWrite change(view_.header().columns_sequence);
+    columns_.resize(plan.columns_used);
+    totals_.resize(plan.cells_used);
+    const SequenceWrite change = change_columns();
     for (const std::uint32_t index : plan.evicted)
-        set_state(view_.column(index), ColumnState::free);
+        set_state(index, ColumnState::free);
     for (std::size_t i = 0; i < declarations.size(); ++i)
         assign(plan.places[i].index, plan.places[i].cells, declarations[i]);
-    columns_used_ = plan.columns_used;
-    cells_used_ = plan.cells_used;
-    view_.header().columns_used.store(columns_used_, std::memory_order_relaxed);
-    view_.header().cells_used.store(cells_used_, std::memory_order_relaxed);
+    view_.header().columns_used.store(plan.columns_used, std::memory_order_relaxed);
+    view_.header().cells_used.store(plan.cells_used, std::memory_order_relaxed);
+}
+
+SequenceWrite CounterTable::change_columns() noexcept {
+    columns_sequence_ += 2;
+    return {view_.header().columns_sequence, columns_sequence_ - 1};
+}
+
+void CounterTable::set_state(std::uint32_t index, ColumnState state) noexcept {
+    columns_[index].state = state;
+    view_.column(index).state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
 // What there is. First come those that have a column: nobody new must take the retired one of a declaration
 // that comes back.
 void CounterTable::plan_known(std::span<const CounterDeclaration> declarations, Plan& plan) const {
-    plan.columns_used = columns_used_;
-    plan.cells_used = cells_used_;
+    plan.columns_used = static_cast<std::uint32_t>(columns_.size());
+    plan.cells_used = static_cast<std::uint32_t>(totals_.size());
     plan.given = columns_in_use();
-    std::fill(plan.given.begin() + columns_used_, plan.given.end(), false);
+    std::fill(plan.given.begin() + plan.columns_used, plan.given.end(), false);
     plan.cells.resize(layout_.cell_count);
     plan.owner.resize(layout_.cell_count);
     std::vector<Plan::Place> all;
-    for (std::uint32_t index = 0; index < columns_used_; ++index) {
-        const Column& column = view_.column(index);
-        if (column_state(column) == ColumnState::free) {
+    for (std::uint32_t index = 0; index < columns_.size(); ++index) {
+        const KnownColumn& column = columns_[index];
+        if (column.state == ColumnState::free) {
             plan.given[index] = false;
             continue;
         }
-        if (column_state(column) == ColumnState::live) plan.given[index] = true;
-        all.push_back({index, column_cells(column, layout_.cell_count)});
-        plan.known[column.key.load(std::memory_order_relaxed)] = all.back();
+        if (column.state == ColumnState::live) plan.given[index] = true;
+        all.push_back({index, column.cells});
+        plan.known[column.key] = all.back();
     }
     for (const CounterDeclaration& declaration : declarations) {
         const auto found = plan.known.find(column_key(declaration));
         if (found == plan.known.end()) continue;
-        if (!has_text_of(view_.text(found->second.index), declaration))
+        const KnownColumn& column = columns_[found->second.index];
+        if (column.name != declaration.name || column.labels != declaration.labels)
             throw std::invalid_argument(described(declaration) + ": its key is another one's; rename it");
         plan.given[found->second.index] = true;
     }
@@ -188,38 +188,37 @@ void CounterTable::plan_new(const CounterDeclaration& declaration, Plan& plan) c
     }
     plan.next_cell = cells->first + count;
     plan.evict(*cells);
-    const Plan::Place place{plan.find_column(view_), *cells};
+    const Plan::Place place{plan.find_column(columns_), *cells};
     plan.take(place);
     plan.known[key] = place;
 }
 
 // No row that is taken has anything in it.
 bool CounterTable::is_clean(std::uint32_t cell) const noexcept {
-    if (cell >= cells_used_) return true;
-    for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
-        const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
-        if (taken && load_cell(view_.cells(row)[cell]) != 0) return false;
-    }
-    return true;
+    if (cell >= totals_.size()) return true;
+    return std::ranges::none_of(
+        rows_, [cell](const Row& row) { return row.instance != 0 && load_cell(row.cell(cell)) != 0; });
 }
 
 // Between odd and even: a column that changes hands starts from nothing, one that keeps its key keeps its
 // totals.
-void CounterTable::assign(std::uint32_t index, CellRange cells,
-                          const CounterDeclaration& declaration) noexcept {
+void CounterTable::assign(std::uint32_t index, CellRange cells, const CounterDeclaration& declaration) {
     Column& column = view_.column(index);
+    KnownColumn& known = columns_[index];
     const std::uint64_t key = column_key(declaration);
-    const bool same =
-        column_state(column) != ColumnState::free && column.key.load(std::memory_order_relaxed) == key;
-    if (!same) {
+    if (known.state == ColumnState::free || known.key != key) {
+        known = {.key = key,
+                 .kind = declaration.kind,
+                 .cells = cells,
+                 .name = declaration.name,
+                 .labels = declaration.labels};
         // A master that dies before the end leaves a free column.
-        set_state(column, ColumnState::free);
+        set_state(index, ColumnState::free);
         std::atomic_thread_fence(std::memory_order_release);
         bool reused = false;
         for (std::uint32_t i = 0; i < cells.count; ++i)
             reused = start_from_nothing(cells.first + i) || reused;
-        const std::uint64_t now = view_.header().columns_sequence.load(std::memory_order_relaxed);
-        column.reused_at.store(reused ? now : 0, std::memory_order_relaxed);
+        column.reused_at.store(reused ? columns_sequence_ - 1 : 0, std::memory_order_relaxed);
         column.kind.store(static_cast<std::uint32_t>(declaration.kind), std::memory_order_relaxed);
         column.first_cell.store(cells.first, std::memory_order_relaxed);
         column.cell_count.store(cells.count, std::memory_order_relaxed);
@@ -235,7 +234,7 @@ void CounterTable::assign(std::uint32_t index, CellRange cells,
     copy_text(text.help, declaration.help);
     copy_text(text.labels, encode_labels(declaration.labels));
     store_words(&view_.text(index), &text, sizeof text);
-    set_state(column, ColumnState::live);
+    set_state(index, ColumnState::live);
 }
 
 // Modulo 2^64: what living workers have left in the cell is taken off now and comes back when they are
@@ -243,15 +242,15 @@ void CounterTable::assign(std::uint32_t index, CellRange cells,
 bool CounterTable::start_from_nothing(std::uint32_t cell) noexcept {
     std::uint64_t left = 0;
     bool any = false;
-    for (std::uint32_t row = 0; cell < cells_used_ && row < view_.rows_used(); ++row) {
-        const bool taken = view_.row_entry(row).instance.load(std::memory_order_relaxed) != 0;
-        if (!taken) continue;
-        const std::uint64_t counted = load_cell(view_.cells(row)[cell]);
+    for (const Row& row : rows_) {
+        if (row.instance == 0) continue;
+        const std::uint64_t counted = load_cell(row.cell(cell));
         left += counted;
         any = any || counted != 0;
     }
+    totals_[cell] = 0 - left;
     for (const std::uint64_t fold : {0U, 1U})
-        store_cell(view_.totals(fold)[cell], 0 - left);
+        store_cell(view_.totals(fold)[cell], totals_[cell]);
     return any;
 }
 
@@ -264,42 +263,33 @@ void CounterTable::forget(std::uint64_t generation) {
             declared[index] = true;
     }
     {
-        const SequenceWrite change(view_.header().columns_sequence);
-        for (std::uint32_t index = 0; index < columns_used_; ++index) {
-            Column& column = view_.column(index);
-            if (column_state(column) == ColumnState::live && !declared[index]) {
-                set_state(column, ColumnState::retired);
-            }
+        const SequenceWrite change = change_columns();
+        for (std::uint32_t index = 0; index < columns_.size(); ++index) {
+            if (columns_[index].state == ColumnState::live && !declared[index])
+                set_state(index, ColumnState::retired);
         }
     }
     drop_unused_generations();
 }
 
-bool CounterTable::row_uses(std::uint32_t row, std::uint64_t generation) const noexcept {
-    const RowEntry& entry = view_.row_entry(row);
-    if (entry.instance.load(std::memory_order_relaxed) == 0) return false;
-    return entry.generation.load(std::memory_order_relaxed) == generation ||
-           std::ranges::find(older_[row], generation) != older_[row].end();
+bool CounterTable::row_uses(const Row& row, std::uint64_t generation) noexcept {
+    if (row.instance == 0) return false;
+    return row.generation == generation || std::ranges::find(row.older, generation) != row.older.end();
 }
 
 void CounterTable::drop_unused_generations() {
     std::erase_if(declared_, [this](const Declared& one) {
-        if (one.holders > 0) return false;
-        for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
-            if (row_uses(row, one.generation)) return false;
-        }
-        return true;
+        const auto uses = [&one](const Row& row) { return row_uses(row, one.generation); };
+        return one.holders == 0 && std::ranges::none_of(rows_, uses);
     });
 }
 
 std::vector<bool> CounterTable::columns_in_use() const {
     std::vector<bool> used(layout_.column_count);
-    for (std::uint32_t row = 0; row < view_.rows_used(); ++row) {
-        const RowEntry& entry = view_.row_entry(row);
-        if (entry.instance.load(std::memory_order_relaxed) == 0) continue;
-        const std::uint64_t generation = entry.generation.load(std::memory_order_relaxed);
+    for (const Row& row : rows_) {
+        if (row.instance == 0) continue;
         // What a worker of an unknown generation counts is unknown too.
-        if (std::ranges::find(declared_, generation, &Declared::generation) == declared_.end()) {
+        if (std::ranges::find(declared_, row.generation, &Declared::generation) == declared_.end()) {
             used.assign(used.size(), true);
             return used;
         }

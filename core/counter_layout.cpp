@@ -1,5 +1,6 @@
 #include "core/counter_layout.h"
 
+#include "core/sequence_lock.h"
 #include "core/status_page.h"
 
 #include <stdexcept>
@@ -28,7 +29,7 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
     throw std::runtime_error("counter table: " + why);
 }
 
-// `count` elements of `stride` bytes lie between the header and the first row, each large enough and aligned.
+// `count` elements of `stride` bytes lie behind the header, each large enough and aligned.
 void check_section(const TableLayout& layout, const char* what, std::uint64_t offset, std::uint64_t count,
                    std::uint64_t stride, std::uint64_t element_size) {
     if (offset % 8 != 0 || stride % 8 != 0) refuse(fmt::format("{} are not aligned", what));
@@ -37,20 +38,15 @@ void check_section(const TableLayout& layout, const char* what, std::uint64_t of
     }
     if (offset < sizeof(TableHeader)) refuse(fmt::format("{} overlap the header", what));
     // Counts and strides stay below 2^32 here, so that the product cannot overflow.
-    if (offset > layout.rows_offset || count * stride > layout.rows_offset - offset) {
-        refuse(fmt::format("{} reach into the rows", what));
+    if (offset > layout.total_size || count * stride > layout.total_size - offset) {
+        refuse(fmt::format("{} reach beyond the end", what));
     }
 }
 
-void check_rows(const TableLayout& layout) {
-    const std::uint64_t page = page_size();
-    if (layout.rows_offset % page != 0 || layout.row_stride % page != 0) refuse("rows are not page-aligned");
-    if (layout.row_stride < layout.cell_count * cell_size) {
-        refuse(fmt::format("rows of {} bytes cannot hold {} cells", layout.row_stride, layout.cell_count));
-    }
-    if (layout.rows_offset > layout.total_size ||
-        layout.row_count > (layout.total_size - layout.rows_offset) / layout.row_stride) {
-        refuse(fmt::format("{} rows reach beyond the end", layout.row_count));
+void check_row_size(const TableLayout& layout) {
+    if (layout.row_size % page_size() != 0) refuse("rows are not whole pages");
+    if (layout.row_size < layout.cell_count * cell_size) {
+        refuse(fmt::format("rows of {} bytes cannot hold {} cells", layout.row_size, layout.cell_count));
     }
 }
 
@@ -81,15 +77,23 @@ TableLayout plan_layout(std::uint32_t cells, std::uint32_t rows) {
     layout.totals_offset[0] = place(cells * cell_size);
     layout.totals_offset[1] = place(cells * cell_size);
     layout.texts_offset = place(std::uint64_t{cells} * sizeof(ColumnText));
-    layout.rows_offset = round_up(end, page_size());
-    layout.row_stride = round_up(cells * cell_size, page_size());
-    layout.total_size = layout.rows_offset + rows * layout.row_stride;
+    layout.row_size = round_up(cells * cell_size, page_size());
+    layout.total_size = round_up(end, page_size());
     return layout;
 }
 
 TableLayout checked_layout(std::span<const std::byte> table) {
     if (table.size() < sizeof(TableHeader)) refuse(fmt::format("{} bytes are too few", table.size()));
-    const auto& header = *reinterpret_cast<const TableHeader*>(table.data());
+    // Read once: what is checked is what is used, whoever writes there meanwhile.
+    struct Fixed {
+        std::uint64_t magic;
+        std::uint32_t version;
+        std::uint32_t header_size;
+        TableLayout layout;
+    } header;
+    static_assert(sizeof header == offsetof(TableHeader, fold));
+    load_words(&header, table.data(), sizeof header);
+    const TableLayout& layout = header.layout;
     if (header.magic != TableHeader::expected_magic) refuse("this is none (wrong magic number)");
     if (header.version != TableHeader::expected_version) {
         refuse(fmt::format("version {} is not known here, expected {}", header.version,
@@ -99,7 +103,6 @@ TableLayout checked_layout(std::span<const std::byte> table) {
         refuse(fmt::format("the header has {} bytes, expected at least {}", header.header_size,
                            sizeof(TableHeader)));
     }
-    const TableLayout layout = header.layout;
     if (layout.total_size != table.size()) {
         refuse(fmt::format("it claims {} bytes and has {}", layout.total_size, table.size()));
     }
@@ -108,7 +111,7 @@ TableLayout checked_layout(std::span<const std::byte> table) {
         refuse(fmt::format("{} columns, {} cells and {} rows are out of bounds", layout.column_count,
                            layout.cell_count, layout.row_count));
     }
-    check_rows(layout);
+    check_row_size(layout);
     check_section(layout, "columns", layout.columns_offset, layout.column_count, layout.column_stride,
                   sizeof(Column));
     check_section(layout, "column texts", layout.texts_offset, layout.column_count, layout.text_stride,

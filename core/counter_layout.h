@@ -1,14 +1,15 @@
-// How the counter table lies in its memfd. One writer a byte: the master writes the header, the row
-// directory, the status page, the columns and the totals; a worker writes the cells of its own row and
-// nothing else.
+// How the counter table lies in its memfd, which the master alone can write (F_SEAL_FUTURE_WRITE): header,
+// row directory, status page, columns and the totals of the dead. What a worker counts lies in a memfd of its
+// own, its row: layout.row_size bytes of cells, which the worker alone writes. A row is new for each worker
+// process and never used again.
 //
-//   TableHeader | RowEntry[rows] | StatusPage | Column[columns] | totals[2][cells] | ColumnText[columns] |
-//   (page) row 0 | row 1 | ...
+//   TableHeader | RowEntry[rows] | StatusPage | Column[columns] | totals[2][cells] | ColumnText[columns]
 //
 // A column is one declaration; it owns consecutive cells of every row: one, or those of a histogram. From the
 // columns on, memory is touched as far as columns_used and cells_used of the header say, and no further: it
-// costs nothing before. Readers go by the offsets and strides in the header, not by this program's constants.
-// Every word that changes while readers look is a lock-free atomic. Runs in: every process.
+// costs nothing before. Readers go by the offsets and strides in the header, not by this program's constants,
+// and by their own checked copy of them. Every word that changes while readers look is a lock-free atomic.
+// Runs in: every process.
 #pragma once
 
 #include "core/counter.h"
@@ -39,13 +40,12 @@ struct TableLayout {
     std::uint64_t totals_offset[2] = {0, 0};
     std::uint64_t status_offset = 0;
     std::uint64_t status_size = 0;  // at least StatusPage::size_for(row_count)
-    std::uint64_t rows_offset = 0;  // page-aligned
-    std::uint64_t row_stride = 0;   // a multiple of the page size
+    std::uint64_t row_size = 0;     // of a row's memfd: a multiple of the page size
 };
 
 struct TableHeader {
     static constexpr std::uint64_t expected_magic = 0x31544e5543565244;  // "DRVCUNT1"
-    static constexpr std::uint32_t expected_version = 3;
+    static constexpr std::uint32_t expected_version = 4;
 
     std::uint64_t magic = expected_magic;
     std::uint32_t version = expected_version;
@@ -55,9 +55,10 @@ struct TableHeader {
     std::atomic<std::uint64_t> fold{0};
     // Even: columns are stable. Odd: the master is changing them.
     std::atomic<std::uint64_t> columns_sequence{0};
-    // No row, no column and no cell at or above these was ever in use.
-    std::atomic<std::uint32_t> rows_used{0};
-    std::uint32_t reserved = 0;
+    // Grows with each row that is taken or folded: who has seen this number, and has the rows that were live
+    // then, has all.
+    std::atomic<std::uint64_t> rows_sequence{0};
+    // No column and no cell at or above these was ever in use.
     std::atomic<std::uint32_t> columns_used{0};
     std::atomic<std::uint32_t> cells_used{0};
 };
@@ -89,10 +90,10 @@ struct ColumnText {
     char labels[label_text_size] = {};  // encode_labels
 };
 
-// Who fills a row. A row counts for a reader that saw fold number F when `instance` is not 0 and (`folded` is
-// 0 or above F). Zeroed memory is a free row.
+// Whose row it is that a reader may have mapped. It counts for a reader that saw fold number F when
+// `instance` is the row's and (`folded` is 0 or above F). Zeroed memory is a free entry.
 struct RowEntry {
-    std::atomic<std::uint64_t> instance{0};  // 0: the row is free
+    std::atomic<std::uint64_t> instance{0};  // 0: free
     std::atomic<std::uint64_t> folded{0};    // the number of the fold that took it into the totals, or 0
     std::atomic<std::uint64_t> generation{0};
     std::atomic<std::uint32_t> pid{0};
@@ -110,8 +111,8 @@ static_assert(sizeof(ColumnText) % 8 == 0 && sizeof(Column) % 8 == 0 && offsetof
 // than 262144, no row, or more than 65536.
 TableLayout plan_layout(std::uint32_t cells, std::uint32_t rows);
 
-// The layout that `table` (a whole table, mapped) claims, checked so that every access by it stays inside and
-// a row shares no page with anything else. Throws std::runtime_error that says what is wrong.
+// A copy of the layout that `table` (a whole table, mapped) claims, checked so that every access by it stays
+// inside. Throws std::runtime_error that says what is wrong.
 TableLayout checked_layout(std::span<const std::byte> table);
 
 // Access by a checked layout. Byte: std::byte, or const std::byte for a read-only mapping.
@@ -138,20 +139,8 @@ class TableView {
     Like<std::uint64_t>* totals(std::uint64_t fold) const noexcept {
         return at<std::uint64_t>(layout_.totals_offset[fold % 2]);
     }
-    std::uint64_t row_offset(std::uint32_t row) const noexcept {
-        return layout_.rows_offset + row * layout_.row_stride;
-    }
-    Like<std::uint64_t>* cells(std::uint32_t row) const noexcept {
-        return at<std::uint64_t>(row_offset(row));
-    }
-    std::uint32_t rows_used() const noexcept {
-        return std::min(header().rows_used.load(std::memory_order_relaxed), layout_.row_count);
-    }
     std::uint32_t columns_used() const noexcept {
         return std::min(header().columns_used.load(std::memory_order_relaxed), layout_.column_count);
-    }
-    std::uint32_t cells_used() const noexcept {
-        return std::min(header().cells_used.load(std::memory_order_relaxed), layout_.cell_count);
     }
     template <class T>
     Like<T>* at(std::uint64_t offset) const noexcept {

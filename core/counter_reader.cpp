@@ -25,10 +25,12 @@ Mapping map_table(int fd) {
     return map_shared_read_only(fd, 0, size);
 }
 
-bool is_live(const Column& column) noexcept {
-    const CounterKind kind = column_kind(column);
-    return column_state(column) == ColumnState::live && kind >= CounterKind::counter &&
-           kind <= CounterKind::histogram;
+bool is_kind(CounterKind kind) noexcept {
+    return kind >= CounterKind::counter && kind <= CounterKind::histogram;
+}
+
+bool is_live_column(const Column& column) noexcept {
+    return column_state(column) == ColumnState::live && is_kind(column_kind(column));
 }
 
 std::size_t count_cells(std::span<const CellRange> columns) noexcept {
@@ -40,13 +42,15 @@ std::size_t count_cells(std::span<const CellRange> columns) noexcept {
 
 // Counters and gauges have one cell; a histogram's are as many as its bounds say, or it is none.
 bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
-    return cells.count > 0 && cells.count == cells_of(sum);
+    return is_kind(sum.kind) && cells.count > 0 && cells.count == cells_of(sum);
 }
 
 }  // namespace
 
-CounterReader::CounterReader(int read_only_fd)
-    : mapping_(map_table(read_only_fd)), view_(mapping_.data(), checked_layout(mapping_.bytes())) {
+CounterReader::CounterReader(int read_only_fd, RowSource source)
+    : mapping_(map_table(read_only_fd)),
+      view_(mapping_.data(), checked_layout(mapping_.bytes())),
+      source_(std::move(source)) {
     // The table is large, though mostly empty, and a child's address space may be limited.
     mapping_.keep_from_children();
 }
@@ -94,7 +98,7 @@ CounterReader::LiveColumns CounterReader::live_columns() const {
         live.cells.reserve(used);
         live.sums.reserve(used);
         for (std::uint32_t index = 0; index < used; ++index) {
-            if (!is_live(view_.column(index))) continue;
+            if (!is_live_column(view_.column(index))) continue;
             const CellRange cells = column_cells(view_.column(index), view_.layout().cell_count);
             Sum sum = describe(index);
             if (!is_sound(sum, cells)) continue;
@@ -147,14 +151,12 @@ bool CounterReader::add_up_once(std::span<const CellRange> runs,
     };
     std::ranges::fill(values, 0);
     add(view_.totals(fold));
-    const std::uint32_t rows = view_.rows_used();
-    for (std::uint32_t row = 0; row < rows; ++row) {
-        const RowEntry& entry = view_.row_entry(row);
-        // Rows never taken have no memory yet, and a look at their cells would give them some.
-        if (entry.instance.load(std::memory_order_acquire) == 0) continue;
+    for (const Row& row : rows_) {
+        const RowEntry& entry = view_.row_entry(row.ticket.row);
+        if (entry.instance.load(std::memory_order_acquire) != row.ticket.instance) continue;
         const std::uint64_t folded = entry.folded.load(std::memory_order_acquire);
         if (folded != 0 && folded <= fold) continue;
-        add(view_.cells(row));
+        add(row.cells());
     }
     std::atomic_thread_fence(std::memory_order_acquire);
     return fold_number.load(std::memory_order_relaxed) == fold;
@@ -174,6 +176,7 @@ bool CounterReader::add_up(std::span<const CellRange> columns, std::span<std::ui
 }
 
 std::vector<CounterReader::Sum> CounterReader::sums() const {
+    ask_for_rows();
     for (unsigned tries = 0; tries < read_tries; ++tries) {
         LiveColumns live = live_columns();
         std::vector<std::uint64_t> values(count_cells(live.cells));
@@ -192,7 +195,7 @@ bool CounterReader::collect_family(std::string_view name, LiveColumns& family) c
     const std::uint32_t used = view_.columns_used();
     for (std::uint32_t index = 0; index < used; ++index) {
         const Column& column = view_.column(index);
-        if (!is_live(column)) continue;
+        if (!is_live_column(column)) continue;
         ColumnText text;
         load_words(text.name, view_.text(index).name, sizeof text.name);
         if (bounded_text(text.name) != name) continue;
@@ -210,6 +213,7 @@ bool CounterReader::collect_family(std::string_view name, LiveColumns& family) c
 }
 
 std::uint64_t CounterReader::sum(std::string_view name) const {
+    ask_for_rows();
     LiveColumns family;
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
         if (!collect_family(name, family)) continue;
@@ -262,7 +266,7 @@ std::optional<CounterReader::FoundColumn> CounterReader::find_once(std::uint64_t
     for (std::uint32_t i = 0; i < used; ++i) {
         const std::uint32_t index = (hint % used + i) % used;
         const Column& column = view_.column(index);
-        if (column.key.load(std::memory_order_relaxed) != key || !is_live(column)) continue;
+        if (column.key.load(std::memory_order_relaxed) != key || !is_live_column(column)) continue;
         const CellRange cells = column_cells(column, view_.layout().cell_count);
         if (cells.count > 0)
             return FoundColumn{index, cells, column.reused_at.load(std::memory_order_relaxed)};

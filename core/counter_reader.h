@@ -1,9 +1,13 @@
-// CounterReader is anybody's side of the counter table: names, values and sums from a read-only mapping,
-// consistent across folds, without help from the master or any worker. Runs in: every process.
+// CounterReader is anybody's side of the counter table: names, values and sums from read-only mappings,
+// consistent across folds. The table it has from the beginning; the rows of the living it has to be given,
+// and those that have come since again (core/counter_rows.h). A row that it lacks counts as soon as it is
+// given or folded: sums never go back, but may be late by what the newest workers have counted. For the rest
+// nobody has to help. Runs in: every process.
 #pragma once
 
 #include "core/counter_declaration.h"
 #include "core/counter_layout.h"
+#include "core/counter_rows.h"
 #include "core/shared_memory.h"
 #include "core/status_page.h"
 
@@ -21,8 +25,14 @@ namespace drover {
 class CounterReader {
   public:
     // Maps and checks the layout against the descriptor's size; throws std::runtime_error that says what is
-    // wrong. The descriptor is not needed afterwards.
-    explicit CounterReader(int read_only_fd);
+    // wrong. The descriptor is not needed afterwards. Where there is a source it is asked for the rows that
+    // are missing before each look; where it fails those known stand.
+    explicit CounterReader(int read_only_fd, RowSource source = {});
+
+    // Without a source: what rows are to be asked for (RowSource), or none when all are here. attach() takes
+    // what was given, and lets go of the rows of the dead. It throws std::runtime_error for what is no row.
+    std::optional<std::uint64_t> rows_wanted() const noexcept;
+    void attach(RowBatch batch) const;
 
     struct Sum : CounterDeclaration {
         // Totals plus live rows; of a gauge in two's complement, over live rows alone; of a histogram how
@@ -137,6 +147,15 @@ class CounterReader {
         // With the values of `cells`, one behind the other.
         std::vector<Sum> with(std::span<const std::uint64_t> values) &&;
     };
+    // A row that it was given. Its cells stay what they are, whatever becomes of the worker.
+    struct Row {
+        RowTicket ticket;
+        std::shared_ptr<const Mapping> memory;
+
+        const std::uint64_t* cells() const noexcept {
+            return static_cast<const std::uint64_t*>(memory->data());
+        }
+    };
     struct Found {
         bool consistent = false;  // else the columns never stood still
         std::uint64_t sequence = 0;
@@ -145,8 +164,9 @@ class CounterReader {
 
     [[noreturn]] static void give_up();
     static std::vector<CellRange> joined(std::span<const CellRange> columns);
-    std::optional<std::uint32_t> row_of(std::uint64_t instance) const noexcept;
-    bool was_of(std::uint32_t row, std::uint64_t instance) const noexcept;
+    void ask_for_rows() const;
+    const Row* row_of(std::uint64_t instance) const noexcept;
+    bool is_live(const Row& row) const noexcept;
     LiveColumns live_columns() const;
     Sum describe(std::uint32_t index) const;
     bool collect_family(std::string_view name, LiveColumns& family) const;
@@ -156,13 +176,15 @@ class CounterReader {
     Found find(std::uint64_t key, std::uint32_t hint) const noexcept;
     std::optional<FoundColumn> find_once(std::uint64_t key, std::uint32_t hint) const noexcept;
     Found find_plain(std::string_view name) const;
-    std::size_t live_rows() const noexcept;
     bool still(std::uint64_t sequence) const noexcept;
-    void add_row(std::uint32_t row, std::span<const CellRange> runs, WorkerRows& rows) const;
-    std::optional<WorkerValue> worker_value(std::uint32_t row, const FoundColumn& column) const;
+    void add_row(const Row& row, std::span<const CellRange> runs, WorkerRows& rows) const;
+    std::optional<WorkerValue> worker_value(const Row& row, const FoundColumn& column) const;
 
     Mapping mapping_;
     TableView<const std::byte> view_;
+    RowSource source_;
+    mutable std::vector<Row> rows_;            // by order
+    mutable std::uint64_t rows_sequence_ = 0;  // TableHeader; of what it was given last
 };
 
 }  // namespace drover

@@ -6,40 +6,32 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace drover {
 
 namespace {
 
-void check_descriptors(int read_only_fd, int read_write_fd) {
-    const int flags = check_call(::fcntl(read_only_fd, F_GETFL), "fcntl", "F_GETFL on the counter table");
-    if ((flags & O_ACCMODE) != O_RDONLY) {
+void check_read_only(int fd) {
+    const int flags = check_call(::fcntl(fd, F_GETFL), "fcntl", "F_GETFL on the counter table");
+    if ((flags & O_ACCMODE) != O_RDONLY)
         throw std::runtime_error("counter row: the table's descriptor is not read-only");
-    }
-    struct stat read_only {};
-    struct stat read_write {};
-    check_call(::fstat(read_only_fd, &read_only), "fstat", "counter table");
-    check_call(::fstat(read_write_fd, &read_write), "fstat", "counter row");
-    if (read_only.st_dev != read_write.st_dev || read_only.st_ino != read_write.st_ino) {
-        throw std::runtime_error("counter row: the two descriptors are of different tables");
-    }
 }
 
-Mapping map_row(const CounterReader& reader, int read_only_fd, int read_write_fd, std::uint32_t row,
-                std::uint64_t instance) {
-    check_descriptors(read_only_fd, read_write_fd);
-    const TableLayout& layout = reader.layout();
+Mapping map_row(const CounterReader& table, int fd, std::uint32_t row, std::uint64_t instance) {
+    const TableLayout& layout = table.layout();
     if (row >= layout.row_count) {
         throw std::runtime_error(fmt::format("counter row: there is no row {} of {}", row, layout.row_count));
     }
-    const std::uint64_t owner = reader.instance_of(row);
+    const std::uint64_t owner = table.instance_of(row);
     if (instance == 0 || owner != instance) {
         throw std::runtime_error(
             fmt::format("counter row: row {} belongs to instance {}, not {}", row, owner, instance));
     }
-    Mapping mapping =
-        map_shared_writable(read_write_fd, layout.rows_offset + row * layout.row_stride, layout.row_stride);
+    if (const std::size_t size = file_size(fd); size != layout.row_size) {
+        throw std::runtime_error(
+            fmt::format("counter row: it has {} bytes, those of the table {}", size, layout.row_size));
+    }
+    Mapping mapping = map_shared_writable(fd, 0, layout.row_size);
     // A child of the worker would be a second writer.
     mapping.keep_from_children();
     return mapping;
@@ -47,13 +39,10 @@ Mapping map_row(const CounterReader& reader, int read_only_fd, int read_write_fd
 
 }  // namespace
 
-CounterRow::CounterRow(int read_only_fd, int read_write_fd, std::uint32_t row, std::uint64_t instance)
-    : reader_(read_only_fd), row_(map_row(reader_, read_only_fd, read_write_fd, row, instance)) {
+CounterRow::CounterRow(int table_fd, int row_fd, std::uint32_t row, std::uint64_t instance)
+    : table_(table_fd), row_(map_row(table_, row_fd, row, instance)) {
+    check_read_only(table_fd);
     detail::counting_thread = true;
-    // A reader that still holds the row for its last owner's, and sees a count of ours in it, must see the
-    // fold that lies between: our relaxed stores carry this fence, and with it all that the master did before
-    // we were started.
-    std::atomic_thread_fence(std::memory_order_release);
 }
 
 Counter CounterRow::counter(std::string_view name, const Labels& labels) const {
@@ -72,7 +61,7 @@ Histogram CounterRow::histogram(std::string_view name, HistogramBounds bounds, c
 std::uint64_t* CounterRow::cells(CounterKind kind, std::string_view name, const Labels& labels,
                                  HistogramBounds bounds) const {
     const std::optional<CounterReader::FoundColumn> column =
-        reader_.find_key(column_key(kind, name, labels, bounds), next_column_);
+        table_.find_key(column_key(kind, name, labels, bounds), next_column_);
     // Columns lie in memory that is not ours: what they say is never more than what we asked for.
     const std::uint32_t wanted = kind == CounterKind::histogram ? HistogramScale(bounds).cells() : 1;
     if (!column || column->cells.count != wanted) {

@@ -1,5 +1,5 @@
-// CounterRow is a worker's side of the counter table: the table read-only and its own row writable, and no
-// other way to write. Runs in: worker; the master for its own counters.
+// CounterRow is a worker's side of the counter table: the table read-only and its own row writable, and
+// nobody else's row at all. Runs in: worker; the master for its own counters.
 #pragma once
 
 #include "core/counter.h"
@@ -17,11 +17,10 @@ class CounterRow {
   public:
     using Labels = std::vector<CounterLabel>;
 
-    // Maps the table read-only and the row's own page(s) writable; neither descriptor is needed afterwards:
-    // close them. Marks the calling thread as the one that counts. Throws std::runtime_error when the row is
-    // not `instance`'s, when read_only_fd could be written through, and for two descriptors of different
-    // tables.
-    CounterRow(int read_only_fd, int read_write_fd, std::uint32_t row, std::uint64_t instance);
+    // Maps the table read-only and the row writable; neither descriptor is needed afterwards: close them.
+    // Marks the calling thread as the one that counts. Throws std::runtime_error when that row of the table
+    // is not `instance`'s, when table_fd could be written through, and when row_fd is no row of that table.
+    CounterRow(int table_fd, int row_fd, std::uint32_t row, std::uint64_t instance);
 
     // A column declared by this worker's generation, or by the one that is being prepared: for labels that
     // come with a hot reload, ask again in Module::prepare. Throws std::out_of_range for what was not
@@ -30,13 +29,13 @@ class CounterRow {
     Counter counter(std::string_view name, const Labels& labels = {}) const;
     Gauge gauge(std::string_view name, const Labels& labels = {}) const;
     Histogram histogram(std::string_view name, HistogramBounds bounds, const Labels& labels = {}) const;
-    const CounterReader& reader() const noexcept { return reader_; }
+    const StatusPage& status() const noexcept { return table_.status(); }
 
   private:
     std::uint64_t* cells(CounterKind kind, std::string_view name, const Labels& labels,
                          HistogramBounds bounds) const;
 
-    CounterReader reader_;
+    CounterReader table_;  // without a row
     Mapping row_;
     mutable std::uint32_t next_column_ = 0;  // what is asked for is mostly asked for in order
 };

@@ -1,18 +1,23 @@
 // CounterTable is the master's side of the counter table: columns declared by core and modules, a row for
-// each worker process, and the totals of the dead. It owns the memfd, assigns columns and rows, and folds the
-// rows of the dead into the totals (double-buffered, one flip: whoever dies half-way, nothing is lost or
-// counted twice). core/counter_row.h: a worker's side, its own row writable and no other way to write.
-// core/counter_reader.h: anybody's side. Runs in: the master.
+// each worker process, and the totals of the dead. It owns the table's memfd and one for each row, assigns
+// columns and rows, and folds the rows of the dead into the totals (double-buffered, one flip: whoever dies
+// half-way, nothing is lost or counted twice). It works by what it keeps for itself: the table's memory is
+// where it publishes that, and is never read back. Of a row it reads cells, and nothing that it goes by.
+// core/counter_row.h: a worker's side, its own row writable and no other way to write. core/counter_reader.h:
+// anybody's side. Runs in: the master.
 #pragma once
 
 #include "core/counter_layout.h"
 #include "core/counter_reader.h"
 #include "core/counter_row.h"
+#include "core/counter_rows.h"
+#include "core/sequence_lock.h"
 #include "core/shared_memory.h"
 #include "core/status_page.h"
 #include "core/unique_fd.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,7 +52,8 @@ class CounterTable {
         std::string pool;  // cut at 63 bytes
         std::uint32_t slot = 0;
     };
-    // A zeroed row; none when all are taken. Throws std::system_error when there is no memory for it.
+    // A new row, all zero; none when all are taken. Throws std::system_error when there is no memory or no
+    // descriptor for it.
     std::optional<std::uint32_t> take_row(const RowOwner& owner);
     void set_row_pid(std::uint32_t row, std::uint32_t pid) noexcept;
     // The row's worker counts by another generation's columns from now on (a hot reload); those of the ones
@@ -57,19 +63,44 @@ class CounterTable {
     // others. Nothing happens when the row's generation is another one by now.
     void set_older_generations(std::uint32_t row, std::uint64_t generation,
                                std::span<const std::uint64_t> older);
-    // The worker of the row is dead (reaped: it cannot write any more): its counters are added to the totals,
-    // its gauges are dropped, the row is free. Nothing happens for a free row.
+    // The worker of the row is dead (reaped): its counters are added to the totals, its gauges are dropped,
+    // the row is gone, and what a descendant of the worker that has it mapped still writes there counts for
+    // nobody. Nothing happens for a free row.
     void fold(std::uint32_t row) noexcept;
-    // Takes up what a master left half-done: a row it marked is either counted in the totals or live, never
-    // both, and columns are readable again. Comes before any other change, by a master that maps the table of
-    // another.
-    void finish_fold() noexcept;
 
-    int fd() const noexcept { return fd_.get(); }  // read-write
+    // Of the table; a mapping of it can never be made writable, by whomever.
     int read_only_fd() const noexcept { return read_only_fd_.get(); }
-    StatusPage& status() noexcept;
+    // Of a taken row, for its worker: read-write.
+    int row_fd(std::uint32_t row) const;
+    // Rows that were taken after that rows_sequence, with new read-only descriptors. Throws std::system_error
+    // when there are none.
+    RowBatch rows_after(std::uint64_t sequence) const;
+    // For readers of this process, which then have the master's own mappings. The table outlives them.
+    RowSource row_source() const;
+    StatusWriter status() noexcept;
 
   private:
+    struct Row {
+        std::uint64_t instance = 0;  // 0: free
+        std::uint64_t generation = 0;
+        std::uint64_t taken_at = 0;  // RowEntry
+        std::uint64_t order = 0;     // RowTicket
+        UniqueFd fd;
+        std::shared_ptr<const Mapping> memory;
+        std::vector<std::uint64_t> older;  // generations that it may still count for
+
+        const std::uint64_t& cell(std::uint32_t index) const noexcept {
+            return static_cast<const std::uint64_t*>(memory->data())[index];
+        }
+    };
+    struct KnownColumn {
+        ColumnState state = ColumnState::free;
+        std::uint64_t key = 0;
+        CounterKind kind = CounterKind::counter;
+        CellRange cells;
+        std::string name;
+        std::vector<CounterLabel> labels;
+    };
     struct Declared {
         std::uint64_t generation = 0;
         unsigned holders = 0;  // declare() less forget(); with none it is kept while rows are left
@@ -83,22 +114,27 @@ class CounterTable {
     bool is_clean(std::uint32_t cell) const noexcept;
     std::vector<bool> columns_in_use() const;
     void reserve(std::uint32_t columns, std::uint32_t cells);
-    void assign(std::uint32_t index, CellRange cells, const CounterDeclaration& declaration) noexcept;
+    void assign(std::uint32_t index, CellRange cells, const CounterDeclaration& declaration);
     bool start_from_nothing(std::uint32_t cell) noexcept;
-    void clean_row(std::uint32_t row) noexcept;
+    void set_state(std::uint32_t index, ColumnState state) noexcept;
+    SequenceWrite change_columns() noexcept;
+    void count_rows_change() noexcept;
+    std::vector<std::uint32_t> taken_after(std::uint64_t rows_sequence) const;
     void drop_unused_generations();
-    bool row_uses(std::uint32_t row, std::uint64_t generation) const noexcept;
+    static bool row_uses(const Row& row, std::uint64_t generation) noexcept;
 
     UniqueFd fd_;
     UniqueFd read_only_fd_;
-    // The master works by its own copy of the layout: what it does never depends on what it wrote there.
     TableLayout layout_;
     Mapping mapping_;
     TableView<std::byte> view_;
     std::vector<Declared> declared_;
-    std::vector<std::vector<std::uint64_t>> older_;  // of each row: generations that it may still count for
-    std::uint32_t columns_used_ = 0;
-    std::uint32_t cells_used_ = 0;
+    std::vector<KnownColumn> columns_;   // one for each that was ever used
+    std::vector<std::uint64_t> totals_;  // of each cell that was ever used
+    std::vector<Row> rows_;              // one for each that was ever taken
+    std::uint64_t fold_ = 0;             // TableHeader
+    std::uint64_t columns_sequence_ = 0;
+    std::uint64_t rows_sequence_ = 0;
 };
 
 }  // namespace drover

@@ -1,5 +1,6 @@
 #include "core/histogram.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace drover {
@@ -16,7 +17,8 @@ double quantile(HistogramScale scale, std::span<const std::uint64_t> counts, dou
     for (const std::uint64_t count : counts)
         all += count;
     if (all == 0) return 0;
-    const double rank = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(all));
+    // Counts that somebody falsified may be near 2^64, which no integer can be made of.
+    const double rank = std::min(std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(all)), 0x1p63);
     const std::uint64_t wanted = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(rank), 1, all);
     std::uint64_t below = 0;
     for (std::uint32_t bucket = 0; bucket < counts.size(); ++bucket) {

@@ -1,5 +1,7 @@
 #include "core/message.h"
 
+#include "core/counter_rows.h"
+
 namespace drover {
 namespace {
 
@@ -20,6 +22,12 @@ constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
 constexpr MessageRule question_rule = fixed(sizeof(QuestionMessage), 0);
+constexpr MessageRule status_text_rule = fixed(sizeof(QuestionMessage), 1);
+constexpr MessageRule counter_rows_rule = {
+    .min_size = sizeof(QuestionMessage),
+    .max_size = sizeof(QuestionMessage) + RowBatch::most_rows * sizeof(RowTicket),
+    .min_fds = 0,
+    .max_fds = RowBatch::most_rows};
 constexpr MessageRule events_rule = {
     .min_size = sizeof(EventsMessage), .max_size = max_message_payload, .min_fds = 0, .max_fds = 0};
 constexpr MessageRule handover_peer_rule = fixed(sizeof(HandoverPeer), 1);
@@ -67,8 +75,13 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
             return &generation_rule;
         case MessageType::status_published:
         case MessageType::status_wanted:
+        case MessageType::counter_rows_wanted:
         case MessageType::events_wanted:
             return &question_rule;
+        case MessageType::status_text:
+            return &status_text_rule;
+        case MessageType::counter_rows:
+            return &counter_rows_rule;
         case MessageType::events:
             return &events_rule;
         case MessageType::handover_give:

@@ -20,7 +20,7 @@ enum class MessageType : std::uint16_t {
 
     // master to worker, in this order at start
     log_file,       // text: the target's name (core/log_target.h), [log]; again after USR1
-    counter_table,  // CounterTableMessage, [table read-only, table read-write for mapping the row]
+    counter_table,  // CounterTableMessage, [table read-only, the worker's row read-write]
     image,          // GenerationMessage, [sealed memfd]
     library,        // ListenerMessage, [sealed copy]: a shared library of the image's list
     listener,       // ListenerMessage, [listening socket]
@@ -43,8 +43,11 @@ enum class MessageType : std::uint16_t {
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
     handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives
 
-    // to a worker of a pool that observes, answers to what it asked
+    // answers to what a worker asked
+    status_text,  // QuestionMessage, [memfd]: the status as JSON
+    // to a worker of a pool that observes
     status_published,  // QuestionMessage: the status page is as the master knows it
+    counter_rows,      // QuestionMessage and RowTicket for each, [rows, read-only] (core/counter_rows.h)
     events,            // EventsMessage and lines of JSON: what has happened after the event it asked from
 
     // worker to master
@@ -56,9 +59,11 @@ enum class MessageType : std::uint16_t {
     leave_wanted,  // empty: somebody told it to leave, or it has lost descriptors that it was sent; it serves
                    // until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
-    status_wanted,      // QuestionMessage; of a pool that observes alone, as the next one
-    events_wanted,      // QuestionMessage, the last event known: answered once there is a later one
-    handed_over,        // HandoverResult: how it came out, before the worker leaves
+    status_wanted,      // QuestionMessage: status_published where its pool observes, else status_text
+    // of a pool that observes
+    counter_rows_wanted,  // QuestionMessage: those after that one
+    events_wanted,        // QuestionMessage, the last event known: answered once there is a later one
+    handed_over,          // HandoverResult: how it came out, before the worker leaves
 
     // config reader to master
     config_rights,   // text: a piece of conf/privileged_values.h; an empty one ends it

@@ -20,11 +20,15 @@
 
 namespace drover {
 
-// The sequence is odd while one of these lives. Also takes over from a writer that died while it was odd.
+// The sequence is odd while one of these lives.
 class SequenceWrite {
   public:
+    // Also takes over from a writer that died while it was odd.
     explicit SequenceWrite(std::atomic<std::uint64_t>& sequence) noexcept
-        : sequence_(sequence), odd_(sequence.load(std::memory_order_relaxed) | 1) {
+        : SequenceWrite(sequence, sequence.load(std::memory_order_relaxed) | 1) {}
+    // By a writer that counts for itself.
+    SequenceWrite(std::atomic<std::uint64_t>& sequence, std::uint64_t odd) noexcept
+        : sequence_(sequence), odd_(odd) {
         sequence_.store(odd_, std::memory_order_relaxed);
         // Whoever sees one word of what follows, and then fences, sees the odd number too.
         std::atomic_thread_fence(std::memory_order_release);

@@ -82,29 +82,28 @@ StatusPage& StatusPage::create(void* memory, std::uint32_t lines) noexcept {
     return *page;
 }
 
-void StatusPage::write(const MasterStatus& master, const std::vector<WorkerStatus>& workers) noexcept {
+void StatusWriter::write(const MasterStatus& master,
+                         const std::vector<WorkerStatus>& workers) const noexcept {
     MasterStatus cut = master;
-    cut.worker_count = static_cast<std::uint32_t>(std::min<std::size_t>(workers.size(), capacity_));
-    auto* bytes = reinterpret_cast<std::byte*>(this);
-    const SequenceWrite change(sequence_);
+    cut.worker_count = static_cast<std::uint32_t>(std::min<std::size_t>(workers.size(), lines_));
+    const SequenceWrite change(page_.sequence_);
+    auto* const bytes = reinterpret_cast<std::byte*>(&page_);
     store_words(bytes + sizeof(StatusPage), &cut, sizeof cut);
-    store_words(bytes + workers_offset_, workers.data(), cut.worker_count * sizeof(WorkerStatus));
-}
-
-void StatusPage::write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept {
-    if (line >= capacity_) return;
-    auto* bytes = reinterpret_cast<std::byte*>(this);
-    const SequenceWrite change(sequence_);
-    store_words(bytes + workers_offset_ + line * sizeof worker, &worker, sizeof worker);
+    store_words(bytes + StatusPage::size_for(0), workers.data(), cut.worker_count * sizeof(WorkerStatus));
 }
 
 StatusSnapshot StatusPage::read(std::size_t size) const {
-    if (size < size_for(0) || master_size_ < sizeof(MasterStatus) || worker_stride_ < sizeof(WorkerStatus) ||
-        worker_stride_ % 8 != 0 || workers_offset_ < size_for(0) || workers_offset_ % 8 != 0 ||
-        workers_offset_ > size) {
+    if (size < size_for(0)) throw std::runtime_error("status page: its layout is damaged");
+    // Read once: what is checked is what is used.
+    StatusPage page;
+    load_words(&page, this, sizeof page);
+    const std::size_t stride = page.worker_stride_;
+    const std::size_t offset = page.workers_offset_;
+    if (page.master_size_ < sizeof(MasterStatus) || stride < sizeof(WorkerStatus) || stride % 8 != 0 ||
+        offset < size_for(0) || offset % 8 != 0 || offset > size) {
         throw std::runtime_error("status page: its layout is damaged");
     }
-    const std::size_t lines = std::min<std::size_t>(capacity_, (size - workers_offset_) / worker_stride_);
+    const std::size_t lines = std::min<std::size_t>(page.capacity_, (size - offset) / stride);
     const auto* bytes = reinterpret_cast<const std::byte*>(this);
     StatusSnapshot snapshot;
     for (unsigned tries = 0; tries < read_tries; pause_before_retry(++tries)) {
@@ -114,8 +113,7 @@ StatusSnapshot StatusPage::read(std::size_t size) const {
         const std::size_t count = std::min<std::size_t>(snapshot.master.worker_count, lines);
         snapshot.workers.resize(count);
         for (std::size_t line = 0; line < count; ++line) {
-            load_words(&snapshot.workers[line], bytes + workers_offset_ + line * worker_stride_,
-                       sizeof(WorkerStatus));
+            load_words(&snapshot.workers[line], bytes + offset + line * stride, sizeof(WorkerStatus));
         }
         std::atomic_thread_fence(std::memory_order_acquire);
         if (sequence_.load(std::memory_order_relaxed) != before) continue;

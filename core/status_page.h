@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -80,15 +81,9 @@ class StatusPage {
     // Prepares zeroed memory of size_for(lines).
     static StatusPage& create(void* memory, std::uint32_t lines) noexcept;
 
-    // The master's side.
-    void write(const MasterStatus& master,
-               const std::vector<WorkerStatus>& workers) noexcept;  // whole, cut at capacity
-    void write_worker(std::uint32_t line, const WorkerStatus& worker) noexcept;
-
     // How many reloads have succeeded, those included that changed nothing: whoever remembers what lies
     // outside of the configuration (an open file) forgets it when this has changed. It has before anybody is
     // told.
-    void count_reload() noexcept { reloads_.fetch_add(1, std::memory_order_release); }
     std::uint64_t reloads() const noexcept { return reloads_.load(std::memory_order_acquire); }
 
     // Throws std::runtime_error when the page stayed torn for the bounded number of tries. `size` bounds
@@ -96,6 +91,8 @@ class StatusPage {
     StatusSnapshot read(std::size_t size) const;
 
   private:
+    friend class StatusWriter;
+
     std::atomic<std::uint64_t> sequence_{0};
     std::uint32_t capacity_ = 0;
     std::uint32_t worker_stride_ = 0;
@@ -103,6 +100,21 @@ class StatusPage {
     std::uint32_t master_size_ = 0;
     std::atomic<std::uint64_t> reloads_{0};
     // MasterStatus, then WorkerStatus[capacity_]
+};
+
+// The master's side of a page that StatusPage::create has made: it goes by what it was told then, and by
+// nothing that it finds there.
+class StatusWriter {
+  public:
+    StatusWriter(StatusPage& page, std::uint32_t lines) noexcept : page_(page), lines_(lines) {}
+
+    void write(const MasterStatus& master,
+               const std::vector<WorkerStatus>& workers) const noexcept;  // whole, cut at so many lines
+    void count_reload() const noexcept { page_.reloads_.fetch_add(1, std::memory_order_release); }
+
+  private:
+    StatusPage& page_;
+    std::uint32_t lines_;
 };
 
 // Since when nothing was heard of a worker that is silent: it has missed so many of its pool's

@@ -83,8 +83,8 @@ struct ControlServer::State {
     // Sends what there is, then drops the caller when he is done or dead, else waits for what he needs.
     // Nobody may touch him afterwards.
     void settle(Caller& caller) noexcept;
-    void deliver(Caller& caller, std::string_view line, int fd = -1);
-    void answer(ControlCaller number, bool ok, std::string_view text_or_error, int fd = -1);
+    void deliver(Caller& caller, std::string_view line, std::span<const int> fds = {});
+    void answer(ControlCaller number, bool ok, std::string_view text_or_error, std::span<const int> fds = {});
     // Serves one line at most. False when the handler has destroyed this State; so is call_handler().
     bool serve(ControlCaller number);
     bool call_handler(Caller& caller, const ControlRequest& request);
@@ -299,7 +299,8 @@ void ControlServer::State::serve_pipelined() {
     }
 }
 
-void ControlServer::State::answer(ControlCaller number, bool ok, std::string_view text_or_error, int fd) {
+void ControlServer::State::answer(ControlCaller number, bool ok, std::string_view text_or_error,
+                                  std::span<const int> fds) {
     Caller* caller = find(number);
     if (caller == nullptr || caller->connection.phase() != Phase::waiting) return;
     std::string line = control_reply_line(ok, text_or_error);
@@ -307,13 +308,12 @@ void ControlServer::State::answer(ControlCaller number, bool ok, std::string_vie
     caller->connection.answered();
     caller->start_limit();
     if (caller->connection.has_more_input()) pipelined.start_once(std::chrono::milliseconds(0));
-    deliver(*caller, line, fd);
+    deliver(*caller, line, fds);
 }
 
-void ControlServer::State::deliver(Caller& caller, std::string_view line, int fd) {
+void ControlServer::State::deliver(Caller& caller, std::string_view line, std::span<const int> fds) {
     try {
-        if (fd < 0 ? caller.connection.queue(line) : caller.connection.queue_with(line, fd))
-            return settle(caller);
+        if (caller.connection.queue(line, fds)) return settle(caller);
         log.warning("control: dropped a caller who does not read");
     } catch (const std::system_error& error) {
         log.warning(fmt::format("control: dropped a caller: {}", error.what()));
@@ -354,8 +354,8 @@ void ControlServer::reply(ControlCaller number, bool ok, std::string_view text_o
     state_->answer(number, ok, text_or_error);
 }
 
-void ControlServer::reply_with(ControlCaller number, std::string_view text, int fd) {
-    state_->answer(number, true, text, fd);
+void ControlServer::reply_with(ControlCaller number, std::string_view text, std::span<const int> fds) {
+    state_->answer(number, true, text, fds);
 }
 
 }  // namespace drover

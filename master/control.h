@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -65,8 +66,9 @@ class ControlServer {
     void send_lines(ControlCaller caller, std::string_view lines);
     // Answers the caller's request. A caller who is never answered is kept without a time limit.
     void reply(ControlCaller caller, bool ok, std::string_view text_or_error);
-    // Answers with success and a duplicate of `fd`, which comes with the answer's first byte (SCM_RIGHTS).
-    void reply_with(ControlCaller caller, std::string_view text, int fd);
+    // Answers with success and duplicates of `fds`, which come with the answer's first byte (SCM_RIGHTS): 1
+    // to max_message_fds.
+    void reply_with(ControlCaller caller, std::string_view text, std::span<const int> fds);
 
   private:
     struct Caller;

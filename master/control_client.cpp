@@ -9,8 +9,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -133,7 +136,7 @@ class MasterConnection {
     }
 
     // What came along with what has been read.
-    UniqueFd take_received() noexcept { return std::move(received_); }
+    std::vector<UniqueFd> take_received() noexcept { return std::exchange(received_, {}); }
 
     UniqueFd take_process() noexcept { return std::move(pidfd_); }
 
@@ -182,7 +185,7 @@ class MasterConnection {
         if (packet.result == PacketReceived::would_block) return true;
         if (packet.result != PacketReceived::received) return false;
         unread_.append(reinterpret_cast<const char*>(buffer.data()), packet.size);
-        if (!packet.fds.empty()) received_ = std::move(packet.fds.front());
+        std::ranges::move(packet.fds, std::back_inserter(received_));
         return true;
     }
 
@@ -191,9 +194,25 @@ class MasterConnection {
     UniqueFd pidfd_;
     pid_t pid_ = 0;
     std::string unread_;
-    UniqueFd received_;
+    std::vector<UniqueFd> received_;
     bool reader_left_ = false;
 };
+
+// Who looks again and again is not held up for long by a master that stands still.
+constexpr std::chrono::milliseconds rows_limit{500};
+
+RowBatch ask_for_rows(const std::string& path, pid_t pid, std::uint64_t after) {
+    MasterConnection master(path, TimeLimit{.length = rows_limit});
+    if (master.pid() != pid) throw std::runtime_error("it is another master by now");
+    master.send(control_request_line({.command = "counter_rows", .format = {}, .after = after}));
+    const ControlReply reply = master.read_reply({});
+    if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
+    return parse_row_batch(reply.text, master.take_received());
+}
+
+RowSource row_source_of(const std::string& path, pid_t pid) {
+    return [path, pid](std::uint64_t after) { return ask_for_rows(path, pid, after); };
+}
 
 }  // namespace
 
@@ -219,9 +238,9 @@ CounterSource ask_for_counters(const std::string& path, std::chrono::millisecond
     master.send(control_request_line({.command = "counters", .format = {}}));
     const ControlReply reply = master.read_reply({});
     if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
-    UniqueFd table = master.take_received();
-    if (!table) throw std::runtime_error("the master sent no counter table along");
-    return {std::move(table), master.take_process()};
+    std::vector<UniqueFd> received = master.take_received();
+    if (received.size() != 1) throw std::runtime_error("the master sent no counter table along");
+    return {std::move(received.front()), row_source_of(path, master.pid()), master.take_process()};
 }
 
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,

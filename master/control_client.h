@@ -2,6 +2,7 @@
 // answer. Runs in: the command line (blocking).
 #pragma once
 
+#include "core/counter_rows.h"
 #include "core/unique_fd.h"
 #include "master/control_message.h"
 
@@ -26,6 +27,7 @@ ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
 
 struct CounterSource {
     UniqueFd table;   // read-only, for a CounterReader
+    RowSource rows;   // likewise; asks the master at `path` again
     UniqueFd master;  // pidfd_open(2): readable when the master has ended; empty where it cannot be seen
 };
 // Of the master at `path`. It is answered at once, or not at all. Throws std::system_error when no master

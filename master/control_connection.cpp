@@ -1,9 +1,11 @@
 #include "master/control_connection.h"
 
+#include "core/message.h"
 #include "core/packet.h"
 #include "core/system_error.h"
 #include "master/control_message.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <span>
 #include <string_view>
@@ -60,17 +62,18 @@ bool ControlConnection::receive() {
     return true;
 }
 
-// A descriptor goes with the first byte of what is sent with it, and here with nothing more: that byte goes
+// Descriptors go with the first byte of what is sent with them, and here with nothing more: that byte goes
 // whole or not at all.
 ssize_t ControlConnection::send_some() noexcept {
     const std::string_view unsent = std::string_view(output_).substr(sent_);
-    const std::size_t before_fd = attached_ ? attached_at_ - sent_ : unsent.size();
-    if (before_fd > 0) return ::send(fd(), unsent.data(), before_fd, MSG_DONTWAIT | MSG_NOSIGNAL);
-    const int along = attached_.get();
+    const std::size_t before_fds = attached_.empty() ? unsent.size() : attached_at_ - sent_;
+    if (before_fds > 0) return ::send(fd(), unsent.data(), before_fds, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int along[max_message_fds];
+    std::ranges::transform(attached_, along, &UniqueFd::get);
     const auto first = std::as_bytes(std::span(unsent.substr(0, 1)));
-    const PacketSent result = send_packet(fd(), first, {}, {&along, 1});
+    const PacketSent result = send_packet(fd(), first, {}, std::span(along).first(attached_.size()));
     if (result != PacketSent::sent) return -1;
-    attached_.reset();
+    attached_.clear();
     return 1;
 }
 
@@ -103,21 +106,20 @@ std::optional<std::string> ControlConnection::take_line() {
     return std::nullopt;
 }
 
-bool ControlConnection::queue(std::string_view text) {
+bool ControlConnection::queue(std::string_view text, std::span<const int> fds) {
     if (output_.size() - sent_ + text.size() > max_unread_output_) return false;
+    if (!fds.empty() && !attached_.empty()) return false;
+    std::vector<UniqueFd> copies;
+    for (const int fd : fds)
+        copies.emplace_back(check_call(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
     output_.erase(0, sent_);
-    if (attached_) attached_at_ -= sent_;
+    if (!attached_.empty()) attached_at_ -= sent_;
     sent_ = 0;
+    if (!copies.empty()) {
+        attached_ = std::move(copies);
+        attached_at_ = output_.size();
+    }
     output_.append(text);
-    return true;
-}
-
-bool ControlConnection::queue_with(std::string_view text, int fd) {
-    if (attached_) return false;
-    UniqueFd copy(check_call(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
-    if (!queue(text)) return false;
-    attached_ = std::move(copy);
-    attached_at_ = output_.size() - text.size();
     return true;
 }
 

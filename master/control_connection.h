@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -45,11 +47,10 @@ class ControlConnection {
     // The next request, after which he waits; none while it is not complete, or when he had to be told to
     // leave.
     std::optional<std::string> take_line();
-    // False, with nothing queued, when he reads too little of what he is sent.
-    bool queue(std::string_view text);
-    // The same, and a duplicate of `fd` goes with the text's first byte (SCM_RIGHTS). Also false when another
-    // one waits. Throws std::system_error when no descriptor is free.
-    bool queue_with(std::string_view text, int fd);
+    // Duplicates of `fds` go with the text's first byte (SCM_RIGHTS). False, with nothing queued, when he
+    // reads too little of what he is sent: also when descriptors wait already. Throws std::system_error when
+    // no descriptor is free.
+    bool queue(std::string_view text, std::span<const int> fds = {});
     // His request is answered; he may send another.
     void answered() noexcept { phase_ = Phase::reading; }
     // Queues the error as the last that he gets.
@@ -65,8 +66,8 @@ class ControlConnection {
     bool half_closed_ = false;  // he will send nothing more
     std::string input_;
     std::string output_;
-    std::size_t sent_ = 0;  // of the output
-    UniqueFd attached_;     // goes with the byte of the output at attached_at_
+    std::size_t sent_ = 0;            // of the output
+    std::vector<UniqueFd> attached_;  // go with the byte of the output at attached_at_
     std::size_t attached_at_ = 0;
 };
 

@@ -16,8 +16,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 10> commands = {"reload", "stop",    "quit",    "reopen",   "status",
-                                                       "config", "workers", "restart", "counters", "events"};
+constexpr std::array<std::string_view, 11> commands = {"reload",   "stop",         "quit",    "reopen",
+                                                       "status",   "config",       "workers", "restart",
+                                                       "counters", "counter_rows", "events"};
 constexpr std::array<std::string_view, 3> commands_with_format = {"status", "config", "events"};
 
 // Long enough to recognise a typing error, short enough to send back.
@@ -83,6 +84,7 @@ ControlRequest to_request(const Json& object) {
     }
     request.follow = read_member<bool>(object, "follow", "true or false", false);
     if (object.contains("last")) request.last = read_number(object, "last", 0, most_events);
+    request.after = read_member<std::uint64_t>(object, "after", "a number from 0", 0);
     request.progress = read_member<bool>(object, "progress", "true or false", false);
     return request;
 }
@@ -132,6 +134,7 @@ std::string control_request_line(const ControlRequest& request) {
     if (request.command == "restart") json.member("slot", request.slot);
     if (request.follow) json.member("follow", true);
     if (request.last) json.member("last", *request.last);
+    if (request.after != 0) json.member("after", request.after);
     if (request.progress) json.member("progress", true);
     json.end_object();
     return json.take() + '\n';

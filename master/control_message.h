@@ -28,6 +28,7 @@ struct ControlRequest {
     bool follow = false;      // events: those to come, too
     // events: at most so many of those that were, 0 to most_events; none: all
     std::optional<unsigned> last = {};
+    std::uint64_t after = 0;  // counter_rows: core/counter_rows.h, RowSource
 };
 
 // A request in parsed form, or the reason why it is none.
@@ -37,8 +38,8 @@ struct ParsedControlRequest {
 };
 
 // Runs on bytes from outside: never throws. Commands: reload, stop, quit, reopen, status, config,
-// workers, restart, events, and counters, whose answer brings the counter table's descriptor, read-only,
-// along.
+// workers, restart, events; counters, whose answer brings the counter table's descriptor along, and
+// counter_rows, which brings those of rows (row_batch_text), all read-only.
 ParsedControlRequest parse_control_request(std::string_view line) noexcept;
 
 // A line of the master's answer.

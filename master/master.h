@@ -131,6 +131,7 @@ class Master : private PoolObserver {
     void use_log(const Settings& settings, OpenedLog log) noexcept;
     std::string reopen_log();
     // What operators ask for (master_requests.cpp).
+    void on_rows_request(ControlCaller caller, const ControlRequest& request);
     void on_reload_request(ControlCaller caller, const ControlRequest& request);
     void on_stop_request(ControlCaller caller, const ControlRequest& request);
     void on_size_request(ControlCaller caller, const ControlRequest& request);
@@ -142,6 +143,7 @@ class Master : private PoolObserver {
     std::string config_reply(const ControlRequest& request) const;
     EventSubject subject() const noexcept;
     void publish_status();
+    std::string describe_status();
     MasterState public_state() const noexcept;
 
     const std::string config_path_;

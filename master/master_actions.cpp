@@ -183,7 +183,7 @@ void Master::open_service(const Settings& settings) {
     lifeline_reader_.reset(lifeline[0]);
     lifeline_writer_.reset(lifeline[1]);
     counters_ = std::make_unique<CounterTable>(capacity_for(settings));
-    counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd());
+    counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd(), counters_->row_source());
     constexpr std::uint64_t own_instance = 1;
     own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
     pools_ = std::make_unique<PoolContext>(PoolContext{loop_, clock_, events_, *counters_, *own_counters_,

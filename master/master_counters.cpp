@@ -69,7 +69,7 @@ MasterCounters::MasterCounters(EventLoop& loop, const Log& log, CounterTable& ta
     : log_(log),
       table_(table),
       row_(take_row(table, instance)),
-      counters_(table.read_only_fd(), table.fd(), row_, instance),
+      counters_(table.read_only_fd(), table.row_fd(row_), row_, instance),
       timer_(loop, Timer::Handler::to<&MasterCounters::look>(this)) {
     timer_.start_every(look_interval);
 }

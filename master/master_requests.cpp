@@ -5,6 +5,10 @@
 #include "worker/status_json.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
+#include <system_error>
+#include <vector>
 
 namespace drover {
 
@@ -18,12 +22,25 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     if (command == "workers") return on_size_request(caller, request);
     if (command == "restart") return on_restart_request(caller, request);
     if (command == "counters")
-        return control_->reply_with(caller, "the counter table", counters_->read_only_fd());
+        return control_->reply_with(caller, "the counter table", std::array{counters_->read_only_fd()});
+    if (command == "counter_rows") return on_rows_request(caller, request);
     if (command == "reopen") {
         const std::string error = reopen_log();
         return control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
     }
     control_->reply(caller, false, "unknown command \"" + command + "\"");
+}
+
+void Master::on_rows_request(ControlCaller caller, const ControlRequest& request) {
+    try {
+        const RowBatch batch = counters_->rows_after(request.after);
+        std::vector<int> fds;
+        std::ranges::transform(batch.rows, std::back_inserter(fds),
+                               [](const RowBatch::Row& row) { return row.fd.get(); });
+        control_->reply_with(caller, row_batch_text(batch), fds);
+    } catch (const std::system_error& failure) {
+        control_->reply(caller, false, failure.what());
+    }
 }
 
 void Master::on_reload_request(ControlCaller caller, const ControlRequest& request) {
@@ -41,9 +58,11 @@ void Master::on_stop_request(ControlCaller caller, const ControlRequest& request
 
 std::string Master::status_reply(const ControlRequest& request) {
     publish_status();
-    const std::int64_t now = loop_.now_ms();
-    return request.format == "json" ? status_json(*counter_reader_, now)
-                                    : status_table(*counter_reader_, now);
+    return request.format == "json" ? describe_status() : status_table(*counter_reader_, loop_.now_ms());
+}
+
+std::string Master::describe_status() {
+    return status_json(*counter_reader_, loop_.now_ms());
 }
 
 std::string Master::config_reply(const ControlRequest& request) const {

@@ -1,6 +1,9 @@
 #include "master/observation_desk.h"
 
+#include "core/shared_memory.h"
+
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <string_view>
@@ -8,16 +11,61 @@
 
 namespace drover {
 
-ObservationDesk::ObservationDesk(EventLoop& loop, EventLog& events, Publish publish)
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of the master's time texts take one part in so many; after a failure there is a pause.
+constexpr int text_share = 5;
+constexpr std::chrono::milliseconds pause_after_failure{100};
+
+}  // namespace
+
+ObservationDesk::ObservationDesk(EventLoop& loop, EventLog& events, Publish publish, Describe describe)
     : events_(events),
       publish_(publish),
+      describe_(describe),
       timer_(loop, Timer::Handler::to<&ObservationDesk::answer_all>(this)),
+      text_timer_(loop, Timer::Handler::to<&ObservationDesk::send_texts>(this)),
       subscription_(events, EventSubscription::Handler::to<&ObservationDesk::on_event>(this)) {}
 
-void ObservationDesk::answer_status(Channel& channel, const QuestionMessage& question) {
-    forget(channel, for_status_);
-    for_status_.push_back({&channel, question.number});
-    answer_soon();
+void ObservationDesk::answer_status(Channel& channel, const QuestionMessage& question, StatusAnswer answer) {
+    std::vector<Waiting>& waiting = answer == StatusAnswer::page ? for_status_ : for_text_;
+    forget(channel, waiting);
+    waiting.push_back({&channel, question.number});
+    if (answer == StatusAnswer::page) return answer_soon();
+    if (text_timer_.started()) return;
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next_text_ - Clock::now());
+    text_timer_.start_once(std::max(wait, std::chrono::milliseconds(0)));
+}
+
+void ObservationDesk::send_texts() {
+    if (for_text_.empty()) return;
+    const Clock::time_point start = Clock::now();
+    try {
+        const UniqueFd text = describe();
+        std::erase_if(for_text_, [&text](const Waiting& waiting) {
+            const QuestionMessage answer{waiting.number};
+            const bool sent = waiting.channel->send(MessageType::status_text, answer, std::array{text.get()});
+            return sent || waiting.channel->closing();
+        });
+    } catch (const std::exception&) {
+        // No descriptor, no memory.
+    }
+    // Those that wait may have given up by then, and know it.
+    if (!for_text_.empty()) text_timer_.start_once(pause_after_failure);
+    const Clock::time_point end = Clock::now();
+    next_text_ = end + (text_share - 1) * (end - start);
+}
+
+// Sealed: what is sent to several is nobody's to change.
+UniqueFd ObservationDesk::describe() {
+    publish_();
+    const std::string text = describe_();
+    UniqueFd fd = create_memfd("drover-status", text.size(), true);
+    std::memcpy(map_shared_writable(fd.get(), 0, text.size()).data(), text.data(), text.size());
+    seal_memory(fd.get());
+    return fd;
 }
 
 void ObservationDesk::answer_events(Channel& channel, const QuestionMessage& question) {
@@ -28,6 +76,7 @@ void ObservationDesk::answer_events(Channel& channel, const QuestionMessage& que
 
 void ObservationDesk::forget(const Channel& channel) {
     forget(channel, for_status_);
+    forget(channel, for_text_);
     forget(channel, for_events_);
 }
 

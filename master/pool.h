@@ -38,7 +38,7 @@ struct PoolContext {
     EventLog& events;
     CounterTable& counters;
     MasterCounters& own_counters;
-    ObservationDesk& desk;  // where workers of pools that observe may ask
+    ObservationDesk& desk;  // where workers may ask
     int lifeline_fd;
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance;

@@ -22,7 +22,8 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
     recipe.start_timeout = std::chrono::milliseconds(pool.settings_->start_timeout_ms);
-    if (pool.settings_->observes) recipe.desk = &pool.context_.desk;
+    recipe.desk = &pool.context_.desk;
+    recipe.observes = pool.settings_->observes;
     for (const auto& listener : pool.listeners_)
         recipe.listener_fds.push_back(listener->socket_for(number));
     WorkerObserver& observer = pool;

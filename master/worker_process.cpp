@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstring>
 #include <stdexcept>
 
 namespace drover {
@@ -39,7 +40,8 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
       clock_(clock),
       loop_(clock.loop()),
       observer_(observer),
-      desk_(recipe.desk),
+      desk_(*recipe.desk),
+      observes_(recipe.observes),
       identity_(recipe.identity),
       generation_(recipe.generation),
       row_(take_row(counters, recipe)),
@@ -77,7 +79,7 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
 void WorkerProcess::send_all(const WorkerRecipe& recipe) {
     send_log(*recipe.log);
     bool sent = channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
-                               std::array{counters_.read_only_fd(), counters_.fd()});
+                               std::array{counters_.read_only_fd(), counters_.row_fd(row_)});
     sent = sent && send_configuration(recipe);
     for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i) {
         const std::array library{recipe.library_fds[i]};
@@ -337,21 +339,44 @@ void WorkerProcess::on_message(Message& message) {
     }
 }
 
-// What workers of pools that observe may ask; false: it is none of that, or this one may not.
+// What workers may ask; false: it is none of that, or this one may not.
 bool WorkerProcess::answer(const Message& message) {
-    if (desk_ == nullptr) return false;
     if (message.type == MessageType::status_wanted) {
-        desk_->answer_status(*channel_, message.as<QuestionMessage>());
-    } else if (message.type == MessageType::events_wanted) {
-        desk_->answer_events(*channel_, message.as<QuestionMessage>());
+        desk_.answer_status(*channel_, message.as<QuestionMessage>(),
+                            observes_ ? StatusAnswer::page : StatusAnswer::text);
+    } else if (message.type == MessageType::events_wanted && observes_) {
+        desk_.answer_events(*channel_, message.as<QuestionMessage>());
+    } else if (message.type == MessageType::counter_rows_wanted && observes_) {
+        send_rows(message.as<QuestionMessage>().number);
     } else {
         return false;
     }
     return true;
 }
 
+// A worker that asks for more before it has read what it was sent gets none: descriptors would pile up here.
+void WorkerProcess::send_rows(std::uint64_t after) {
+    RowBatch batch{.sequence = after, .rows = {}};
+    try {
+        if (!channel_->has_queued()) batch = counters_.rows_after(after);
+    } catch (const std::system_error&) {
+        // No descriptor is free: it asks again with its next question.
+    }
+    std::vector<std::byte> bytes(sizeof(QuestionMessage) + batch.rows.size() * sizeof(RowTicket));
+    std::vector<int> fds;
+    const QuestionMessage head{batch.sequence};
+    std::memcpy(bytes.data(), &head, sizeof head);
+    for (const RowBatch::Row& row : batch.rows) {
+        std::memcpy(bytes.data() + sizeof head + fds.size() * sizeof row.ticket, &row.ticket,
+                    sizeof row.ticket);
+        fds.push_back(row.fd.get());
+    }
+    const bool sent = channel_->send(MessageType::counter_rows, bytes, fds);
+    if (!sent && !channel_->closing()) channel_->send(MessageType::counter_rows, QuestionMessage{after});
+}
+
 void WorkerProcess::drop_channel() {
-    if (desk_ != nullptr && channel_ != nullptr) desk_->forget(*channel_);
+    if (channel_ != nullptr) desk_.forget(*channel_);
     channel_.reset();
 }
 

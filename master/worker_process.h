@@ -66,7 +66,8 @@ struct WorkerRecipe {
     std::vector<int> listener_fds;
     std::vector<std::shared_ptr<const OpenedFile>> files;
     std::span<const ModuleFactory> modules;
-    ObservationDesk* desk = nullptr;  // where it may ask; null: it may not
+    ObservationDesk* desk = nullptr;  // where it may ask
+    bool observes = false;            // and for more than the status
     std::chrono::milliseconds start_timeout{0};
 };
 
@@ -157,6 +158,7 @@ class WorkerProcess {
     bool send_file(MessageType type, const OpenedFile& file);
     bool send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
+    void send_rows(std::uint64_t after);
     void drop_channel();
     void on_not_prepared(std::string_view text);
     void on_start_time();
@@ -173,7 +175,8 @@ class WorkerProcess {
     const RunClock& clock_;
     EventLoop& loop_;
     WorkerObserver& observer_;
-    ObservationDesk* desk_;
+    ObservationDesk& desk_;
+    bool observes_;
     WorkerIdentity identity_;
     std::uint64_t generation_;
     std::uint32_t row_;

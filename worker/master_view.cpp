@@ -1,8 +1,11 @@
 #include "worker/master_view.h"
 
 #include "core/channel.h"
+#include "core/shared_memory.h"
+#include "worker/status_json.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <stdexcept>
 #include <string_view>
@@ -10,9 +13,10 @@
 
 namespace drover {
 
-MasterView::MasterView(EventLoop& loop, Channel& channel)
+MasterView::MasterView(EventLoop& loop, Channel& channel, std::optional<CounterReader> counters)
     : loop_(loop),
       channel_(&channel),
+      counters_(std::move(counters)),
       patience_timer_(loop, Timer::Handler::to<&MasterView::on_impatient>(this)) {}
 
 // What is under way may have been answered before this was asked: it waits for the next one.
@@ -27,13 +31,60 @@ void MasterView::send_question() {
     channel_->send(MessageType::status_wanted, QuestionMessage{sent_});
 }
 
-void MasterView::take_status(const Message& message) {
+void MasterView::take_status(Message& message) {
     const std::uint64_t number = message.as<QuestionMessage>().number;
-    if (number != sent_ || number == answered_) throw std::runtime_error("an answer to no question");
+    const bool expected = (message.type == MessageType::status_published) == observes();
+    if (number != sent_ || number == answered_ || rows_asked_ || !expected)
+        throw std::runtime_error("an answer to no question");
+    if (observes()) return ask_rows();
+    const std::size_t size = file_size(message.fds[0].get());
+    const Mapping text = map_private_read_only(message.fds[0].get(), size);
+    status_text_.assign(static_cast<const char*>(text.data()), size);
+    finish_status();
+}
+
+// Rows may come as fast as they are asked for: what has come until now is enough.
+void MasterView::ask_rows() {
+    constexpr unsigned most_batches = 2048;
+    const std::optional<std::uint64_t> after = counters_->rows_wanted();
+    const bool progress = after != rows_asked_ && ++batches_ <= most_batches;
+    if (!after || !progress || channel_ == nullptr) return finish_status();
+    rows_asked_ = after;
+    channel_->send(MessageType::counter_rows_wanted, QuestionMessage{*after});
+}
+
+void MasterView::take_rows(Message& message) {
+    if (!rows_asked_) throw std::runtime_error("rows that were not asked for");
+    RowBatch batch{.sequence = message.as<QuestionMessage>().number, .rows = {}};
+    const std::span<const std::byte> tickets = message.payload.subspan(sizeof(QuestionMessage));
+    if (tickets.size() != message.fds.size() * sizeof(RowTicket))
+        throw std::runtime_error("rows came without their descriptors");
+    for (std::size_t i = 0; i < message.fds.size(); ++i) {
+        RowTicket ticket;
+        std::memcpy(&ticket, tickets.data() + i * sizeof ticket, sizeof ticket);
+        batch.rows.push_back({ticket, std::move(message.fds[i])});
+    }
+    counters_->attach(std::move(batch));
+    ask_rows();
+}
+
+void MasterView::finish_status() {
+    const std::uint64_t number = sent_;
     answered_ = number;
+    rows_asked_.reset();
+    batches_ = 0;
     answer(true, [number](const Waiting& waiting) { return waiting.question <= number; });
     const auto next = [this](const Waiting& waiting) { return waiting.question > sent_; };
-    if (channel_ != nullptr && std::ranges::any_of(waiting_, next)) send_question();
+    if (channel_ != nullptr && answered_ == sent_ && std::ranges::any_of(waiting_, next)) send_question();
+}
+
+const CounterReader& MasterView::counters() const {
+    if (!counters_) throw std::logic_error("the pool must say observes = true");
+    return *counters_;
+}
+
+std::string MasterView::status_json() const {
+    return observes() ? drover::status_json(*counters_, loop_.now_ms()) : status_text_;
 }
 
 void MasterView::on_impatient() {
@@ -63,6 +114,7 @@ void MasterView::wait_on() {
 }
 
 void MasterView::on_event(EventHandler handler) {
+    (void)counters();
     const bool first = event_handlers_.empty();
     event_handlers_.push_back(std::move(handler));
     if (first) ask_events();

@@ -1,14 +1,18 @@
-// MasterView is what a worker of a pool that observes may ask the master: to bring the status page up to date
-// (the figures themselves lie in the counter table: Services::counters.reader()), and to tell what happens.
-// At most one question of each kind is under way, so that neither side ever has more than one answer to hold,
-// however long the other stands still. Owned by the worker. Runs in: worker.
+// MasterView is what a worker may ask the master. Every worker: the service's status. A worker of a pool that
+// observes also has a reader of all counters, and is told what happens: status questions bring the status
+// page and the reader's rows up to date. At most one question of each kind is under way, so that neither side
+// ever has more than one answer to hold, however long the other stands still. Owned by the worker. Runs in:
+// worker.
 #pragma once
 
+#include "core/counter_reader.h"
 #include "core/event_loop.h"
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,19 +35,29 @@ class MasterView {
     using StatusHandler = std::function<void(bool answered)>;
     using EventHandler = std::function<void(const Event&)>;
 
-    MasterView(EventLoop& loop, Channel& channel);
+    // `counters`, in a pool that observes: a reader without a source. Where there is none counters() and
+    // on_event() throw std::logic_error.
+    MasterView(EventLoop& loop, Channel& channel, std::optional<CounterReader> counters = {});
     MasterView(const MasterView&) = delete;
     MasterView& operator=(const MasterView&) = delete;
 
-    // Calls `done` from the loop, once: the status page is what the master knew after this call, or the
-    // master has not answered in time, or is gone, and the page is as it was.
+    bool observes() const noexcept { return counters_.has_value(); }
+    // What all workers count, and the status page.
+    const CounterReader& counters() const;
+
+    // Calls `done` from the loop, once: status_json() and counters() are what the master knew after this
+    // call, or the master has not answered in time, or is gone, and they are as they were.
     void ask_status(StatusHandler done);
+    // worker/status_json.h; empty: not known yet.
+    std::string status_json() const;
     // From Module::start: calls `handler` for each event that the master still keeps, the oldest first, and
     // then for each that happens. Numbers that are left out are of events that nobody keeps any more.
     void on_event(EventHandler handler);
 
-    // The worker's part: what came over the channel, and its end.
-    void take_status(const Message& message);
+    // The worker's part: what came over the channel, and its end. They throw std::runtime_error for what was
+    // not asked.
+    void take_status(Message& message);
+    void take_rows(Message& message);
     void take_events(const Message& message);
     void disconnect();
 
@@ -55,6 +69,8 @@ class MasterView {
     };
 
     void send_question();
+    void ask_rows();
+    void finish_status();
     void ask_events();
     void on_impatient();
     // Those that `ends` says; they may ask again.
@@ -63,9 +79,13 @@ class MasterView {
 
     EventLoop& loop_;
     Channel* channel_;  // null: its end has come
+    std::optional<CounterReader> counters_;
+    std::string status_text_;
     Timer patience_timer_;
-    std::uint64_t sent_ = 0;      // number of the last question
-    std::uint64_t answered_ = 0;  // and of the last answer
+    std::uint64_t sent_ = 0;                        // number of the last question
+    std::uint64_t answered_ = 0;                    // and of the last answer
+    std::optional<std::uint64_t> rows_asked_ = {};  // when the status page is published
+    unsigned batches_ = 0;                          // of rows, for one question
     std::vector<Waiting> waiting_;
     std::vector<EventHandler> event_handlers_;
     std::uint64_t last_event_ = 0;

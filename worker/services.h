@@ -32,11 +32,11 @@ struct Services {
     // Of the generation that this worker serves; a hot reload puts another one in its place (Module::commit).
     std::shared_ptr<const Configuration> configuration;
     unsigned slot = 0;
-    MasterView* master = nullptr;  // worker/master_view.h; null where the pool does not observe
+    MasterView* master = nullptr;  // worker/master_view.h; null in tests without a master
 
     // Reloads that have succeeded, also those that changed nothing here or anywhere: what a module remembers
     // of the world outside (open files, say) is to be forgotten when this is another number. One load.
-    std::uint64_t reloads() const noexcept { return counters.reader().status().reloads(); }
+    std::uint64_t reloads() const noexcept { return counters.status().reloads(); }
 };
 
 }  // namespace drover

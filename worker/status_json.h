@@ -1,6 +1,6 @@
-// The status JSON, from a CounterReader alone (status page and counters): whoever maps the table can render
-// it, without asking the master. Members as `drover status --json` documents them. Runs in: master (control
-// socket) and worker (the http status handler).
+// The status JSON, from a CounterReader alone (status page and counters). Members as `drover status --json`
+// documents them. Runs in: master (control socket, and for workers that ask) and workers of pools that
+// observe.
 #pragma once
 
 #include "core/counter_reader.h"

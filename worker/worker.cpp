@@ -132,7 +132,10 @@ void Worker::on_message(Message& message) {
         case MessageType::handover_take:
             return take_predecessor(message);
         case MessageType::status_published:
+        case MessageType::status_text:
             return master_view().take_status(message);
+        case MessageType::counter_rows:
+            return master_view().take_rows(message);
         case MessageType::events:
             return master_view().take_events(message);
         default:
@@ -232,7 +235,10 @@ void Worker::start_modules() {
                                    counters_->counter("drover_sent_bytes_total"));
     blocking_ = std::make_unique<BlockingPool>(
         mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
-    if (pool().observes) master_view_ = std::make_unique<MasterView>(loop_, *channel_);
+    std::optional<CounterReader> reader;
+    if (pool().observes) reader.emplace(counter_table_.get());
+    counter_table_.reset();
+    master_view_ = std::make_unique<MasterView>(loop_, *channel_, std::move(reader));
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
                                                     *blocking_, files_, *counters_, assignment_.configuration,
                                                     identity_.slot, master_view_.get()});

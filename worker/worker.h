@@ -178,12 +178,13 @@ class Worker {
     DeadlineWheel deadlines_;
     ConnectionList connections_;
     std::optional<CounterRow> counters_;
+    UniqueFd counter_table_;  // until the modules start
     Assignment assignment_;
     std::optional<Assignment> next_;  // while a hot reload is prepared
     ModuleFiles files_;
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
-    std::unique_ptr<MasterView> master_view_;  // where the pool observes
+    std::unique_ptr<MasterView> master_view_;
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections

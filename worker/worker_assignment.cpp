@@ -10,6 +10,7 @@ namespace drover {
 void Worker::take_counters(Message& message) {
     const auto table = message.as<CounterTableMessage>();
     counters_.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
+    counter_table_ = std::move(message.fds[0]);
 }
 
 // The first one is to start with; another one, later, is to be prepared.

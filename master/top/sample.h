@@ -1,4 +1,4 @@
-// What the counter table says at one moment, as top needs it: nobody has to answer for it.
+// What the counters say at one moment, as top needs it.
 // Runs in: the command line.
 #pragma once
 

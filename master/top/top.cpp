@@ -46,7 +46,7 @@ void look(const CounterReader& reader, Rates& rates) {
 }  // namespace
 
 void watch(const CounterSource& source) {
-    const CounterReader reader(source.table.get());
+    const CounterReader reader(source.table.get(), source.rows);
     Screen screen(wants_style());
     Rates rates;
     Terminal terminal;
@@ -64,7 +64,7 @@ void watch(const CounterSource& source) {
 }
 
 std::string look_once(const CounterSource& source) {
-    const CounterReader reader(source.table.get());
+    const CounterReader reader(source.table.get(), source.rows);
     Rates rates;
     rates.add(take_sample(reader, now_ms()));
     pollfd master{.fd = source.master.get(), .events = POLLIN, .revents = 0};

@@ -1,6 +1,6 @@
 // `drover top`: a running master and its workers, watched live. It maps the counter table, which the master
-// hands out once (ask_for_counters), and looks once a second; after that master and workers have nothing to
-// do for it, and may be stuck. Runs in: the command line.
+// hands out (ask_for_counters), and looks once a second; the master has to hand out the rows of workers that
+// come, workers have nothing to do for it, and all of them may be stuck. Runs in: the command line.
 #pragma once
 
 #include "master/control_client.h"

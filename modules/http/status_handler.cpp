@@ -1,12 +1,19 @@
 #include "modules/http/status_handler.h"
 
-#include "worker/status_json.h"
+#include "worker/master_view.h"
+
+#include <memory>
+#include <utility>
 
 namespace drover::http {
 
 void StatusHandler::handle(const Request&, Response response) {
-    const std::string status = status_json(services_->counters.reader(), services_->loop.now_ms());
-    response.header("Cache-Control", "no-store").send(200, "application/json", status);
+    const auto kept = std::make_shared<Response>(std::move(response));  // a std::function is copied
+    services_->master->ask_status([this, kept](bool answered) {
+        kept->header("Cache-Control", "no-store");
+        if (!answered) return kept->send(503, "text/plain", "the master does not answer\n");
+        kept->send(200, "application/json", services_->master->status_json());
+    });
 }
 
 }  // namespace drover::http

@@ -1,4 +1,5 @@
-// StatusHandler answers with the server's status as JSON: the handler "status". Runs in: worker.
+// StatusHandler answers with the server's status as JSON, which it asks the master for, or 503 when the
+// master does not answer: the handler "status". Runs in: worker.
 #pragma once
 
 #include "modules/http/request_handler.h"

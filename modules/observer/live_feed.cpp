@@ -23,8 +23,8 @@ std::int64_t unix_ms() noexcept {
 LiveFeed::LiveFeed(Services& services, std::size_t max_clients)
     : services_(services),
       max_clients_(max_clients),
-      id_prefix_(fmt::format("{}-", services.counters.reader().status_snapshot().master.started_unix_s)),
-      message_(services.counters.reader(), services.configuration->pool().name),
+      id_prefix_(fmt::format("{}-", services.master->counters().status_snapshot().master.started_unix_s)),
+      message_(services.master->counters(), services.configuration->pool().name),
       timer_(services.loop, Timer::Handler::to<&LiveFeed::on_tick>(this)) {
     services.master->on_event([this](const MasterView::Event& event) { on_event(event); });
 }

@@ -6,6 +6,7 @@
 #include "modules/observer/host_rule.h"
 #include "modules/observer/live_feed.h"
 #include "modules/observer/status_pages.h"
+#include "worker/master_view.h"
 
 #include <stdexcept>
 
@@ -54,7 +55,7 @@ void ObserverModule::check(const ImageNode& options, Complaints& complaints) con
 }
 
 void ObserverModule::start(Services& services, const ImageNode& options) {
-    if (services.master == nullptr)
+    if (services.master == nullptr || !services.master->observes())
         throw std::runtime_error("its pool must say observes = true; [observer] makes one that does");
     http::HttpOptions http = http::HttpOptions::options().load({});
     http.counted = false;

@@ -2,7 +2,7 @@
 
 #include "modules/observer/metrics_text.h"
 #include "modules/observer/service_metrics.h"
-#include "worker/status_json.h"
+#include "worker/master_view.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ void MetricsPage::answer(const http::Request& request, http::Response response) 
     const MetricsFormat format = accepted_format(request.header("accept"));
     response.header("Vary", "Accept");
     when_asked(std::move(response), [this, format](http::Response& later, bool answered) {
-        const CounterReader& reader = services().counters.reader();
+        const CounterReader& reader = services().master->counters();
         Metrics metrics = read_metrics(reader);
         add_service_metrics(metrics, reader.status_snapshot(),
                             {.answers = answered, .now_ms = services().loop.now_ms()});
@@ -33,8 +33,7 @@ void MetricsPage::answer(const http::Request& request, http::Response response) 
 // A master that does not answer is shown as it last was.
 void StatusPage::answer(const http::Request&, http::Response response) {
     when_asked(std::move(response), [this](http::Response& later, bool) {
-        send(later, 200, "application/json",
-             status_json(services().counters.reader(), services().loop.now_ms()));
+        send(later, 200, "application/json", services().master->status_json());
     });
 }
 
@@ -47,7 +46,7 @@ void HealthPage::answer(const http::Request&, http::Response response) {
 void ReadyPage::answer(const http::Request&, http::Response response) {
     when_asked(std::move(response), [this](http::Response& later, bool answered) {
         const std::string why_not =
-            answered ? why_not_ready(services().counters.reader().status_snapshot(),
+            answered ? why_not_ready(services().master->counters().status_snapshot(),
                                      services().configuration->settings(), services().loop.now_ms())
                      : no_answer;
         send_line(later, why_not.empty() ? 200 : 503, why_not.empty() ? "ready" : why_not);

@@ -208,7 +208,7 @@ void bench_count() {
                          {.name = "latency", .kind = CounterKind::histogram, .bounds = bounds}});
     const std::uint32_t own = table.take_row({1, 1, "bench", 0}).value();
     const std::uint32_t neighbour = table.take_row({2, 1, "bench", 1}).value();
-    const CounterRow row(table.read_only_fd(), table.fd(), own, 1);
+    const CounterRow row(table.read_only_fd(), table.row_fd(own), own, 1);
     Counter counter = row.counter("requests_total");
     Histogram histogram = row.histogram("latency", bounds);
     std::uint64_t last = 0;
@@ -227,7 +227,7 @@ void bench_count() {
         {"load + store", [&] { add_bare(cell, counts); }, [&] { add_bare(rival_cell, some); }},
         {"Counter::add", [&] { add_counter(counter, counts); },
          [&] {
-             static const CounterRow other(table.read_only_fd(), table.fd(), neighbour, 2);
+             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour, 2);
              static Counter requests = other.counter("requests_total");
              add_counter(requests, some);
          }},
@@ -235,7 +235,7 @@ void bench_count() {
         {"(a value, not observed)", [&] { make_values(last, counts); }, [&] { make_values(last, some); }},
         {"Histogram::observe", [&] { observe(histogram, counts); },
          [&] {
-             static const CounterRow other(table.read_only_fd(), table.fd(), neighbour, 2);
+             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour, 2);
              static Histogram latency = other.histogram("latency", bounds);
              observe(latency, some);
          }},
@@ -248,7 +248,7 @@ void bench_count() {
                 const RivalThread rival(way.rival);
                 measure(way, way.contended);
             } else {
-                const Rival rival({table.read_only_fd(), table.fd()}, running, way.rival);
+                const Rival rival({table.read_only_fd(), table.row_fd(neighbour)}, running, way.rival);
                 measure(way, way.contended);
             }
         }
@@ -275,12 +275,12 @@ void bench_sums() {
     }
     table.declare(1, declarations);
     for (unsigned row = 0; row < rows; ++row) {
-        const CounterRow mapped(table.read_only_fd(), table.fd(),
-                                table.take_row({row + 1, 1, "bench", row}).value(), row + 1);
+        const std::uint32_t taken = table.take_row({row + 1, 1, "bench", row}).value();
+        const CounterRow mapped(table.read_only_fd(), table.row_fd(taken), taken, row + 1);
         for (const CounterDeclaration& one : declarations)
             mapped.counter(one.name).add(row);
     }
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     const auto us_each = [](const std::function<void()>& read) {
         std::vector<double> results;
         for (unsigned round = 0; round < rounds; ++round) {

@@ -23,7 +23,7 @@ CounterDeclaration labelled(const std::string& route, CounterKind kind = Counter
 
 TEST_CASE("counter_columns: labels make columns of their own, which come and go with generations") {
     CounterTable table({.cells = 8, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {labelled("/a"), labelled("/b")});
     const std::uint32_t row = take(table, 1);
     const CounterRow worker = map(table, row, 1);
@@ -56,7 +56,7 @@ TEST_CASE("counter_columns: labels make columns of their own, which come and go 
 TEST_CASE(
     "counter_columns: cells that a living worker has counted in start from nothing under another name") {
     CounterTable table({.cells = 2, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {labelled("/a"), requests});
     const std::uint32_t row = take(table, 1);
     const CounterRow worker = map(table, row, 1);
@@ -98,7 +98,7 @@ TEST_CASE(
 
 TEST_CASE("counter_columns: a histogram takes the cells of several retired columns") {
     CounterTable table({.cells = 20, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     std::vector<CounterDeclaration> many;
     for (int i = 0; i < 20; ++i)
         many.push_back(named("c" + std::to_string(i)));
@@ -183,7 +183,7 @@ TEST_CASE("counter_columns: a declaration that is wrong is refused") {
 TEST_CASE("counter_columns: each worker's own figure, with who it is") {
     CounterTable table({.cells = 8, .rows = 4});
     declare(table, 1, {active});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     const auto first = table.take_row({.instance = 5, .generation = 1, .pool = "main", .slot = 1});
     const auto second = table.take_row({.instance = 6, .generation = 1, .pool = "", .slot = 0});
     REQUIRE(second.has_value());

@@ -5,11 +5,13 @@
 #include "core/counter_table.h"
 
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 namespace drover::test {
 
@@ -39,8 +41,24 @@ inline std::uint32_t take(CounterTable& table, std::uint64_t instance, std::uint
 }
 
 inline CounterRow map(const CounterTable& table, std::uint32_t row, std::uint64_t instance) {
-    return {table.read_only_fd(), table.fd(), row, instance};
+    return {table.read_only_fd(), table.row_fd(row), row, instance};
 }
+
+// The table's memory as it is now, for tests that write there: the master's own lets nobody.
+struct TableCopy {
+    explicit TableCopy(const CounterTable& table)
+        : size(file_size(table.read_only_fd())),
+          fd(create_memfd("counter-table-copy", size, true)),
+          mapping(map_shared_writable(fd.get(), 0, size)) {
+        std::memcpy(mapping.data(), map_shared_read_only(table.read_only_fd(), 0, size).data(), size);
+        REQUIRE(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+    }
+    TableHeader& header() const { return *static_cast<TableHeader*>(mapping.data()); }
+
+    std::size_t size;
+    UniqueFd fd;
+    Mapping mapping;
+};
 
 // What a worker does from start to death.
 inline void count_and_fold(CounterTable& table, std::uint64_t instance, std::uint64_t generation,

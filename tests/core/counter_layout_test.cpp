@@ -1,6 +1,6 @@
 #include "core/counter_layout.h"
 
-#include "core/counter_table.h"
+#include "tests/core/counter_fixture.h"
 
 #include <algorithm>
 #include <functional>
@@ -13,8 +13,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace drover;
+using namespace drover::test;
 
 namespace {
 
@@ -31,10 +33,9 @@ std::string refusal(int fd) {
 
 // The same after `damage` was done to the header of a sound table.
 std::string refusal_after(const std::function<void(TableHeader&)>& damage) {
-    const CounterTable table({.cells = 8, .rows = 4});
-    const Mapping writable = map_shared_writable(table.fd(), 0, file_size(table.fd()));
-    damage(*static_cast<TableHeader*>(writable.data()));
-    return refusal(table.read_only_fd());
+    const TableCopy table(CounterTable({.cells = 8, .rows = 4}));
+    damage(table.header());
+    return refusal(table.fd.get());
 }
 
 UniqueFd sealed_memory(std::size_t size) {
@@ -63,33 +64,45 @@ TEST_CASE("counter_layout: a plan is disjoint, aligned, and passes its own check
             CHECK(layout.totals_offset[0] >= layout.columns_offset + columns * sizeof(Column));
             CHECK(layout.totals_offset[1] >= layout.totals_offset[0] + columns * 8);
             CHECK(layout.texts_offset >= layout.totals_offset[1] + columns * 8);
-            CHECK(layout.rows_offset >= layout.texts_offset + columns * sizeof(ColumnText));
-            CHECK(layout.rows_offset % 4096 == 0);
-            CHECK(layout.row_stride % 4096 == 0);
-            CHECK(layout.row_stride >= columns * 8);
+            CHECK(layout.total_size >= layout.texts_offset + columns * sizeof(ColumnText));
+            CHECK(layout.total_size % 4096 == 0);
+            CHECK(layout.row_size % 4096 == 0);
+            CHECK(layout.row_size >= columns * 8);
         }
     }
-    CHECK(plan_layout(504, 1).row_stride == static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
+    CHECK(plan_layout(504, 1).row_size == static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
     CHECK_THROWS_AS(plan_layout(0, 1), std::length_error);
     CHECK_THROWS_AS(plan_layout(1, 0), std::length_error);
     CHECK_THROWS_AS(plan_layout(262145, 1), std::length_error);
     CHECK_THROWS_AS(plan_layout(1, 65537), std::length_error);
 }
 
-TEST_CASE("counter_layout: the table's memory is private, sealed in size, and sparse") {
+TEST_CASE("counter_layout: the table's memory is private, sealed, sparse, and writable for nobody else") {
     const CounterTable table;
     CHECK(refusal(table.read_only_fd()).empty());
     struct stat status {};
-    REQUIRE(::fstat(table.fd(), &status) == 0);
+    REQUIRE(::fstat(table.read_only_fd(), &status) == 0);
     CHECK((status.st_mode & 07777) == 0600);
-    CHECK(::fcntl(table.fd(), F_GET_SEALS) == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
-    CHECK(::ftruncate(table.fd(), 0) == -1);
-    CHECK(::ftruncate(table.fd(), status.st_size + 4096) == -1);
+    CHECK(::fcntl(table.read_only_fd(), F_GET_SEALS) ==
+          (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | F_SEAL_FUTURE_WRITE));
     CHECK((::fcntl(table.read_only_fd(), F_GETFL) & O_ACCMODE) == O_RDONLY);
-    // Columns and rows that nobody took have no memory.
+    // Columns that nobody took have no memory.
     const TableLayout layout = plan_layout(CounterCapacity{}.cells, CounterCapacity{}.rows);
     CHECK(static_cast<std::uint64_t>(status.st_size) == layout.total_size);
     CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 == (layout.columns_offset + 4095) / 4096 * 4096);
+
+    // The same user may open it again, and gets nothing from that.
+    const std::string path = "/proc/self/fd/" + std::to_string(table.read_only_fd());
+    const UniqueFd again(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(again);
+    CHECK(::ftruncate(again.get(), 0) == -1);
+    CHECK(::ftruncate(again.get(), status.st_size + 4096) == -1);
+    CHECK(::pwrite(again.get(), "x", 1, 0) == -1);
+    CHECK(::fallocate(again.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == -1);
+    CHECK_THROWS_AS(map_shared_writable(again.get(), 0, 4096), std::system_error);
+    const Mapping mapping = map_shared_read_only(again.get(), 0, 4096);
+    CHECK(::mprotect(mapping.data(), 4096, PROT_READ | PROT_WRITE) == -1);
+    CHECK(refusal(table.read_only_fd()).empty());
 }
 
 TEST_CASE("counter_layout: a damaged header is refused with its reason") {
@@ -102,34 +115,32 @@ TEST_CASE("counter_layout: a damaged header is refused with its reason") {
     says(refusal_after([](TableHeader& h) { h.layout.column_count = 0xffffffff; }), "out of bounds");
     says(refusal_after([](TableHeader& h) { h.layout.cell_count = 0; }), "out of bounds");
     says(refusal_after([](TableHeader& h) { h.layout.cell_count = 60000; }), "cannot hold 60000 cells");
-    says(refusal_after([](TableHeader& h) { h.layout.column_count = 512; }), "columns reach into the rows");
+    says(refusal_after([](TableHeader& h) { h.layout.column_count = 512; }), "columns reach beyond the end");
     says(refusal_after([](TableHeader& h) { h.layout.text_stride = 8; }), "column texts are 8 bytes each");
-    says(refusal_after([](TableHeader& h) { h.layout.texts_offset = h.layout.rows_offset - 8; }),
-         "column texts reach into");
+    says(refusal_after([](TableHeader& h) { h.layout.texts_offset = h.layout.total_size - 8; }),
+         "column texts reach beyond");
     says(refusal_after([](TableHeader& h) { h.layout.column_stride = 8; }), "columns are 8 bytes each");
     says(refusal_after([](TableHeader& h) { h.layout.column_stride += 4; }), "columns are not aligned");
-    says(refusal_after([](TableHeader& h) { h.layout.column_stride = 0xfffffff8; }), "columns reach into");
+    says(refusal_after([](TableHeader& h) { h.layout.column_stride = 0xfffffff8; }), "columns reach beyond");
     says(refusal_after([](TableHeader& h) { h.layout.columns_offset = 0; }), "columns overlap the header");
     says(refusal_after([](TableHeader& h) { h.layout.columns_offset = ~std::uint64_t{7}; }), "columns reach");
     says(refusal_after([](TableHeader& h) { h.layout.row_count = 0; }), "out of bounds");
-    says(refusal_after([](TableHeader& h) { h.layout.row_count = 5; }), "5 rows reach beyond the end");
+    says(refusal_after([](TableHeader& h) { h.layout.row_count = 60000; }), "row entries reach beyond");
     says(refusal_after([](TableHeader& h) { h.layout.row_entry_stride = 16; }), "row entries are 16 bytes");
     says(refusal_after([](TableHeader& h) { h.layout.row_entries_offset += 4; }),
          "row entries are not aligned");
-    says(refusal_after([](TableHeader& h) { h.layout.row_entries_offset = h.layout.rows_offset - 8; }),
-         "row entries reach into");
-    says(refusal_after([](TableHeader& h) { h.layout.totals_offset[1] = h.layout.rows_offset; }),
-         "totals reach into");
-    says(refusal_after([](TableHeader& h) { h.layout.totals_offset[0] = 1 << 30; }), "totals reach into");
+    says(refusal_after([](TableHeader& h) { h.layout.row_entries_offset = h.layout.total_size - 8; }),
+         "row entries reach beyond");
+    says(refusal_after([](TableHeader& h) { h.layout.totals_offset[1] = h.layout.total_size; }),
+         "totals reach beyond");
+    says(refusal_after([](TableHeader& h) { h.layout.totals_offset[0] = 1 << 30; }), "totals reach beyond");
     says(refusal_after([](TableHeader& h) { h.layout.status_size = 64; }), "status pages are 64 bytes");
     says(refusal_after([](TableHeader& h) { h.layout.status_size = ~std::uint64_t{7}; }),
          "status pages reach");
     says(refusal_after([](TableHeader& h) { h.layout.status_offset = ~std::uint64_t{7}; }),
          "status pages reach");
-    says(refusal_after([](TableHeader& h) { h.layout.rows_offset += 8; }), "page-aligned");
-    says(refusal_after([](TableHeader& h) { h.layout.rows_offset = 1UL << 62; }), "rows reach beyond");
-    says(refusal_after([](TableHeader& h) { h.layout.row_stride = 0; }), "rows of 0 bytes");
-    says(refusal_after([](TableHeader& h) { h.layout.row_stride = 1UL << 62; }), "rows reach beyond");
+    says(refusal_after([](TableHeader& h) { h.layout.row_size += 8; }), "whole pages");
+    says(refusal_after([](TableHeader& h) { h.layout.row_size = 0; }), "rows of 0 bytes");
 }
 
 TEST_CASE("counter_layout: memory that is no table is refused") {
@@ -139,26 +150,27 @@ TEST_CASE("counter_layout: memory that is no table is refused") {
     says(refusal(sealed_memory(8192).get()), "magic");
 }
 
-TEST_CASE("counter_layout: random bytes in header, columns and rows never make a reader leave its mapping") {
+TEST_CASE(
+    "counter_layout: random bytes in header, directory and columns never make a reader leave its mapping") {
     std::mt19937_64 random(20240607);
-    const CounterTable table({.cells = 8, .rows = 4});
-    const TableLayout layout = plan_layout(8, 4);
-    const Mapping writable = map_shared_writable(table.fd(), 0, layout.total_size);
-    auto* bytes = static_cast<unsigned char*>(writable.data());
-    const std::vector<unsigned char> sound(bytes, bytes + layout.rows_offset);
+    CounterTable table({.cells = 8, .rows = 4});
+    take(table, 1);
+    const TableCopy copy(table);
+    auto* bytes = static_cast<unsigned char*>(copy.mapping.data());
+    const std::vector<unsigned char> sound(bytes, bytes + copy.size);
     unsigned accepted = 0;
     for (int round = 0; round < 2000; ++round) {
         std::copy(sound.begin(), sound.end(), bytes);
         // Half of the rounds spare the header, so that its check does not hide the rest.
         const std::uint64_t from = round % 2 == 0 ? 0 : offsetof(TableHeader, fold);
-        const std::uint64_t to = round % 2 == 0 ? sizeof(TableHeader) : layout.rows_offset;
+        const std::uint64_t to = round % 2 == 0 ? sizeof(TableHeader) : copy.size;
         for (int i = 0; i < 1 << (round % 10); ++i) {
             bytes[from + random() % (to - from)] = static_cast<unsigned char>(random());
         }
         // An odd sequence costs a reader all its tries; counter_table_test has that case.
         bytes[offsetof(TableHeader, columns_sequence)] &= 0xfe;
         try {
-            const CounterReader reader(table.read_only_fd());
+            const CounterReader reader(copy.fd.get(), table.row_source());
             ++accepted;
             for (const CounterReader::Sum& sum : reader.sums())
                 (void)reader.sum(sum.name);

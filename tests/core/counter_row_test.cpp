@@ -6,6 +6,7 @@
 #include <csignal>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 using namespace drover;
 
@@ -34,7 +36,7 @@ constexpr int not_tried = 3;
 // signal.
 template <class Crime>
 bool dies_of(const CounterTable& table, Crime crime) {
-    const int fds[] = {table.read_only_fd(), table.fd()};
+    const int fds[] = {table.read_only_fd(), table.row_fd(0)};
     SpawnOptions options;
     options.keep_fds = fds;
     const Process child = spawn(options, [&] {
@@ -42,9 +44,9 @@ bool dies_of(const CounterTable& table, Crime crime) {
         ::setrlimit(RLIMIT_CORE, &no_core);
         const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
         ::dup2(null, STDERR_FILENO);
-        const CounterRow row(table.read_only_fd(), table.fd(), 0, 1);
+        const CounterRow row(table.read_only_fd(), table.row_fd(0), 0, 1);
         row.counter("requests_total").add();
-        if (row.reader().value_of(1, "requests_total") != 1) return not_tried;
+        if (row.counter("requests_total").value() != 1) return not_tried;
         crime(row);
         return survived;
     });
@@ -53,19 +55,22 @@ bool dies_of(const CounterTable& table, Crime crime) {
     return test::sanitizers && WEXITSTATUS(status) != survived && WEXITSTATUS(status) != not_tried;
 }
 
+constexpr CounterCapacity row_capacity{.cells = 8, .rows = 4};
+
 // Where the worker's read-only mapping of the whole table begins.
-std::byte* base_of(const CounterReader& reader) {
-    const void* status = &reader.status();
-    return static_cast<std::byte*>(const_cast<void*>(status)) - reader.layout().status_offset;
+std::byte* base_of(const CounterRow& row) {
+    const void* status = &row.status();
+    return static_cast<std::byte*>(const_cast<void*>(status)) -
+           plan_layout(row_capacity.cells, row_capacity.rows).status_offset;
 }
 
 void store(std::byte* address) {
     *reinterpret_cast<volatile std::uint64_t*>(address) = 4711;
 }
 
-std::string refusal(const CounterTable& table, int read_only_fd, std::uint32_t row, std::uint64_t instance) {
+std::string refusal(int table_fd, int row_fd, std::uint32_t row, std::uint64_t instance) {
     try {
-        const CounterRow mapped(read_only_fd, table.fd(), row, instance);
+        const CounterRow mapped(table_fd, row_fd, row, instance);
     } catch (const std::runtime_error& error) {
         return error.what();
     }
@@ -75,46 +80,44 @@ std::string refusal(const CounterTable& table, int read_only_fd, std::uint32_t r
 }  // namespace
 
 TEST_CASE("counter_row: a worker that writes anything but its own row dies of it") {
-    CounterTable table({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     REQUIRE(table.take_row({2, 1, "main", 1}) == 1);
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
 
     CHECK_FALSE(dies_of(table, [](const CounterRow&) {}));
     table.fold(0);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
-    const auto write_at = [&table](auto offset_of) {
-        const bool died = dies_of(table, [&](const CounterRow& row) {
-            store(base_of(row.reader()) + offset_of(row.reader().layout()));
-        });
+    const auto write_at = [&table](std::uint64_t offset) {
+        const bool died = dies_of(table, [&](const CounterRow& row) { store(base_of(row) + offset); });
         table.fold(0);
         REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
         return died;
     };
-    CHECK(write_at([](const TableLayout& layout) { return layout.rows_offset + layout.row_stride; }));
-    CHECK(write_at([](const TableLayout& layout) { return layout.rows_offset; }));
-    CHECK(write_at([](const TableLayout&) { return offsetof(TableHeader, fold); }));
-    CHECK(write_at([](const TableLayout& layout) { return layout.columns_offset; }));
-    CHECK(write_at([](const TableLayout& layout) { return layout.row_entries_offset; }));
-    CHECK(write_at([](const TableLayout& layout) { return layout.totals_offset[0]; }));
-    CHECK(write_at([](const TableLayout& layout) { return layout.status_offset; }));
+    const TableLayout layout = plan_layout(row_capacity.cells, row_capacity.rows);
+    CHECK(write_at(0));
+    CHECK(write_at(offsetof(TableHeader, fold)));
+    CHECK(write_at(layout.columns_offset));
+    CHECK(write_at(layout.row_entries_offset));
+    CHECK(write_at(layout.totals_offset[0]));
+    CHECK(write_at(layout.status_offset));
     CHECK(reader.value_of(2, "requests_total") == 0);
     CHECK(reader.status_snapshot().workers.empty());
 }
 
 TEST_CASE("counter_row: the table's mapping cannot be made writable") {
-    CounterTable table({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
-    const CounterRow row(table.read_only_fd(), table.fd(), 0, 1);
-    const std::size_t size = row.reader().layout().total_size;
-    CHECK(::mprotect(base_of(row.reader()), size, PROT_READ | PROT_WRITE) == -1);
+    const CounterRow row(table.read_only_fd(), table.row_fd(0), 0, 1);
+    const std::size_t size = file_size(table.read_only_fd());
+    CHECK(::mprotect(base_of(row), size, PROT_READ | PROT_WRITE) == -1);
     CHECK(errno == EACCES);
 }
 
 TEST_CASE("counter_row: a worker's own child cannot count in its row") {
-    CounterTable table({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [](const CounterRow& row) {
@@ -129,7 +132,7 @@ TEST_CASE("counter_row: a worker's own child cannot count in its row") {
         if (WIFSIGNALED(status)) ::raise(WTERMSIG(status));
         ::_exit(WEXITSTATUS(status));
     }));
-    CHECK(CounterReader(table.read_only_fd()).sum("requests_total") == 1);
+    CHECK(CounterReader(table.read_only_fd(), table.row_source()).sum("requests_total") == 1);
 }
 
 TEST_CASE("counter_row: sealed memory such as a configuration cannot be written by who maps it") {
@@ -143,7 +146,7 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
     const Mapping mapping = map_private_read_only(fd.get(), size);
     auto* data = static_cast<std::byte*>(mapping.data());
 
-    CounterTable table({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     CHECK(dies_of(table, [&](const CounterRow&) { store(data + 4096); }));
@@ -158,21 +161,65 @@ TEST_CASE("counter_row: sealed memory such as a configuration cannot be written 
 }
 
 TEST_CASE("counter_row: what does not fit together is refused") {
-    CounterTable table({.cells = 8, .rows = 4});
-    const CounterTable other({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
-    CHECK(refusal(table, table.read_only_fd(), 0, 1) == "");
-    CHECK(refusal(table, table.read_only_fd(), 0, 2) == "counter row: row 0 belongs to instance 1, not 2");
-    CHECK(refusal(table, table.read_only_fd(), 1, 1) == "counter row: row 1 belongs to instance 0, not 1");
-    CHECK(refusal(table, table.read_only_fd(), 1, 0) != "");
-    CHECK(refusal(table, table.read_only_fd(), 4, 1) == "counter row: there is no row 4 of 4");
-    CHECK(refusal(table, table.fd(), 0, 1) == "counter row: the table's descriptor is not read-only");
-    CHECK(refusal(table, other.read_only_fd(), 0, 1) != "");
-    const CounterRow row(table.read_only_fd(), table.fd(), 0, 1);
+    const int own = table.row_fd(0);
+    CHECK(refusal(table.read_only_fd(), own, 0, 1) == "");
+    CHECK(refusal(table.read_only_fd(), own, 0, 2) == "counter row: row 0 belongs to instance 1, not 2");
+    CHECK(refusal(table.read_only_fd(), own, 1, 1) == "counter row: row 1 belongs to instance 0, not 1");
+    CHECK(refusal(table.read_only_fd(), own, 1, 0) != "");
+    CHECK(refusal(table.read_only_fd(), own, 4, 1) == "counter row: there is no row 4 of 4");
+    CHECK(refusal(table.read_only_fd(), table.read_only_fd(), 0, 1) != "");
+    CHECK(refusal(own, own, 0, 1) != "");
+    CounterTable larger({.cells = 2000, .rows = 4});
+    REQUIRE(larger.take_row({1, 1, "main", 0}) == 0);
+    CHECK(refusal(table.read_only_fd(), larger.row_fd(0), 0, 1) ==
+          "counter row: it has 16384 bytes, those of the table 4096");
+    const RowBatch read_only = table.rows_after(0);
+    CHECK(refusal(table.read_only_fd(), read_only.rows.at(0).fd.get(), 0, 1) != "");
+    const CounterRow row(table.read_only_fd(), own, 0, 1);
     CHECK_THROWS_AS((void)row.counter("connections"), std::out_of_range);
     CHECK_THROWS_AS((void)row.gauge("requests_total"), std::out_of_range);
     CHECK_THROWS_AS((void)row.counter("bytes_total"), std::out_of_range);
+}
+
+TEST_CASE("counter_row: whatever is done to a row's memory, readers and folds go on, and others are right") {
+    CounterTable table({.cells = 2000, .rows = 4});
+    table.declare(1, row_declarations);
+    REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
+    REQUIRE(table.take_row({2, 1, "main", 1}) == 1);
+    const CounterReader reader(table.read_only_fd(), table.row_source());
+    CounterReader other(table.read_only_fd());
+    other.attach(table.rows_after(0));
+    const CounterRow bad(table.read_only_fd(), table.row_fd(0), 0, 1);
+    const CounterRow good(table.read_only_fd(), table.row_fd(1), 1, 2);
+    bad.counter("requests_total").add(1000);
+    good.counter("requests_total").add(7);
+    CHECK(reader.sum("requests_total") == 1007);
+
+    const int fd = table.row_fd(0);
+    CHECK(::ftruncate(fd, 0) == -1);
+    CHECK(::ftruncate(fd, 1 << 20) == -1);
+    CHECK(::fallocate(fd, 0, 0, 1 << 20) == -1);
+    CHECK(::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == -1);
+    CHECK(::fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == -1);
+    CHECK(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16384) == 0);
+    for (const CounterReader* const each : {&reader, &std::as_const(other)}) {
+        CHECK(each->sum("requests_total") == 7);
+        CHECK(each->value_of(1, "requests_total") == 0);
+        CHECK(each->value_of(2, "requests_total") == 7);
+    }
+    const std::vector<std::uint64_t> noise(2048, 0xa5a5a5a5a5a5a5a5);
+    REQUIRE(::pwrite(fd, noise.data(), 16384, 0) == 16384);
+    CHECK(reader.value_of(2, "requests_total") == 7);
+    table.declare(2, std::vector<CounterDeclaration>{{"more_total", CounterKind::counter, "", ""}});
+    CHECK(reader.sum("more_total") == 0);
+    CHECK(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16384) == 0);
+    table.fold(0);
+    CHECK(reader.value_of(2, "requests_total") == 7);
+    CHECK(other.value_of(2, "requests_total") == 7);
+    CHECK(reader.sum("requests_total") == 7);
 }
 
 namespace {
@@ -203,11 +250,12 @@ CountingWorker start_counting(CounterTable& table, std::uint64_t instance) {
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
     worker.told = UniqueFd(ends[0]);
     const UniqueFd tell(ends[1]);
-    const int fds[] = {table.read_only_fd(), table.fd(), tell.get()};
+    const int row_fd = table.row_fd(worker.row);
+    const int fds[] = {table.read_only_fd(), row_fd, tell.get()};
     SpawnOptions options;
     options.keep_fds = fds;
     worker.process = spawn(options, [&] {
-        const CounterRow row(table.read_only_fd(), table.fd(), worker.row, instance);
+        const CounterRow row(table.read_only_fd(), row_fd, worker.row, instance);
         Counter requests = row.counter("requests_total");
         row.gauge("connections").set(1);
         while (true) {
@@ -224,9 +272,9 @@ CountingWorker start_counting(CounterTable& table, std::uint64_t instance) {
 }  // namespace
 
 TEST_CASE("counter_row: what workers counted survives kill -9, and sums never go back") {
-    CounterTable table({.cells = 8, .rows = 4});
+    CounterTable table(row_capacity);
     table.declare(1, row_declarations);
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     std::uint64_t last_sum = 0;
     std::uint64_t expected = 0;
     std::uint64_t instance = 0;

@@ -24,7 +24,7 @@ bool any(const CounterDeclaration&) {
 TEST_CASE("counter_rows: what workers have counted, each in its own row") {
     CounterTable table({.cells = 64, .rows = 6});
     declare(table, 1, {requests, spent, active});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     CHECK(reader.worker_rows(any).rows.empty());
     const std::uint32_t first = take(table, 1);
     REQUIRE(table.take_row({.instance = 9, .generation = 1, .pool = "", .slot = 0}).has_value());
@@ -61,7 +61,7 @@ TEST_CASE("counter_rows: what workers have counted, each in its own row") {
 
 TEST_CASE("counter_rows: of reused cells nobody is said to have counted what a former column holds") {
     CounterTable table({.cells = 2, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {named("a_total"), requests});
     const std::uint32_t old = take(table, 1);
     const CounterRow worker = map(table, old, 1);
@@ -103,7 +103,7 @@ TEST_CASE("counter_rows: of reused cells nobody is said to have counted what a f
 
 TEST_CASE("counter_rows: reused cells that nobody living has counted in are everybody's own") {
     CounterTable table({.cells = 1, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {named("a_total")});
     count_and_fold(table, 1, 1, "a_total", 1000);
     declare(table, 2, {});

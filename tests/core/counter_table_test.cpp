@@ -1,8 +1,11 @@
 #include "tests/core/counter_fixture.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 using namespace drover;
@@ -17,7 +20,7 @@ const CounterDeclaration sent_bytes{"bytes_total", CounterKind::counter, "bytes"
 TEST_CASE("counter_table: counts of live and dead workers are added up, gauges of the dead are dropped") {
     CounterTable table({.cells = 8, .rows = 4});
     declare(table, 1, {requests, active});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     const std::uint32_t first = take(table, 101);
     const std::uint32_t second = take(table, 102);
     CHECK(first != second);
@@ -57,7 +60,7 @@ TEST_CASE("counter_table: counts of live and dead workers are added up, gauges o
 
 TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") {
     CounterTable table({.cells = 8, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     CHECK(reader.sums().empty());
     CHECK(reader.sum("requests_total") == 0);
     CHECK_FALSE(reader.find_column("requests_total", CounterKind::counter).has_value());
@@ -72,7 +75,7 @@ TEST_CASE("counter_table: a reader of nothing, of unknown names and instances") 
     CHECK(reader.row_count() == 4);
 }
 
-TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
+TEST_CASE("counter_table: rows are taken, run out, and are new each time") {
     CounterTable table({.cells = 600, .rows = 3});
     declare(table, 1, {requests, active});
     std::vector<std::uint32_t> rows;
@@ -91,33 +94,129 @@ TEST_CASE("counter_table: rows are taken, run out, and come back zeroed") {
     const CounterRow row = map(table, again, 5);
     CHECK(row.counter("requests_total").value() == 0);
     CHECK(row.gauge("connections").value() == 0);
-    CHECK(row.reader().sum("requests_total") == 40);
+    CHECK(CounterReader(table.read_only_fd(), table.row_source()).sum("requests_total") == 40);
 }
 
-TEST_CASE("counter_table: a row gets memory when it is first taken, and only then") {
-    CounterTable table({.cells = 8, .rows = 64});
-    const auto blocks = [&table] {
+TEST_CASE("counter_table: a row is memory of its own, sealed in size, as far as there are columns") {
+    CounterTable table({.cells = 2000, .rows = 64});
+    const auto status_of = [](int fd) {
         struct stat status {};
-        REQUIRE(::fstat(table.fd(), &status) == 0);
-        return status.st_blocks * 512 / 4096;
+        REQUIRE(::fstat(fd, &status) == 0);
+        return status;
     };
     declare(table, 1, {requests});
-    const auto before = blocks();
-    const CounterReader reader(table.read_only_fd());
-    (void)reader.sums();
+    const blkcnt_t before = status_of(table.read_only_fd()).st_blocks;
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     table.fold(7);
-    CHECK(blocks() == before);
     const std::uint32_t row = take(table, 1);
+    const int fd = table.row_fd(row);
+    CHECK(::fcntl(fd, F_GET_SEALS) == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
+    CHECK((status_of(fd).st_mode & 07777) == 0600);
+    CHECK(status_of(fd).st_size == 16384);
+    CHECK(status_of(fd).st_blocks * 512 == 4096);
+    const ino_t first = status_of(fd).st_ino;
+    std::vector<CounterDeclaration> many;
+    for (int i = 0; i < 600; ++i)
+        many.push_back(named("c" + std::to_string(i)));
+    declare(table, 2, many);
+    CHECK(status_of(fd).st_blocks * 512 == 8192);
+    map(table, row, 1).counter("c599").add(3);
     (void)reader.sums();
-    CHECK(blocks() == before + 1);
+    CHECK(status_of(table.read_only_fd()).st_blocks > before);
     table.fold(row);
-    take(table, 2);
-    CHECK(blocks() == before + 1);
+    const std::uint32_t again = take(table, 2);
+    CHECK(again == row);
+    CHECK(status_of(table.row_fd(again)).st_ino != first);
+    CHECK(map(table, again, 2).counter("c599").value() == 0);
+    CHECK(reader.sum("c599") == 3);
+}
+
+TEST_CASE("counter_table: a descendant that keeps the row of the dead counts for nobody") {
+    CounterTable table({.cells = 8, .rows = 4});
+    declare(table, 1, {requests});
+    const CounterReader reader(table.read_only_fd(), table.row_source());
+    const std::uint32_t row = take(table, 1);
+    const CounterRow kept = map(table, row, 1);
+    kept.counter("requests_total").add(5);
+    CHECK(reader.sum("requests_total") == 5);
+    table.fold(row);
+    kept.counter("requests_total").add(1000);
+    CHECK(reader.sum("requests_total") == 5);
+    map(table, take(table, 2), 2).counter("requests_total").add(2);
+    CHECK(reader.sum("requests_total") == 7);
+    CHECK_FALSE(reader.value_of(1, "requests_total").has_value());
+}
+
+TEST_CASE("counter_table: a reader is given rows in batches, and asks again when some have come") {
+    CounterTable table({.cells = 8, .rows = 200});
+    declare(table, 1, {requests});
+    const CounterReader reader(table.read_only_fd());
+    CHECK_FALSE(reader.rows_wanted().has_value());
+    for (std::uint64_t instance = 1; instance <= 150; ++instance)
+        map(table, take(table, instance), instance).counter("requests_total").add();
+    CHECK(reader.sum("requests_total") == 0);
+    std::vector<std::size_t> batches;
+    const auto bring = [&] {
+        while (const auto after = reader.rows_wanted()) {
+            RowBatch batch = table.rows_after(*after);
+            batches.push_back(batch.rows.size());
+            for (const RowBatch::Row& row : batch.rows)
+                CHECK((::fcntl(row.fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY);
+            reader.attach(std::move(batch));
+        }
+    };
+    bring();
+    CHECK(batches == std::vector<std::size_t>{64, 64, 22});
+    CHECK(reader.sum("requests_total") == 150);
+    // Who goes is known without help.
+    table.fold(10);
+    CHECK(reader.sum("requests_total") == 150);
+    CHECK_FALSE(reader.value_of(11, "requests_total").has_value());
+    map(table, take(table, 151), 151).counter("requests_total").add();
+    CHECK(reader.sum("requests_total") == 150);
+    batches.clear();
+    bring();
+    CHECK(batches == std::vector<std::size_t>{1});
+    CHECK(reader.sum("requests_total") == 151);
+    // A batch that comes twice counts once.
+    reader.attach(table.rows_after(0));
+    CHECK(reader.sum("requests_total") == 151);
+}
+
+TEST_CASE("counter_table: what is no row of the table is refused by a reader") {
+    CounterTable table({.cells = 8, .rows = 4});
+    const CounterReader reader(table.read_only_fd());
+    const auto attach = [&reader](std::uint32_t row, UniqueFd fd) {
+        RowBatch batch{.sequence = 1, .rows = {}};
+        batch.rows.push_back({{.order = 1, .instance = 1, .row = row}, std::move(fd)});
+        reader.attach(std::move(batch));
+    };
+    CHECK_THROWS_AS(attach(0, create_memfd("counter-row-test", 4096, true)), std::runtime_error);
+    CHECK_THROWS_AS(attach(0, reopen_read_only(table.read_only_fd())), std::runtime_error);
+    CHECK_THROWS_AS(attach(0, UniqueFd()), std::system_error);
+    take(table, 1);
+    CHECK_THROWS_AS(attach(4, reopen_read_only(table.row_fd(0))), std::runtime_error);
+    attach(0, reopen_read_only(table.row_fd(0)));
+}
+
+TEST_CASE("counter_table: a batch of rows as text, and back") {
+    CounterTable table({.cells = 8, .rows = 4});
+    take(table, 7);
+    take(table, 9);
+    const std::string text = row_batch_text(table.rows_after(0));
+    CHECK(text == "2\n1 7 0\n2 9 1\n");
+    std::vector<UniqueFd> fds(2);
+    const RowBatch batch = parse_row_batch(text, std::move(fds));
+    CHECK(batch.sequence == 2);
+    CHECK(batch.rows.at(1).ticket.instance == 9);
+    CHECK(batch.rows.at(1).ticket.row == 1);
+    for (const char* garbage : {"", "2", "x\n", "2\n1 7", "2\n1 7 0\n", "2\n1 7 0\n2 9 1\n3 9 2\n"})
+        CHECK_THROWS_AS((void)parse_row_batch(garbage, std::vector<UniqueFd>(2)), std::runtime_error);
 }
 
 TEST_CASE("counter_table: a name keeps its column while any generation declares it") {
     CounterTable table({.cells = 8, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     const auto index = [&](const char* name) { return reader.find_column(name, CounterKind::counter); };
     declare(table, 1, {requests, sent_bytes});
     declare(table, 2, {sent_bytes, active, requests, sent_bytes});
@@ -146,7 +245,7 @@ TEST_CASE("counter_table: a name keeps its column while any generation declares 
 
 TEST_CASE("counter_table: a retired name that comes back continues from its total") {
     CounterTable table({.cells = 2, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
     table.forget(1);
@@ -164,7 +263,7 @@ TEST_CASE("counter_table: a retired name that comes back continues from its tota
 
 TEST_CASE("counter_table: a reused column starts from nothing, on both sides of the flip") {
     CounterTable table({.cells = 1, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     std::uint64_t instance = 0;
     for (std::uint64_t generation = 1; generation <= 6; ++generation) {
         const std::string name = "n" + std::to_string(generation) + "_total";
@@ -181,7 +280,7 @@ TEST_CASE("counter_table: a reused column starts from nothing, on both sides of 
 
 TEST_CASE("counter_table: a retired column is not reused while a row may count in it") {
     CounterTable table({.cells = 1, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {requests});
     SUBCASE("a row of its generation") {
         const std::uint32_t row = take(table, 1, 1);
@@ -206,9 +305,17 @@ TEST_CASE("counter_table: a retired column is not reused while a row may count i
     CHECK(reader.sum("bytes_total") == 0);
 }
 
+TEST_CASE(
+    "counter_table: a row of an unknown generation does not keep columns from anybody that were never used") {
+    CounterTable table({.cells = 3, .rows = 4});
+    REQUIRE(table.take_row({.instance = 1, .generation = 0, .pool = "", .slot = 0}).has_value());
+    declare(table, 1, {requests, named("b_total")});
+    CHECK(CounterReader(table.read_only_fd()).sums().size() == 2);
+}
+
 TEST_CASE("counter_table: a refused declaration changes nothing and names the first without room") {
     CounterTable table({.cells = 3, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     declare(table, 1, {requests});
     count_and_fold(table, 1, 1, "requests_total", 10);
     CHECK(
@@ -235,7 +342,7 @@ TEST_CASE("counter_table: a refused declaration changes nothing and names the fi
 
 TEST_CASE("counter_table: the status page lies beside the counters") {
     CounterTable table({.cells = 8, .rows = 4});
-    const CounterReader reader(table.read_only_fd());
+    const CounterReader reader(table.read_only_fd(), table.row_source());
     MasterStatus master;
     master.generation = 5;
     table.status().write(master, std::vector<WorkerStatus>(5));

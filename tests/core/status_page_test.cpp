@@ -18,7 +18,10 @@ namespace {
 // Zeroed memory that holds a page of so many lines.
 struct PageMemory {
     explicit PageMemory(std::uint32_t lines)
-        : size(StatusPage::size_for(lines)), words(size / 8), page(StatusPage::create(words.data(), lines)) {}
+        : size(StatusPage::size_for(lines)),
+          words(size / 8),
+          page(StatusPage::create(words.data(), lines)),
+          writer(page, lines) {}
 
     // Where the fixed fields lie: sequence, then capacity, worker stride, workers offset, master size.
     std::uint32_t& field(std::size_t index) {
@@ -28,6 +31,7 @@ struct PageMemory {
     std::size_t size;
     std::vector<std::uint64_t> words;
     StatusPage& page;
+    StatusWriter writer;
 };
 
 WorkerStatus worker(std::uint32_t slot, WorkerState state) {
@@ -78,7 +82,7 @@ TEST_CASE("status_page: what is written is read") {
     master.generation = 12;
     master.last_reload = ReloadResult::refused;
     std::strcpy(master.last_reload_error, "line 3: no such key");
-    memory.page.write(master, {worker(0, WorkerState::serving), worker(1, WorkerState::backing_off)});
+    memory.writer.write(master, {worker(0, WorkerState::serving), worker(1, WorkerState::backing_off)});
 
     StatusSnapshot snapshot = memory.page.read(memory.size);
     CHECK(snapshot.master.pid == 77);
@@ -92,22 +96,14 @@ TEST_CASE("status_page: what is written is read") {
     CHECK(snapshot.workers[1].state == WorkerState::backing_off);
     CHECK(snapshot.workers[1].accepted == 10);
 
-    memory.page.write_worker(1, worker(31, WorkerState::draining));
-    snapshot = memory.page.read(memory.size);
-    REQUIRE(snapshot.workers.size() == 2);
-    CHECK(snapshot.workers[0].slot == 0);
-    CHECK(snapshot.workers[1].slot == 31);
-    CHECK(snapshot.workers[1].state == WorkerState::draining);
-
-    memory.page.write(master, {});
+    memory.writer.write(master, {});
     CHECK(memory.page.read(memory.size).workers.empty());
 }
 
 TEST_CASE("status_page: more workers than lines are cut") {
     PageMemory memory(2);
-    memory.page.write({}, {worker(0, WorkerState::serving), worker(1, WorkerState::serving),
-                           worker(2, WorkerState::serving)});
-    memory.page.write_worker(2, worker(9, WorkerState::serving));
+    memory.writer.write({}, {worker(0, WorkerState::serving), worker(1, WorkerState::serving),
+                             worker(2, WorkerState::serving)});
     const StatusSnapshot snapshot = memory.page.read(memory.size);
     CHECK(snapshot.master.worker_count == 2);
     REQUIRE(snapshot.workers.size() == 2);
@@ -116,7 +112,7 @@ TEST_CASE("status_page: more workers than lines are cut") {
 
 TEST_CASE("status_page: a reader trusts the size it is given and not the page") {
     PageMemory memory(3);
-    memory.page.write({}, {worker(0, WorkerState::serving), worker(1, WorkerState::serving)});
+    memory.writer.write({}, {worker(0, WorkerState::serving), worker(1, WorkerState::serving)});
     CHECK(memory.page.read(StatusPage::size_for(1)).workers.size() == 1);
     CHECK(memory.page.read(StatusPage::size_for(1) - 8).workers.empty());
     CHECK_THROWS_AS(memory.page.read(StatusPage::size_for(0) - 8), std::runtime_error);
@@ -130,6 +126,16 @@ TEST_CASE("status_page: a reader trusts the size it is given and not the page") 
 
     std::memset(memory.words.data() + StatusPage::size_for(0) / 8, 'x', sizeof(WorkerStatus::pool));
     CHECK(std::string(memory.page.read(memory.size).workers[0].pool) == std::string(63, 'x'));
+}
+
+TEST_CASE("status_page: a writer goes by nothing that it finds on the page") {
+    PageMemory memory(2);
+    std::memset(memory.words.data(), 0x7f, sizeof(StatusPage));
+    memory.writer.write({}, {worker(1, WorkerState::serving), worker(2, WorkerState::serving),
+                             worker(3, WorkerState::serving)});
+    WorkerStatus second;
+    load_words(&second, memory.words.data() + (StatusPage::size_for(1)) / 8, sizeof second);
+    CHECK(second.slot == 2);
 }
 
 TEST_CASE("status_page: a damaged layout is refused") {
@@ -158,10 +164,10 @@ TEST_CASE("status_page: a damaged layout is refused") {
 
 TEST_CASE("status_page: a master that died in mid-write is said, and its successor goes on") {
     PageMemory memory(1);
-    memory.page.write({}, {worker(5, WorkerState::serving)});
+    memory.writer.write({}, {worker(5, WorkerState::serving)});
     memory.words[0] |= 1;
     CHECK_THROWS_AS(memory.page.read(memory.size), std::runtime_error);
-    memory.page.write_worker(0, worker(6, WorkerState::serving));
+    memory.writer.write({}, {worker(6, WorkerState::serving)});
     CHECK(memory.words[0] % 2 == 0);
     CHECK(memory.page.read(memory.size).workers[0].slot == 6);
 }
@@ -173,7 +179,7 @@ TEST_CASE("status_page: no reader sees half of a write") {
         master.pid = number;
         master.generation = number;
         std::vector<WorkerStatus> workers(1 + number % 8, worker(number, WorkerState::serving));
-        memory.page.write(master, workers);
+        memory.writer.write(master, workers);
     };
     fill(0);
     std::atomic<bool> done{false};

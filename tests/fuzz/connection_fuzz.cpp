@@ -205,7 +205,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CounterTable table;
     table.declare(1, {});
     const auto row = table.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
-    const CounterRow counters(table.read_only_fd(), table.fd(), row.value(), 1);
+    const CounterRow counters(table.read_only_fd(), table.row_fd(row.value()), row.value(), 1);
     Mailbox mailbox(loop);
     BlockingPool blocking(mailbox, 1);
     ModuleFiles files;

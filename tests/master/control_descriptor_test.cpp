@@ -44,7 +44,7 @@ TEST_CASE("a descriptor comes with the answer's first byte, once, and to nobody 
     ControlFixture control;
     control.on_each = [&](ControlCaller caller) {
         if (control.requests.back() == "counters")
-            control.server->reply_with(caller, "here", control.log_file.get());
+            control.server->reply_with(caller, "here", std::array{control.log_file.get()});
         else
             control.server->reply(caller, true, "fine");
     };
@@ -74,7 +74,7 @@ TEST_CASE("a caller who leaves without his descriptor leaves none behind") {
     ControlFixture control;
     const std::size_t before = count_open_fds();
     control.on_each = [&](ControlCaller caller) {
-        control.server->reply_with(caller, "here", control.log_file.get());
+        control.server->reply_with(caller, "here", std::array{control.log_file.get()});
     };
     {
         RawCaller caller(control.path);

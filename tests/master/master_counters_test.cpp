@@ -37,7 +37,7 @@ struct Counting {
     EventLoop loop;
     Log log{LogIdentity{.role = "master", .pool = {}}};
     CounterTable table;
-    CounterReader reader{table.read_only_fd()};
+    CounterReader reader{table.read_only_fd(), table.row_source()};
     MasterCounters counters{loop, log, table, 1};
 };
 

@@ -1,14 +1,17 @@
 #include "master/observation_desk.h"
 
 #include "core/log.h"
+#include "core/shared_memory.h"
 #include "tests/support/run_until.h"
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 using namespace drover;
 
@@ -27,14 +30,26 @@ struct AskedDesk {
         log.set_level(LogLevel::critical);
     }
     void publish() { ++published; }
+    std::string describe() {
+        if (failures > 0 && failures-- > 0) throw std::runtime_error("no memory");
+        return "{" + std::to_string(++described) + "}";
+    }
     void on_question(Message& message) {
         const auto question = message.as<QuestionMessage>();
-        message.type == MessageType::status_wanted ? desk.answer_status(*channel, question)
+        message.type == MessageType::status_wanted ? desk.answer_status(*channel, question, answer)
                                                    : desk.answer_events(*channel, question);
     }
     void on_answer(Message& message) {
         if (message.type == MessageType::status_published)
             return answers.push_back(message.as<QuestionMessage>().number);
+        if (message.type == MessageType::status_text) {
+            answers.push_back(message.as<QuestionMessage>().number);
+            CHECK(is_sealed(message.fds[0].get()));
+            char text[16] = {};
+            CHECK(::pread(message.fds[0].get(), text, sizeof text - 1, 0) > 0);
+            texts.emplace_back(text);
+            return;
+        }
         lines.emplace_back(message.text().substr(sizeof(EventsMessage)));
         last = message.as<EventsMessage>().last;
     }
@@ -56,10 +71,15 @@ struct AskedDesk {
     Log log{{"master", "", -1}};
     EventLog events{log};
     int published = 0;
-    ObservationDesk desk{loop, events, ObservationDesk::Publish::to<&AskedDesk::publish>(this)};
+    int described = 0;
+    int failures = 0;
+    StatusAnswer answer = StatusAnswer::page;
+    ObservationDesk desk{loop, events, ObservationDesk::Publish::to<&AskedDesk::publish>(this),
+                         ObservationDesk::Describe::to<&AskedDesk::describe>(this)};
     std::unique_ptr<Channel> channel;
     std::unique_ptr<Channel> worker;
     std::vector<std::uint64_t> answers;
+    std::vector<std::string> texts;
     std::vector<std::string> lines;
     std::uint64_t last = 0;
 };
@@ -74,10 +94,30 @@ TEST_CASE("the status page is written before a question is answered") {
     CHECK(desk.published == 1);
 }
 
+TEST_CASE("a worker that does not observe is sent the status as a text, also after a failure to make one") {
+    AskedDesk desk;
+    desk.answer = StatusAnswer::text;
+    desk.failures = 2;
+    desk.worker->send(MessageType::status_wanted, QuestionMessage{17});
+    REQUIRE(desk.run_until([&] { return !desk.answers.empty(); }));
+    CHECK(desk.answers == std::vector<std::uint64_t>{17});
+    CHECK(desk.texts == std::vector<std::string>{"{1}"});
+    CHECK(desk.published == 3);
+    for (std::uint64_t number = 18; number <= 50; ++number)
+        desk.desk.answer_status(*desk.channel, {number}, StatusAnswer::text);
+    REQUIRE(desk.run_until([&] { return desk.answers.size() == 2; }));
+    CHECK(desk.answers.back() == 50);
+    CHECK(desk.texts.back() == "{2}");
+    desk.desk.answer_status(*desk.channel, {51}, StatusAnswer::text);
+    desk.desk.forget(*desk.channel);
+    desk.settle();
+    CHECK(desk.answers.size() == 2);
+}
+
 TEST_CASE("however many questions come in a turn, the status page is written once") {
     AskedDesk desk;
     for (std::uint64_t number = 1; number <= 50; ++number)
-        desk.desk.answer_status(*desk.channel, {number});
+        desk.desk.answer_status(*desk.channel, {number}, StatusAnswer::page);
     REQUIRE(desk.run_until([&] { return !desk.answers.empty(); }));
     desk.settle();
     CHECK(desk.published == 1);
@@ -86,7 +126,7 @@ TEST_CASE("however many questions come in a turn, the status page is written onc
 
 TEST_CASE("a question whose channel ends is forgotten") {
     AskedDesk desk;
-    desk.desk.answer_status(*desk.channel, {1});
+    desk.desk.answer_status(*desk.channel, {1}, StatusAnswer::page);
     desk.desk.forget(*desk.channel);
     desk.channel.reset();
     desk.settle();

@@ -86,7 +86,7 @@ TEST_CASE("the last reload") {
 
 TEST_CASE("a table without workers or counters") {
     const CounterTable empty({.cells = 1, .rows = 1});
-    const CounterReader reader(empty.read_only_fd());
+    const CounterReader reader(empty.read_only_fd(), empty.row_source());
     const std::string text = status_table(reader, 0);
     CHECK(holds(text, "starting  pid 0"));
     CHECK(text.ends_with("MEM\n"));

@@ -45,7 +45,7 @@ struct Server : WorkerFixture {
 // Of all routes: code is "2xx" and so on.
 inline std::uint64_t responses(const WorkerFixture& server, const std::string& code) {
     std::uint64_t sum = 0;
-    for (const auto& each : server.services().counters.reader().sums())
+    for (const auto& each : server.counters().sums())
         if (each.name == "drover_http_responses_total" && each.labels.back().value == code) sum += each.value;
     return sum;
 }

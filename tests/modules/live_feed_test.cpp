@@ -36,7 +36,8 @@ struct FeedFixture {
         channel = std::make_unique<Channel>(worker.services().loop, std::move(ours),
                                             Channel::MessageHandler(), Channel::ClosedHandler());
         master = std::move(theirs);
-        view = std::make_unique<MasterView>(worker.services().loop, *channel);
+        view = std::make_unique<MasterView>(worker.services().loop, *channel,
+                                            CounterReader(worker.table().read_only_fd()));
         worker.services().master = view.get();
         feed = std::make_unique<LiveFeed>(worker.services(), 2);
         feed_under_test = feed.get();

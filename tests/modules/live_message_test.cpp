@@ -48,7 +48,7 @@ struct Fixture {
         worker.started_ms = 2000;
         worker.resident_bytes = 1000;
         const auto row = table.take_row({.instance = instance, .generation = 1, .pool = pool, .slot = 0});
-        return {table.read_only_fd(), table.fd(), row.value(), instance};
+        return {table.read_only_fd(), table.row_fd(row.value()), row.value(), instance};
     }
     std::string make() {
         table.status().write(master, workers);
@@ -56,7 +56,7 @@ struct Fixture {
     }
 
     CounterTable table;
-    CounterReader reader{table.read_only_fd()};
+    CounterReader reader{table.read_only_fd(), table.row_source()};
     MasterStatus master;
     std::vector<WorkerStatus> workers;
     LiveMessage message{reader, "observer"};

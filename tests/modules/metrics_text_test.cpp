@@ -184,11 +184,12 @@ TEST_CASE("what is read of a table is what its rows have counted") {
     for (std::uint64_t instance = 1; instance <= 2; ++instance) {
         const auto row = table.take_row(
             {.instance = instance, .generation = 1, .pool = "main", .slot = static_cast<unsigned>(instance)});
-        const CounterRow cells(table.read_only_fd(), table.fd(), row.value(), instance);
+        const CounterRow cells(table.read_only_fd(), table.row_fd(row.value()), row.value(), instance);
         cells.counter("hits_total").add(instance);
         cells.gauge("load").set(static_cast<std::int64_t>(instance) * 10);
     }
-    const std::string text = prometheus(read_metrics(CounterReader(table.read_only_fd())));
+    const std::string text =
+        prometheus(read_metrics(CounterReader(table.read_only_fd(), table.row_source())));
     CHECK(text.find("\nhits_total 3\n") != std::string::npos);
     CHECK(text.find("\nload{pool=\"main\",slot=\"1\"} 10\nload{pool=\"main\",slot=\"2\"} 20\n") !=
           std::string::npos);

@@ -1,5 +1,6 @@
-// drover_trouble is the server with two modules more: one does on request what no module should, since tests
-// need workers and config readers that crash, hang, lie and talk; the other counts. It is also what embedding
+// drover_trouble is the server with three modules more: one does on request what no module should, since
+// tests need workers and config readers that crash, hang, lie and talk; another counts; and one attacks
+// (tests/hostile/). It is also what embedding
 // looks like: a list of modules and one call.
 #include "conf/checker.h"
 #include "conf/toml_reader.h"
@@ -7,6 +8,7 @@
 #include "core/packet.h"
 #include "master/cli.h"
 #include "modules/all_modules.h"
+#include "tests/hostile/hostile_module.h"
 #include "tests/support/tally_module.h"
 #include "worker/connection.h"
 #include "worker/module.h"
@@ -297,5 +299,6 @@ int main(int argc, char** argv) {
     std::vector<drover::ModuleFactory> modules(drover::all_modules().begin(), drover::all_modules().end());
     modules.push_back(drover::make_module<drover::TroubleModule>);
     modules.push_back(drover::make_module<drover::TallyModule>);
+    modules.push_back(drover::make_module<drover::hostile::HostileModule>);
     return drover::run_command_line(argc, argv, modules);
 }

@@ -7,17 +7,22 @@
 #include "conf/image.h"
 #include "conf/settings.h"
 #include "conf/toml_reader.h"
+#include "core/channel.h"
 #include "core/counter_table.h"
 #include "core/system_error.h"
 #include "tests/support/deadline.h"
 #include "worker/connection.h"
+#include "worker/master_view.h"
 #include "worker/module.h"
 #include "worker/module_declarations.h"
 #include "worker/module_host.h"
 #include "worker/services.h"
+#include "worker/status_json.h"
 
 #include <array>
 #include <chrono>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -50,6 +55,37 @@ inline std::array<UniqueFd, 2> make_tcp_pair() {
     return {std::move(client), std::move(accepted)};
 }
 
+// Answers a worker's questions for the status, as the master does; of events nobody tells.
+class FixtureMaster {
+  public:
+    FixtureMaster(EventLoop& loop, const CounterReader& counters) : loop_(loop), counters_(counters) {
+        auto [ours, theirs] = Channel::make_pair();
+        master_ = std::make_unique<Channel>(loop, std::move(ours),
+                                            Channel::MessageHandler::to<&FixtureMaster::on_question>(this),
+                                            Channel::ClosedHandler());
+        worker_ = std::make_unique<Channel>(loop, std::move(theirs),
+                                            Channel::MessageHandler::to<&FixtureMaster::on_answer>(this),
+                                            Channel::ClosedHandler());
+        view_ = std::make_unique<MasterView>(loop, *worker_);
+    }
+    MasterView& view() { return *view_; }
+
+  private:
+    void on_question(Message& message) {
+        const std::string text = status_json(counters_, loop_.now_ms());
+        const UniqueFd fd = create_memfd("fixture-status", text.size(), true);
+        std::memcpy(map_shared_writable(fd.get(), 0, text.size()).data(), text.data(), text.size());
+        master_->send(MessageType::status_text, message.as<QuestionMessage>(), std::array{fd.get()});
+    }
+    void on_answer(Message& message) { view_->take_status(message); }
+
+    EventLoop& loop_;
+    const CounterReader& counters_;
+    std::unique_ptr<Channel> master_;
+    std::unique_ptr<Channel> worker_;
+    std::unique_ptr<MasterView> view_;
+};
+
 class WorkerFixture {
   public:
     // `toml` says what stands beside the pool: the tables of the modules.
@@ -64,6 +100,7 @@ class WorkerFixture {
           services_{loop_,     log_,   deadlines_, connections_,  mailbox_,
                     blocking_, files_, counters_,  configuration_},
           modules_(factories, configuration_->pool().modules) {
+        services_.master = &master_.view();
         reopen_files();
         modules_.start(services_, configuration_->image().root().find("module"));
     }
@@ -117,11 +154,13 @@ class WorkerFixture {
     Services& services() { return services_; }
     const Services& services() const { return services_; }
     Module* module() { return modules_.find(module_name_); }
+    const CounterReader& counters() const { return reader_; }
+    const CounterTable& table() const { return table_; }
     std::size_t connection_count() const { return connections_.size(); }
     // Of a name whatever its labels, or of one with labels: name{label="value"}.
     std::uint64_t count(std::string_view counter) const {
         std::uint64_t sum = 0;
-        for (const CounterReader::Sum& each : counters_.reader().sums())
+        for (const CounterReader::Sum& each : reader_.sums())
             if (each.name == counter || each.text() == counter) sum += each.value;
         return sum;
     }
@@ -141,7 +180,7 @@ class WorkerFixture {
         table_.declare(1, declared_counters(configuration_->image()));
         const std::optional<std::uint32_t> row =
             table_.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
-        return CounterRow(table_.read_only_fd(), table_.fd(), row.value(), 1);
+        return CounterRow(table_.read_only_fd(), table_.row_fd(row.value()), row.value(), 1);
     }
 
     std::string module_name_;
@@ -150,6 +189,7 @@ class WorkerFixture {
     std::shared_ptr<const Configuration> configuration_;
     CounterTable table_;
     CounterRow counters_;
+    CounterReader reader_{table_.read_only_fd(), table_.row_source()};
     EventLoop loop_;
     Log log_{LogIdentity{.role = "worker", .pool = "main", .slot = 0}};
     DeadlineWheel deadlines_{loop_};
@@ -157,6 +197,7 @@ class WorkerFixture {
     Mailbox mailbox_{loop_};
     BlockingPool blocking_{mailbox_, 2};
     ModuleFiles files_;
+    FixtureMaster master_{loop_, reader_};
     Services services_;
     ModuleHost modules_;
 };

@@ -30,8 +30,8 @@ struct Worker {
         return made;
     }();
     std::uint32_t number = table.take_row({instance, 1, "main", 0}).value();
-    CounterRow row{table.read_only_fd(), table.fd(), number, instance};
-    CounterReader reader{table.read_only_fd()};
+    CounterRow row{table.read_only_fd(), table.row_fd(number), number, instance};
+    CounterReader reader{table.read_only_fd(), table.row_source()};
     Log log{LogIdentity{"worker", "main", 0}};
 };
 

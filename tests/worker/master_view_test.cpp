@@ -1,13 +1,20 @@
 #include "worker/master_view.h"
 
 #include "core/channel.h"
+#include "core/counter_table.h"
+#include "core/shared_memory.h"
 #include "tests/support/run_until.h"
 
+#include <array>
 #include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 using namespace drover;
 
@@ -15,7 +22,7 @@ namespace {
 
 // A worker's view, and the master's end of the channel, which a test answers from.
 struct ViewFixture {
-    ViewFixture() {
+    explicit ViewFixture(bool observes = true) {
         auto [ours, theirs] = Channel::make_pair();
         worker = std::make_unique<Channel>(loop, std::move(ours),
                                            Channel::MessageHandler::to<&ViewFixture::on_answer>(this),
@@ -23,11 +30,14 @@ struct ViewFixture {
         master = std::make_unique<Channel>(loop, std::move(theirs),
                                            Channel::MessageHandler::to<&ViewFixture::on_question>(this),
                                            Channel::ClosedHandler());
-        view = std::make_unique<MasterView>(loop, *worker);
+        view = std::make_unique<MasterView>(
+            loop, *worker,
+            observes ? std::optional(CounterReader(table.read_only_fd())) : std::optional<CounterReader>());
     }
 
     void on_answer(Message& message) {
-        message.type == MessageType::events ? view->take_events(message) : view->take_status(message);
+        if (message.type == MessageType::events) return view->take_events(message);
+        message.type == MessageType::counter_rows ? view->take_rows(message) : view->take_status(message);
     }
     void on_closed(std::string_view) {
         view->disconnect();
@@ -36,6 +46,30 @@ struct ViewFixture {
     void on_question(Message& message) {
         questions.push_back({message.type, message.as<QuestionMessage>().number});
         if (message.type == MessageType::status_wanted && answers) answer();
+        if (message.type == MessageType::counter_rows_wanted) send_rows(message.as<QuestionMessage>().number);
+    }
+    // As the master does, but for a reader who asks while there are no descriptors.
+    void send_rows(std::uint64_t after) const {
+        RowBatch batch{.sequence = after, .rows = {}};
+        if (!short_of_descriptors) batch = table.rows_after(after);
+        std::string bytes(reinterpret_cast<const char*>(&batch.sequence), sizeof batch.sequence);
+        std::vector<int> fds;
+        for (const RowBatch::Row& row : batch.rows) {
+            bytes.append(reinterpret_cast<const char*>(&row.ticket), sizeof row.ticket);
+            fds.push_back(row.fd.get());
+        }
+        master->send(MessageType::counter_rows, std::as_bytes(std::span(bytes)), fds);
+    }
+    void send_text(const std::string& text) const {
+        const UniqueFd fd = create_memfd("master-view-test", text.size(), true);
+        REQUIRE(::pwrite(fd.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+        seal_memory(fd.get());
+        master->send(MessageType::status_text, QuestionMessage{questions.back().number},
+                     std::array{fd.get()});
+    }
+    void count(std::uint64_t instance) {
+        const std::uint32_t row = table.take_row({instance, 1, "main", 0}).value();
+        CounterRow(table.read_only_fd(), table.row_fd(row), row, instance).counter("a_total").add();
     }
     void answer() { master->send(MessageType::status_published, QuestionMessage{questions.back().number}); }
     void send_events(std::uint64_t last, const std::string& lines) {
@@ -55,6 +89,8 @@ struct ViewFixture {
         MessageType type;
         std::uint64_t number;
     };
+    CounterTable table{{.cells = 8, .rows = 200}};
+    bool short_of_descriptors = false;
     EventLoop loop;
     std::unique_ptr<Channel> worker;
     std::unique_ptr<Channel> master;
@@ -175,4 +211,53 @@ TEST_CASE("events out of order and answers to no question are the master's fault
         fixture.master->send(MessageType::status_published, QuestionMessage{1});
     }
     CHECK_THROWS(run());
+}
+
+TEST_CASE("an answer brings the rows of all workers that there are by then") {
+    ViewFixture fixture;
+    fixture.table.declare(1, std::vector<CounterDeclaration>{{.name = "a_total"}});
+    std::vector<bool> answers;
+    const auto ask = [&] {
+        const std::size_t before = answers.size();
+        fixture.ask(answers);
+        REQUIRE(fixture.run_until([&] { return answers.size() == before + 1; }));
+        return fixture.view->counters().sum("a_total");
+    };
+    CHECK(ask() == 0);
+    for (std::uint64_t instance = 1; instance <= 150; ++instance)
+        fixture.count(instance);
+    CHECK(ask() == 150);
+    fixture.count(151);
+    fixture.short_of_descriptors = true;
+    CHECK(ask() == 150);
+    fixture.short_of_descriptors = false;
+    CHECK(ask() == 151);
+    CHECK(fixture.view->status_json().find("\"a_total\": 151") != std::string::npos);
+    CHECK(answers == std::vector<bool>(4, true));
+}
+
+TEST_CASE("a worker of a pool that does not observe is told the status, and no more") {
+    ViewFixture fixture(false);
+    fixture.answers = false;
+    CHECK(fixture.view->status_json().empty());
+    CHECK_THROWS_AS((void)fixture.view->counters(), std::logic_error);
+    CHECK_THROWS_AS(fixture.view->on_event([](const MasterView::Event&) {}), std::logic_error);
+    std::vector<bool> answers;
+    fixture.ask(answers);
+    REQUIRE(fixture.run_until([&] { return fixture.questions.size() == 1; }));
+    SUBCASE("the text") {
+        const std::string text(100'000, '{');
+        fixture.send_text(text);
+        REQUIRE(fixture.run_until([&] { return answers.size() == 1; }));
+        CHECK(answers.front());
+        CHECK(fixture.view->status_json() == text);
+    }
+    SUBCASE("what only those that observe are told") {
+        fixture.answer();
+        CHECK_THROWS(fixture.run_until([] { return false; }));
+    }
+    SUBCASE("rows") {
+        fixture.send_rows(0);
+        CHECK_THROWS(fixture.run_until([] { return false; }));
+    }
 }

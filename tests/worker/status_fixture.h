@@ -46,7 +46,7 @@ struct StatusFixture {
     // A row of its own for the worker, which counts into it.
     void count(const WorkerStatus& worker, std::uint64_t accepted, std::int64_t active) {
         const auto row = table.take_row({worker.instance, worker.generation, worker.pool, worker.slot});
-        CounterRow cells(table.read_only_fd(), table.fd(), row.value(), worker.instance);
+        CounterRow cells(table.read_only_fd(), table.row_fd(row.value()), row.value(), worker.instance);
         cells.counter("drover_connections_accepted_total").add(accepted);
         cells.gauge("drover_connections_active").set(active);
     }
@@ -54,7 +54,7 @@ struct StatusFixture {
     void publish() { table.status().write(master, workers); }
 
     CounterTable table{{.cells = 8, .rows = 8}};
-    CounterReader reader{table.read_only_fd()};
+    CounterReader reader{table.read_only_fd(), table.row_source()};
     MasterStatus master;
     std::vector<WorkerStatus> workers;
 };
