@@ -55,12 +55,13 @@ void Worker::check_generations() const {
 
 static_assert(max_older_generations + 1 >= max_generations_limit);
 
-// Who uses a generation's counters holds its configuration.
+// Who uses a generation's counters holds its configuration. A generation that was withdrawn has a higher
+// number than the one that serves again.
 void Worker::note_generations(Report& report) const noexcept {
     report.generation = assignment_.configuration->generation();
     for (const auto& each : generations_) {
         const std::shared_ptr<const Configuration> configuration = each.lock();
-        if (configuration == nullptr || configuration->generation() >= report.generation) continue;
+        if (configuration == nullptr || configuration == assignment_.configuration) continue;
         if (report.older_count < std::size(report.older))
             report.older[report.older_count++] = configuration->generation();
     }

@@ -1,6 +1,7 @@
 // A module whose counters depend on its options, which change hot: it counts lines by name and observes their
 // values. Each line is "NAME VALUE" and is answered by "ok"; a name that is not configured by "unknown".
-// Runs in: drover_trouble.
+// After "hold" a connection goes on by the configuration of that moment, as a request does that takes its
+// time. Runs in: drover_trouble.
 #pragma once
 
 #include "worker/connection.h"
@@ -81,20 +82,28 @@ class TallyModule final : public Module {
             const std::size_t end = input.find('\n');
             if (end == std::string_view::npos) return 0;
             const std::size_t blank = std::min(input.find(' '), end);
-            const auto tally = module_.current_->by_name.find(input.substr(0, blank));
-            if (tally == module_.current_->by_name.end()) {
+            if (input.substr(0, blank) == "hold") {
+                held_ = module_.current_;
+                write("ok\n");
+                return end + 1;
+            }
+            const Tallies& tallies = held_ ? *held_ : *module_.current_;
+            const auto tally = tallies.by_name.find(input.substr(0, blank));
+            if (tally == tallies.by_name.end()) {
                 write("unknown\n");
                 return end + 1;
             }
-            tally->second.lines.add();
-            tally->second.values.observe(
-                std::strtoull(std::string(input.substr(blank, end)).c_str(), nullptr, 10));
+            Counter lines = tally->second.lines;
+            lines.add();
+            Histogram values = tally->second.values;
+            values.observe(std::strtoull(std::string(input.substr(blank, end)).c_str(), nullptr, 10));
             write("ok\n");
             return end + 1;
         }
         void on_drain() override { close(); }
 
         TallyModule& module_;
+        std::shared_ptr<Tallies> held_;
     };
 
     std::shared_ptr<Tallies> look_up(const std::shared_ptr<const Configuration>& configuration,

@@ -96,6 +96,53 @@ TEST_CASE("cells of labels that are gone are used again by running workers, as o
     master.finish();
 }
 
+TEST_CASE("cells that a request of a withdrawn generation counts in are not used again before it has ended") {
+    const Tally tally;
+    const auto config = [&tally](const std::string& names) {
+        return tally.config(names, "counters = 1298\n[master.probation]\ndeaths = 1\ntime = \"60s\"\n");
+    };
+    MasterUnderTest master(config("\"a\""), trouble_program);
+    const CounterReader reader = reader_of(master);
+    master.write_config(config("\"a\", \"b\""));
+    REQUIRE(master.control("reload").ok);
+    StreamClient slow = StreamClient::connect_tcp(tally.port.number());
+    const auto say = [&slow](const std::string& line) {
+        slow.send(line + "\n");
+        return slow.read_until("\n");
+    };
+    REQUIRE(say("hold") == "ok\n");
+    // The worker that has it stays, others die until the generation is withdrawn.
+    while (master.status().generation == 2) {
+        std::vector<WorkerView> workers = master.status().workers;
+        std::erase_if(workers,
+                      [](const WorkerView& worker) { return worker.connections > 0 || worker.pid == 0; });
+        if (workers.empty()) continue;
+        ::kill(workers.front().pid, SIGKILL);
+        master.wait_until("its end", [&] { return ::kill(workers.front().pid, 0) != 0; });
+    }
+    master.wait_serving(2);
+    CHECK(master.status().generation == 1);
+
+    // Room for three names: the last would get the cells of "b".
+    master.write_config(config("\"a\", \"c\", \"d\""));
+    const ControlReply refused = master.control("reload");
+    CHECK_FALSE(refused.ok);
+    CHECK_MESSAGE(refused.text.find("no room for") != std::string::npos, refused.text);
+    CHECK(say("b 9") == "ok\n");
+    CHECK(reader.sum("tally_lines_total") == 0);
+    slow.finish_sending();
+    CHECK(slow.ended());
+    master.wait_until("room", [&] {
+        (void)master.control("reload");
+        return master.status().last_reload->result == "ok";
+    });
+    for (const char* name : {"a", "c", "d"})
+        CHECK(value(reader, "tally_lines_total{name=\"" + std::string(name) + "\"}") == 0);
+    CHECK(tally.count("d") == "ok\n");
+    CHECK(value(reader, "tally_lines_total{name=\"d\"}") == 1);
+    master.finish();
+}
+
 TEST_CASE("more counters than there is room for are refused, by name, and change nothing") {
     const Tally tally;
     MasterUnderTest master(tally.config("\"a\"", "counters = 1298\n"), trouble_program);
