@@ -93,13 +93,13 @@ struct KillTrial {
         giver_end = std::move(ours);
         std::vector<int> keep = kept;
         keep.push_back(theirs.get());
-        giver =
-            spawn({.loop = nullptr, .keep_fds = keep}, [&] { return run_giving_worker(theirs.get(), kept); });
+        giver = spawn({.loop = nullptr, .keep_fds = keep},
+                      [&, end = theirs.get()] { return run_giving_worker(end, kept); });
         auto [our_end, their_end] = Channel::make_pair();
         taker_end = std::move(our_end);
         const std::array keep_end{their_end.get()};
         taker = spawn({.loop = nullptr, .keep_fds = keep_end},
-                      [&] { return run_taking_worker(their_end.get()); });
+                      [end = their_end.get()] { return run_taking_worker(end); });
     }
     ~KillTrial() {
         for (const Process* process : {&giver, &taker}) {
