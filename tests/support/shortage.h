@@ -15,12 +15,16 @@ namespace drover::test {
 
 class NoDescriptors {
   public:
+    // Not even those that become free meanwhile.
+    static constexpr int none_at_all = -1;
+
     explicit NoDescriptors(pid_t pid, int left = 0) : pid_(pid) {
         check_call(::prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_), "prlimit");
         const std::string folder = "/proc/" + std::to_string(pid) + "/fd/";
         rlim_t limit = 3;
-        for (; left > 0 || std::filesystem::is_symlink(folder + std::to_string(limit)); ++limit) {
-            if (!std::filesystem::is_symlink(folder + std::to_string(limit))) --left;
+        const auto is_open = [&] { return std::filesystem::is_symlink(folder + std::to_string(limit)); };
+        for (; left > 0 || (left == 0 && is_open()); ++limit) {
+            if (!is_open()) --left;
         }
         const rlimit none{.rlim_cur = limit, .rlim_max = before_.rlim_max};
         check_call(::prlimit(pid_, RLIMIT_NOFILE, &none, nullptr), "prlimit");

@@ -73,7 +73,7 @@ TEST_CASE("slots that a shortage left empty are filled soon after its end, wheth
             {.pool = "respawn = { delay = \"10ms\", max_delay = \"10m\", burst = 1000 }\n"});
         const std::vector<pid_t> before = master.worker_pids();
         {
-            const NoDescriptors shortage(master.pid());
+            const NoDescriptors shortage(master.pid(), NoDescriptors::none_at_all);
             for (std::size_t i = 0; i < dead; ++i)
                 kill(before[i], SIGKILL);
             master.wait_output("cannot be started", dead);
