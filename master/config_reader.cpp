@@ -130,8 +130,11 @@ void ConfigReader::on_exit(const ExitReport& report) {
     if (channel_ != nullptr) channel_->receive_pending();
     channel_.reset();
     std::vector<std::string>& findings = verdict_.findings;
-    verdict_.of_the_file = !late_ && broken_.empty() && !findings.empty() && report.signal == 0 &&
-                           report.code == to_int(ExitCode::config);
+    const bool found_faults =
+        !findings.empty() && report.signal == 0 && report.code == to_int(ExitCode::config);
+    // A shared library that the file names, and that would crash again.
+    const bool library_crashed = !loading_.empty() && report.signal != 0 && report.signal != SIGKILL;
+    verdict_.of_the_file = !late_ && broken_.empty() && (found_faults || library_crashed);
     if (late_) {
         findings = {"the config reader was not done within " + std::to_string(deadline.count()) + " s"};
         if (report.given_up) findings.front() += "; it " + report.text();
