@@ -22,9 +22,9 @@ namespace {
 }
 
 [[noreturn]] void refuse_errno(const std::string& path) {
-    const std::system_error failure(errno, std::generic_category(), path + ": cannot be read");
-    if (is_shortage(failure)) throw failure;
-    refuse_text(path, "cannot be read: " + failure.code().message());
+    const std::error_code reason(errno, std::generic_category());
+    if (is_shortage(reason)) throw std::system_error(reason, path + ": cannot be read");
+    refuse_text(path, "cannot be read: " + reason.message());
 }
 
 const char* file_kind(mode_t mode) noexcept {

@@ -153,8 +153,9 @@ bool CounterReader::add_up_once(std::span<const CellRange> runs,
     add(view_.totals(fold));
     for (const Row& row : rows_) {
         const RowEntry& entry = view_.row_entry(row.ticket.row);
-        if (entry.instance.load(std::memory_order_acquire) != row.ticket.instance) continue;
+        // The mark first: one that has been taken off again comes with another instance.
         const std::uint64_t folded = entry.folded.load(std::memory_order_acquire);
+        if (entry.instance.load(std::memory_order_acquire) != row.ticket.instance) continue;
         if (folded != 0 && folded <= fold) continue;
         add(row.cells());
     }

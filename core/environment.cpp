@@ -61,6 +61,11 @@ std::span<char> initial_text() noexcept {
     return {reinterpret_cast<char*>(bounds[0]), bounds[1] - bounds[0]};
 }
 
+// explicit_bzero(3) takes no null pointer.
+void wipe(std::span<char> text) noexcept {
+    if (!text.empty()) ::explicit_bzero(text.data(), text.size());
+}
+
 // By the kernel, which refuses where nothing can be written: putenv(3) takes a literal, too.
 void overwrite_each(char** list) noexcept {
     const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
@@ -81,7 +86,7 @@ bool move_environment() noexcept {
     overwrite_each(environ);
     environ = list;
     const std::span<char> initial = initial_text();
-    ::memset(initial.data(), 0, initial.size());
+    wipe(initial);
     return true;
 }
 
@@ -95,7 +100,7 @@ void replace_environment(const std::vector<std::string>& entries) {
     char** const list = make_block(std::vector<std::string_view>(entries.begin(), entries.end()), text);
     if (list == nullptr) throw std::bad_alloc();
     overwrite_each(environ);
-    ::explicit_bzero(moved_text.data(), moved_text.size());
+    wipe(moved_text);
     environ = list;
     moved_text = text;
 }

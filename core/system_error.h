@@ -24,14 +24,16 @@ namespace drover {
 
 // True for what says nothing of the input: memory, descriptors, processes or room that were missing, a device
 // that failed. Another try may succeed.
+inline bool is_shortage(const std::error_code& reason) noexcept {
+    for (const int code : {ENOMEM, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOSPC, EDQUOT, EIO, EINTR}) {
+        if (reason == std::error_code(code, std::generic_category())) return true;
+    }
+    return false;
+}
 inline bool is_shortage(const std::exception& failure) noexcept {
     if (dynamic_cast<const std::bad_alloc*>(&failure) != nullptr) return true;
     const auto* const error = dynamic_cast<const std::system_error*>(&failure);
-    if (error == nullptr) return false;
-    for (const int code : {ENOMEM, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOSPC, EDQUOT, EIO, EINTR}) {
-        if (error->code() == std::error_code(code, std::generic_category())) return true;
-    }
-    return false;
+    return error != nullptr && is_shortage(error->code());
 }
 
 // Passes a system call's result through; throws when it is -1.

@@ -17,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 // Of the master's time texts take one part in so many; after a failure there is a pause.
 constexpr int text_share = 5;
+constexpr std::chrono::milliseconds most_pause{250};
 constexpr std::chrono::milliseconds pause_after_failure{100};
 
 }  // namespace
@@ -55,7 +56,8 @@ void ObservationDesk::send_texts() {
     // Those that wait may have given up by then, and know it.
     if (!for_text_.empty()) text_timer_.start_once(pause_after_failure);
     const Clock::time_point end = Clock::now();
-    next_text_ = end + (text_share - 1) * (end - start);
+    // A master that stood still meanwhile has not worked for so long.
+    next_text_ = end + std::min<Clock::duration>((text_share - 1) * (end - start), most_pause);
 }
 
 // Sealed: what is sent to several is nobody's to change.

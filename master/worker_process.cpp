@@ -274,8 +274,9 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::millisec
         return;  // the machine has none: the worker drains like one without a successor
     }
     const auto& [give, take] = ends;
-    successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},
-                             std::array{take.get()});
+    const bool told = successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},
+                                               std::array{take.get()});
+    if (!told) return;
     channel_->send(MessageType::handover_give, HandoverPeer{successor.identity_.instance},
                    std::array{give.get()});
     handover_limit_ = limit;

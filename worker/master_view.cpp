@@ -9,6 +9,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace drover {
@@ -64,8 +65,16 @@ void MasterView::take_rows(Message& message) {
         std::memcpy(&ticket, tickets.data() + i * sizeof ticket, sizeof ticket);
         batch.rows.push_back({ticket, std::move(message.fds[i])});
     }
-    counters_->attach(std::move(batch));
+    try {
+        counters_->attach(std::move(batch));
+    } catch (const std::system_error&) {  // no memory, or too many mappings
+        return finish_status();
+    }
     ask_rows();
+}
+
+void MasterView::lose_rows() {
+    if (rows_asked_) finish_status();
 }
 
 void MasterView::finish_status() {

@@ -58,6 +58,7 @@ class MasterView {
     // not asked.
     void take_status(Message& message);
     void take_rows(Message& message);
+    void lose_rows();  // their descriptors found no room: the answer is without them
     void take_events(const Message& message);
     void disconnect();
 

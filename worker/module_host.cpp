@@ -1,6 +1,7 @@
 #include "worker/module_host.h"
 
 #include "conf/diff.h"
+#include "core/system_error.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -32,6 +33,7 @@ void ModuleHost::start(Services& services, const ImageNode& module_options) {
             entry.module->start(services, module_options.find(entry.module->name()));
         } catch (const std::exception& failure) {
             stop();
+            if (is_shortage(failure)) throw;
             throw std::runtime_error("module " + std::string(entry.module->name()) + ": " + failure.what());
         }
         entry.generation = services.configuration->generation();

@@ -2,6 +2,7 @@
 
 #include "core/process.h"
 #include "core/program_pages.h"
+#include "core/system_error.h"
 #include "worker/privileges.h"
 #include "worker/process_limits.h"
 
@@ -32,6 +33,11 @@ std::uint64_t most_connections() noexcept {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     return limit.rlim_cur - std::min(limit.rlim_cur / 2, reserved_descriptors);
+}
+
+bool is_of_reload(MessageType type) noexcept {
+    return type == MessageType::image || type == MessageType::listener ||
+           type == MessageType::next_module_file || type == MessageType::prepare;
 }
 
 std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
@@ -96,6 +102,7 @@ ExitCode Worker::run() {
 }
 
 void Worker::on_message(Message& message) {
+    if (short_of_descriptors_ && is_of_reload(message.type)) return;  // it would be built on what is lost
     switch (message.type) {
         case MessageType::log_file:
             return log_.set_target({std::move(message.fds[0]), std::string(message.text())});
@@ -174,6 +181,7 @@ void Worker::on_signal(int signal) {
 // A worker that is told to leave by somebody else than its master could hand its connections to nobody: it
 // asks for a successor first, and is dismissed when there is one. Told twice, it goes.
 void Worker::on_leave_signal(bool limited) {
+    if (std::exchange(signal_follows_, false)) return;
     const bool own_way = state_ == WorkerState::serving && !dismissed_ && channel_ != nullptr;
     if (!own_way || std::exchange(successor_wanted_, true)) return drain(limited);
     log_.info("told to leave: serving on until a successor takes over");
@@ -182,21 +190,25 @@ void Worker::on_leave_signal(bool limited) {
 
 // Descriptors that the master sent found no room in this process, and are lost. A worker that serves goes on
 // with those it has until a successor takes over; the channel to that one takes the places kept back.
-void Worker::on_cut(Message&) {
+void Worker::on_cut(Message& message) {
+    if (message.type == MessageType::counter_rows) return master_view().lose_rows();
     if (state_ == WorkerState::starting)
         return fail("at its limit of descriptors: what it was given is lost", ExitCode::refused);
     if (state_ != WorkerState::serving || std::exchange(short_of_descriptors_, true)) return;
     log_.error("at its limit of descriptors: serving on until a successor takes over");
     reserve_.reset();
-    next_.reset();
+    abandon();
     successor_wanted_ = true;
     channel_->send(MessageType::leave_wanted);
 }
 
-// Its signal may have come before, and been taken for somebody else's.
+// Its signal may have come before, and been taken for somebody else's. One that comes after it is no second
+// wish, which would end the hand-over that begins here.
 void Worker::on_dismissed(bool limited) {
     dismissed_ = true;
-    if (successor_wanted_) drain(limited);
+    if (!successor_wanted_) return;
+    signal_follows_ = true;
+    drain(limited);
 }
 
 // What the worker itself has from the settings; the rest is looked at when it is needed.
@@ -211,7 +223,7 @@ void Worker::start() {
     try {
         start_modules();
     } catch (const std::exception& failure) {
-        return fail(failure.what(), ExitCode::config);
+        return fail(failure.what(), is_shortage(failure) ? ExitCode::refused : ExitCode::config);
     }
     channel_->send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
 }
@@ -299,7 +311,7 @@ void Worker::drain(bool limited) {
         acceptor->finish();
     modules_->drain();
     if (giver_ != nullptr) {
-        predecessors_.clear();  // they have been given our successors, too
+        drop_predecessors();  // they have been given our successors, too
         giver_->start();
         connections_.end_overdue();
     } else {

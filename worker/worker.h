@@ -127,6 +127,7 @@ class Worker {
     std::vector<unsigned> numbers_after(const NextListeners& next);
     static std::string listener_name(const ListenSettings& listen);
     void on_predecessor_end();
+    void drop_predecessors();
     std::size_t room_for_connections() const;
     void prepare();
     void commit();
@@ -227,6 +228,7 @@ class Worker {
     std::int64_t last_given_ms_ = 0;
     std::uint64_t given_ = 0;        // of the giver, counted already
     bool dismissed_ = false;         // by the master
+    bool signal_follows_ = false;    // the master's, after a message that has begun the drain already
     bool successor_wanted_ = false;  // told to leave by somebody else, or short of descriptors
     bool short_of_descriptors_ =
         false;  // some that the master sent are lost: what comes next would be built on them

@@ -27,8 +27,13 @@ void Worker::take_successor(Message& message) {
     }
     giver_->add_receiver(std::move(message.fds[0]));
     if (state_ != WorkerState::draining || connections_.draining()) return;
-    predecessors_.clear();
+    drop_predecessors();
     if (!giver_->started()) giver_->start();
+}
+
+// Whoever goes with its predecessor looks at the list of them.
+void Worker::drop_predecessors() {
+    const auto gone = std::exchange(predecessors_, {});
 }
 
 bool Worker::handing_over() const noexcept {

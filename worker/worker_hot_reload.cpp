@@ -11,7 +11,7 @@
 namespace drover {
 
 void Worker::prepare() {
-    if (!next_ || state_ != WorkerState::serving || short_of_descriptors_) return;
+    if (!next_ || state_ != WorkerState::serving) return;
     try {
         if (next_->listeners.size() != next_->configuration->pool().listen.size()) {
             throw std::runtime_error("a listener is missing");

@@ -1,5 +1,6 @@
 // Workers that are replaced on purpose: by an operator, by age, by memory, by connections.
 #include "tests/support/http_load.h"
+#include "tests/support/long_clients.h"
 #include "tests/support/trouble_program.h"
 
 #include <algorithm>
@@ -167,6 +168,18 @@ TEST_CASE("workers N gives a pool its size, and no connection fails") {
     load.stop();
     CHECK_MESSAGE(load.failures() == 0, load.first_failure());
     master.wait_serving(2);
+    master.finish();
+}
+
+TEST_CASE("a worker that is told to leave by somebody else gives all its connections, however many") {
+    REQUIRE(raise_descriptor_limit(4096));
+    MasterUnderTest master({.workers = 1});
+    drover::test::IdleClients idle(master.http_port(), 2000);
+    CHECK(idle.ask("first") == 2000);
+    const pid_t before = master.worker_pids().front();
+    kill(before, SIGTERM);
+    master.wait_until("its end", [&] { return !has_pid(master.status(), before); });
+    CHECK(idle.ask("first") == 2000);
     master.finish();
 }
 

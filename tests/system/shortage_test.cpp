@@ -3,6 +3,7 @@
 #include "tests/support/shortage.h"
 
 #include "tests/support/held_connections.h"
+#include "tests/support/long_clients.h"
 #include "tests/support/proc.h"
 #include "tests/support/trouble_program.h"
 
@@ -156,6 +157,25 @@ TEST_CASE("while sixty workers crash in a circle the master answers, and stops w
         master.finish();
         ::unlink(orders.c_str());
     }
+}
+
+TEST_CASE(
+    "a worker that finds no room for what a hot reload sends serves on, and its successor goes on with its "
+    "clients") {
+    MasterUnderTest master({.workers = 1});
+    IdleClients idle(master.http_port(), 50);
+    CHECK(idle.ask("first") == 50);
+    const pid_t before = master.worker_pids().front();
+    {
+        const NoDescriptors shortage(before);
+        master.write_config({.body = "second", .workers = 1});
+        const ControlReply reply = master.control("reload");
+        CHECK_MESSAGE(reply.ok, reply.text);
+    }
+    master.wait_serving(1);
+    CHECK(master.worker_pids().front() != before);
+    CHECK(idle.ask("second") == 50);
+    master.finish();
 }
 
 }  // namespace drover::test

@@ -114,8 +114,8 @@ TEST_CASE("a master that stood still takes nobody for hanging") {
     const std::vector<pid_t> workers = master.worker_pids();
     for (int i = 0; i < 2; ++i) {
         stand_still(master);
-        const std::string status = master.cli({"status", "--json"}).output;
-        for (const auto& worker : nlohmann::json::parse(status).at("workers"))
+        const auto status = nlohmann::json::parse(master.cli({"status", "--json"}).output);
+        for (const auto& worker : status.at("workers"))
             CHECK(worker.at("heartbeat_age_s").get<double>() < 1);
         // It has looked again when this is done.
         CHECK(master.control("reload").ok);
