@@ -63,11 +63,16 @@ Browser::~Browser() {
     } catch (const std::exception&) {
         // The child is killed when it goes.
     }
-    // What Chromium leaves to its parent's end comes to a test that adopts, as a test of a master does.
-    for (const pid_t left : children_of(::getpid())) {
-        if (left == driver_.pid() || std::ranges::find(others_, left) != others_.end()) continue;
-        ::kill(left, SIGKILL);
-        ::waitpid(left, nullptr, 0);
+    // What Chromium leaves to its parent's end comes to a test that adopts, as a test of a master does; what
+    // those processes leave comes then.
+    for (bool found = true; found;) {
+        found = false;
+        for (const pid_t left : children_of(::getpid())) {
+            if (left == driver_.pid() || std::ranges::find(others_, left) != others_.end()) continue;
+            ::kill(left, SIGKILL);
+            ::waitpid(left, nullptr, 0);
+            found = true;
+        }
     }
 }
 

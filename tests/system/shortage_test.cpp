@@ -54,7 +54,7 @@ TEST_CASE("a hot reload whose successor of a worker that starts cannot be starte
     master.write_config(shorty.config("obey", "", "second"));
     ControlCall call = master.start_control("reload");
     master.wait_until("workers that prepare",
-                      [&] { return master.status().state == "reloading" && !shorty.reads_configuration(); });
+                      [&] { return !shorty.reads_configuration() && master.status().state == "reloading"; });
     {
         // One is enough to remember the generation before.
         const NoDescriptors shortage(master.pid(), 1);
