@@ -36,7 +36,7 @@ bool has_peer(int fd) noexcept {
 
 void drop_peer(int fd) noexcept {
     const sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
-    ::connect(fd, &none, sizeof none);
+    static_cast<void>(::connect(fd, &none, sizeof none));
 }
 
 bool is_shut_down(int fd) noexcept {

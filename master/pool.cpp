@@ -52,7 +52,7 @@ void Pool::start() {
 // By index: who hears of a failure may retire the pool.
 void Pool::fill_wanted() {
     unsigned started = 0;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {  // NOLINT(modernize-loop-convert)
         if (!slots_[i]->wanted) continue;
         if (started++ == starts_a_turn) return fill_timer_.start_once(std::chrono::milliseconds(0));
         slots_[i]->fill();
