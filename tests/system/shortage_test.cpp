@@ -53,8 +53,11 @@ TEST_CASE("a hot reload whose successor of a worker that starts cannot be starte
     REQUIRE(freeze(before[0]));
     master.write_config(shorty.config("obey", "", "second"));
     ControlCall call = master.start_control("reload");
-    master.wait_until("workers that prepare",
-                      [&] { return !shorty.reads_configuration() && master.status().state == "reloading"; });
+    master.wait_until("workers that prepare", [&] {
+        const auto reloads = [&] { return master.status().state == "reloading"; };
+        // Asked again, the master has closed what it held of the reader.
+        return reloads() && !shorty.reads_configuration() && reloads();
+    });
     {
         // One is enough to remember the generation before.
         const NoDescriptors shortage(master.pid(), 1);
