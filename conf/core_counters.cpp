@@ -1,4 +1,4 @@
-// What core counts itself. Who counts: workers, and the master in a row of its own.
+// The counters of core itself. Workers count them, and the master in a row of its own.
 #include "conf/counters.h"
 #include "conf/value_text.h"
 

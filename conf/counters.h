@@ -31,8 +31,8 @@ std::vector<CounterDeclaration> declared_counters(const Image& image);
 // name must be of one family.
 class CounterList {
   public:
-    // `owner` is who declares: "core", "module.http". Who is wrong, or has no room, is said: "counter "x":
-    // ...".
+    // `owner` declares the counter: "core", "module.http". `fault` says what is wrong with it, or that there
+    // is no room: "counter "x": ...".
     using FaultHandler = std::function<void(const std::string& owner, const std::string& fault)>;
     CounterList(std::uint64_t capacity, FaultHandler on_fault);
 

@@ -38,7 +38,7 @@ DocumentValue make_pool(const DocumentValue& table, const DocumentValue& listen)
     workers.integer = 1;
     DocumentValue observes = make_value(table, "observes", DocumentKind::boolean);
     observes.boolean = true;
-    // Whoever looks at a service is few; a flood of them must not cost memory.
+    // Few look at a service. A flood of connections must not cost memory.
     DocumentValue max_connections = make_value(table, "max_connections", DocumentKind::integer);
     max_connections.integer = 256;
     DocumentValue modules = make_value(table, "modules", DocumentKind::list);

@@ -19,13 +19,7 @@
 
 namespace drover {
 
-namespace {
-
-bool is_passing(int error) noexcept {
-    return error == EAGAIN || error == EINTR;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 ControlConnection::ControlConnection(UniqueFd socket, std::size_t max_line,
                                      std::size_t max_unread_output) noexcept
@@ -50,7 +44,7 @@ bool ControlConnection::receive() {
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
     const ssize_t size = ::recvmsg(fd(), &message, MSG_DONTWAIT);
-    if (size < 0) return is_passing(errno);
+    if (size < 0) return try_again(errno);
     if ((message.msg_flags & MSG_CTRUNC) != 0) {
         leave("descriptors are not taken here");
     } else if (size == 0) {
@@ -80,7 +74,7 @@ ssize_t ControlConnection::send_some() noexcept {
 bool ControlConnection::flush() noexcept {
     while (sent_ < output_.size()) {
         const ssize_t size = send_some();
-        if (size < 0) return is_passing(errno);
+        if (size < 0) return try_again(errno);
         sent_ += static_cast<std::size_t>(size);
     }
     output_.clear();

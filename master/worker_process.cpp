@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds abort_time{2000};  // for writing a core
 constexpr std::chrono::milliseconds exit_time{500};    // from the end of a channel to the end of its process
 constexpr std::chrono::milliseconds end_time{5000};    // from KILL to the end of its process
 constexpr unsigned most_end_looks = 6;                 // at one that takes longer, and is not stuck
-// Who has had so much of the processor, and did not report, has something else to do.
+// A silent worker that has had this much processor time since it was first missed is stuck.
 constexpr std::uint64_t chance_us = 20'000;
 constexpr std::chrono::milliseconds chance_time{500};  // until it is looked at again
 

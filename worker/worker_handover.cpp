@@ -31,7 +31,7 @@ void Worker::take_successor(Message& message) {
     if (!giver_->started()) giver_->start();
 }
 
-// Whoever goes with its predecessor looks at the list of them.
+// A connection that ends with its receiver makes the worker look at the list: the list is empty by then.
 void Worker::drop_predecessors() {
     const auto gone = std::exchange(predecessors_, {});
 }

@@ -130,16 +130,21 @@ class OperationsRound {
         const std::vector<pid_t> workers = workers_of(master_.pid());
         return workers.empty() ? 0 : workers[random_() % workers.size()];
     }
+    // What it holds as it stands still. The master stands still meanwhile: it kills those that are stopped
+    // when they have to leave, and then nobody knows any more.
+    bool freeze_and_look(pid_t worker) {
+        if (worker == 0 || !freeze(master_.pid())) return false;
+        const bool frozen = freeze(worker);
+        if (frozen) held_.merge(clients_held_by(worker, master_.http_port()));
+        master_.signal(SIGCONT);
+        return frozen;
+    }
     void kill_worker() {
-        if (const pid_t worker = any_worker(); worker != 0)
-            held_.merge(kill_frozen(worker, master_.http_port()));
+        if (const pid_t worker = any_worker(); freeze_and_look(worker)) ::kill(worker, SIGKILL);
     }
     // One that is frozen for longer than hang_timeout, or when it is to leave, is killed by the master.
     void freeze_worker() {
-        const pid_t worker = any_worker();
-        if (worker == 0 || !freeze(worker)) return;
-        held_.merge(clients_held_by(worker, master_.http_port()));
-        frozen_.push_back(worker);
+        if (const pid_t worker = any_worker(); freeze_and_look(worker)) frozen_.push_back(worker);
     }
     void freeze_master() {
         master_.signal(SIGSTOP);
