@@ -252,8 +252,9 @@ TEST_CASE(
     const pid_t daemon = left_daemon(file);
     REQUIRE(process_group_of(daemon) != process_group_of(master.worker_pids().front()));
     // Its worker's end changes nothing.
-    kill(master.worker_pids().front(), SIGKILL);
-    master.wait_serving(1);
+    const pid_t worker = master.worker_pids().front();
+    kill(worker, SIGKILL);
+    master.wait_replaced({worker});
     CHECK(state_of(daemon) == 'S');
     const std::vector<pid_t> before = children_of(master.pid());
     CHECK(before.size() == 3);  // the worker, the daemon, and what was there before the master
