@@ -1,7 +1,6 @@
 #include "core/channel.h"
 
 #include "core/check.h"
-#include "core/packet.h"
 #include "core/system_error.h"
 
 #include <algorithm>
@@ -191,6 +190,27 @@ bool Channel::flush(std::chrono::milliseconds deadline) {
     return open() && failure_.empty();
 }
 
+void Channel::keep_room_for(MessageType type) {
+    const MessageRule* const rule = find_message_rule(static_cast<std::uint16_t>(type));
+    DROVER_CHECK(rule != nullptr);
+    reserve_.emplace(rule->max_fds);
+    reserved_for_ = type;
+}
+
+bool Channel::next_has_room_kept() const noexcept {
+    if (!reserve_) return false;
+    MessageHeader header;
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(&header, 1));
+    return peek_packet(socket_.get(), bytes) == bytes.size() &&
+           header.type == static_cast<std::uint16_t>(reserved_for_);
+}
+
+ReceivedPacket Channel::receive_next(std::span<std::byte> buffer) {
+    std::optional<DescriptorReserve::Room> room;
+    if (next_has_room_kept()) room.emplace(*reserve_);
+    return receive_packet(socket_.get(), buffer);
+}
+
 void Channel::receive_pending() {
     if (open()) receive(max_queued_messages);
 }
@@ -212,7 +232,7 @@ bool Channel::receive(std::size_t limit) {
     DestroyedFlag flag(*this);
     std::array<std::byte, sizeof(MessageHeader) + max_message_payload> buffer;
     for (std::size_t i = 0; i < limit; ++i) {
-        ReceivedPacket packet = receive_packet(socket_.get(), buffer);
+        ReceivedPacket packet = receive_next(buffer);
         switch (packet.result) {
             case PacketReceived::received:
                 if (!accept_message(std::span(buffer).first(packet.size), std::move(packet.fds), false, flag))

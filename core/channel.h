@@ -7,14 +7,17 @@
 // Runs in: the master and its children, one Channel each side of a child.
 #pragma once
 
+#include "core/descriptor_reserve.h"
 #include "core/event_loop.h"
 #include "core/message.h"
+#include "core/packet.h"
 #include "core/unique_fd.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -89,6 +92,9 @@ class Channel {
     // Gets a message whose descriptors did not all find room in this process (RLIMIT_NOFILE), with those that
     // did. Without such a handler the message closes the channel.
     void set_cut_handler(MessageHandler on_cut) noexcept { on_cut_ = on_cut; }
+    // From now on descriptors are kept back whose places a message of this type gets, and nothing else does.
+    // Costs a system call for each message received.
+    void keep_room_for(MessageType type);
 
     // Delivers what has arrived and not been read yet, without waiting: the last words of a peer that has
     // ended. Calls the handlers, on_closed too.
@@ -116,6 +122,8 @@ class Channel {
 
     void on_ready(Readiness readiness);
     void on_retry();
+    bool next_has_room_kept() const noexcept;
+    ReceivedPacket receive_next(std::span<std::byte> buffer);
     bool receive(std::size_t limit);
     bool accept_hello(std::span<const std::byte> payload);
     bool accept_message(std::span<const std::byte> bytes, std::vector<UniqueFd> fds, bool cut,
@@ -137,8 +145,10 @@ class Channel {
     std::deque<Queued> queue_;
     std::size_t queued_bytes_ = 0;
     std::uint16_t version_ = 0;  // 0 until the peer's hello
-    std::string failure_;        // not empty: why the channel is about to close
-    bool room_wanted_ = false;   // try_send() has said `wait`
+    std::optional<DescriptorReserve> reserve_;
+    MessageType reserved_for_{};
+    std::string failure_;       // not empty: why the channel is about to close
+    bool room_wanted_ = false;  // try_send() has said `wait`
     bool peer_gone_ = false;
     bool* destroyed_ = nullptr;  // set by the destructor while a handler runs
 };

@@ -72,6 +72,14 @@ PacketSent send_packet(int socket, std::span<const std::byte> head, std::span<co
     }
 }
 
+std::size_t peek_packet(int socket, std::span<std::byte> buffer) noexcept {
+    for (;;) {
+        const ssize_t size = ::recv(socket, buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+        if (size >= 0) return static_cast<std::size_t>(size);
+        if (errno != EINTR && errno != ECONNRESET) return 0;
+    }
+}
+
 ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer) {
     for (;;) {
         iovec part{buffer.data(), buffer.size()};

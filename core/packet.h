@@ -38,6 +38,10 @@ struct ReceivedPacket {
     std::vector<UniqueFd> fds{};  // close-on-exec; with `cut_fds` those that found room
 };
 
+// Reads the beginning of the next message and leaves the message where it is. Bytes that were filled; 0 when
+// there is none.
+std::size_t peek_packet(int socket, std::span<std::byte> buffer) noexcept;
+
 ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer);
 
 }  // namespace drover

@@ -75,6 +75,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
     channel_->set_cut_handler(Channel::MessageHandler::to<&Worker::on_cut>(this));
+    channel_->keep_room_for(MessageType::handover_give);
     lifeline_watch_.start(loop_, lifeline_.get(), Interest::read,
                           FdWatch::Handler::to<&Worker::on_lifeline>(this));
     for (const int signal : watched_signals) {
@@ -189,14 +190,13 @@ void Worker::on_leave_signal(bool limited) {
 }
 
 // Descriptors that the master sent found no room in this process, and are lost. A worker that serves goes on
-// with those it has until a successor takes over; the channel to that one takes the places kept back.
+// with those it has until a successor takes over.
 void Worker::on_cut(Message& message) {
     if (message.type == MessageType::counter_rows) return master_view().lose_rows();
     if (state_ == WorkerState::starting)
         return fail("at its limit of descriptors: what it was given is lost", ExitCode::refused);
     if (state_ != WorkerState::serving || std::exchange(short_of_descriptors_, true)) return;
     log_.error("at its limit of descriptors: serving on until a successor takes over");
-    reserve_.reset();
     abandon();
     successor_wanted_ = true;
     channel_->send(MessageType::leave_wanted);

@@ -10,7 +10,6 @@
 
 #include "core/channel.h"
 #include "core/counter_table.h"
-#include "core/descriptor_reserve.h"
 #include "core/event_loop.h"
 #include "core/exit_code.h"
 #include "core/log.h"
@@ -173,7 +172,6 @@ class Worker {
     EventLoop loop_;
     Log log_;
     UniqueFd lifeline_;
-    std::optional<DescriptorReserve> reserve_{4};  // until short_of_descriptors_
     ReportWriter reports_;
     std::span<const ModuleFactory> factories_;
     DeadlineWheel deadlines_;

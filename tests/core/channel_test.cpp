@@ -67,6 +67,29 @@ TEST_CASE("channel: with a handler for it, a message whose descriptors were lost
     });
 }
 
+TEST_CASE("channel: the room that is kept for one kind of message is its alone") {
+    in_child([] {
+        RawPeer peer;
+        peer.hello();
+        peer.loop.run_once(0ms);
+        struct {
+            int lost = 0;
+            void operator()(Message&) { ++lost; }
+        } cut;
+        peer.side.channel->set_cut_handler(Channel::MessageHandler::of(&cut));
+        peer.side.channel->keep_room_for(MessageType::handover_give);
+        const int fds[] = {2};
+        const std::size_t before = count_open_fds();
+        const rlimit limit{.rlim_cur = before, .rlim_max = before};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+        const std::string successor(sizeof(HandoverPeer), '\0');
+        peer.send(MessageType::watch_listener, std::string(sizeof(ListenerMessage), '\0'), fds);
+        peer.send(MessageType::handover_give, successor, fds);
+        if (!run_until(peer.loop, [&] { return !peer.side.messages.empty(); })) return 2;
+        return cut.lost == 1 && peer.side.messages.front().fds == 1 ? 0 : 3;
+    });
+}
+
 TEST_CASE(
     "channel: what is tried is sent at once or not at all, and the room handler says when to try again") {
     RawPeer peer;

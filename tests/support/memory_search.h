@@ -34,9 +34,14 @@ class SearchedText {
         return plain;
     }
 
-    void put_into_environment(const char* name) const {
+    // setenv(3) would leave a copy on the stack.
+    void put_into_environment(const std::string& name) const {
         std::string plain = text();
-        ::setenv(name, plain.c_str(), 1);
+        auto* const entry = static_cast<char*>(std::calloc(1, name.size() + 1 + plain.size() + 1));
+        name.copy(entry, name.size());
+        entry[name.size()] = '=';
+        plain.copy(entry + name.size() + 1, plain.size());
+        ::putenv(entry);
         ::explicit_bzero(plain.data(), plain.size());
     }
 

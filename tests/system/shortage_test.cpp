@@ -2,6 +2,7 @@
 // missing comes back by itself.
 #include "tests/support/shortage.h"
 
+#include "master/control_message.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/proc.h"
@@ -163,22 +164,31 @@ TEST_CASE("while sixty workers crash in a circle the master answers, and stops w
 }
 
 TEST_CASE(
-    "a worker that finds no room for what a hot reload sends serves on, and its successor goes on with its "
-    "clients") {
-    MasterUnderTest master({.workers = 1});
-    IdleClients idle(master.http_port(), 50);
-    CHECK(idle.ask("first") == 50);
-    const pid_t before = master.worker_pids().front();
-    {
-        const NoDescriptors shortage(before);
-        master.write_config({.body = "second", .workers = 1});
-        const ControlReply reply = master.control("reload");
-        CHECK_MESSAGE(reply.ok, reply.text);
+    "a worker that finds no room for what it is sent serves on, and its successor goes on with its clients, "
+    "whoever waits for a place") {
+    for (const bool fresh : {false, true}) {
+        CAPTURE(fresh);
+        MasterUnderTest master({.workers = 1});
+        IdleClients idle(master.http_port(), 50);
+        CHECK(idle.ask("first") == 50);
+        const pid_t before = master.worker_pids().front();
+        {
+            const NoDescriptors shortage(before);
+            const IdleClients waiting(master.http_port(), 20);
+            master.write_config({.body = "second", .workers = 1});
+            const ControlReply reply =
+                ControlCall::with_line(master.control_path(),
+                                       control_request_line({.command = "reload", .fresh = fresh}))
+                    .wait();
+            CHECK_MESSAGE(reply.ok, reply.text);
+            master.wait_until("another worker", [&] {
+                const std::vector<pid_t> now = master.worker_pids();
+                return now.size() == 1 && now.front() != before;
+            });
+        }
+        CHECK(idle.ask("second") == 50);
+        master.finish();
     }
-    master.wait_serving(1);
-    CHECK(master.worker_pids().front() != before);
-    CHECK(idle.ask("second") == 50);
-    master.finish();
 }
 
 }  // namespace drover::test
