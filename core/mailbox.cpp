@@ -2,11 +2,9 @@
 
 #include "core/system_error.h"
 
-#include <cstdint>
 #include <utility>
 
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 namespace drover {
 
@@ -22,13 +20,12 @@ void Mailbox::post(Work work) {
         posted_.push_back(std::move(work));
     }
     // Who finds the box empty rings; the others' work is fetched along.
-    const std::uint64_t one = 1;
-    if (first) static_cast<void>(::write(event_.get(), &one, sizeof one));
+    if (first) ::eventfd_write(event_.get(), 1);
 }
 
 void Mailbox::on_ready(Readiness) {
-    std::uint64_t rings = 0;
-    static_cast<void>(::read(event_.get(), &rings, sizeof rings));
+    eventfd_t rings = 0;
+    ::eventfd_read(event_.get(), &rings);
     std::vector<Work> work;
     {
         const std::lock_guard lock(mutex_);

@@ -71,6 +71,15 @@ TEST_CASE("the packages are what Debian wants, and work") {
     CHECK(contains(run("zcat " + packages.file("usr/share/man/man5/drover.toml.5.gz")), "drain_timeout"));
     run("source " + packages.file("usr/share/bash-completion/completions/drover") + " && complete -p drover");
 
+    // Hardened as Debian's own programs are; the library likewise, which is in any case position-independent.
+    const std::string elf = run("readelf -hldW --dyn-syms " + program);
+    for (const char* sign : {"DYN (Position-Independent Executable file)", "GNU_RELRO", "BIND_NOW",
+                             "__stack_chk_fail", "_chk@GLIBC", "_ZSt21__glibcxx_assert_fail"})
+        CHECK_MESSAGE(contains(elf, sign), sign);
+    const std::string library = run("readelf -ldW --dyn-syms " + packages.file("usr/lib/libdrover.so.0.1"));
+    for (const char* sign : {"GNU_RELRO", "BIND_NOW", "__stack_chk_fail", "_chk@GLIBC"})
+        CHECK_MESSAGE(contains(library, sign), sign);
+
     // Out of 10; the higher the more the service may do.
     CHECK(contains(run("systemd-analyze security --offline=true --threshold=30 " +
                        packages.file("lib/systemd/system/drover.service")),
