@@ -96,6 +96,8 @@ void Connection::on_ready(Readiness readiness) {
 }
 
 void Connection::on_deadline() {
+    expired_ = state_ == State::moving;
+    if (expired_) return;
     services_.connections.in_event_ = true;
     if (state_ == State::open) {
         run_hook([this] { on_time_limit(); });

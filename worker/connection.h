@@ -99,8 +99,14 @@ class Connection : private DeadlineEntry {
     };
 
     // A time limit, from now; on_time_limit is called when it passes. One per connection: setting moves it.
-    void set_time_limit(std::chrono::milliseconds limit) noexcept { services_.deadlines.set(*this, limit); }
-    void clear_time_limit() noexcept { services_.deadlines.clear(*this); }
+    void set_time_limit(std::chrono::milliseconds limit) noexcept {
+        expired_ = false;
+        services_.deadlines.set(*this, limit);
+    }
+    void clear_time_limit() noexcept {
+        expired_ = false;
+        services_.deadlines.clear(*this);
+    }
 
     static constexpr std::chrono::milliseconds linger_time{2000};
     // How long the peer may take for the rest of the output; a time limit set after close() takes its place.
@@ -162,9 +168,10 @@ class Connection : private DeadlineEntry {
 
     void start();
     // connection_handover.cpp. The giver's side: begin_moving stops reading and says what there is; undone by
-    // stay(), ended by moved().
+    // stay(), or by stay_for_good() when the receiver has refused it; ended by moved().
     bool begin_moving(CarriedConnection& carried);
     void stay();
+    void stay_for_good();
     void moved() noexcept { retire(); }
     // The receiver's side: nothing is read or sent before the acknowledgement has left.
     void carry_on(const CarriedConnection& carried);
@@ -207,7 +214,7 @@ class Connection : private DeadlineEntry {
     std::unique_ptr<std::string> input_;        // kept; null when there is none
     std::unique_ptr<ConnectionOutput> output_;  // waits for the socket; null when there is none
     UniqueFd socket_;
-    std::uint32_t moving_limit_ms_ = 0;  // what was left of the time limit when it began to move; 0: none
+    std::uint32_t carried_limit_ms_ = 0;  // held: what was left of the time limit at the giver
     std::uint16_t listener_;
     State state_ = State::open;
     State resume_state_ = State::open;  // while moving
@@ -219,6 +226,8 @@ class Connection : private DeadlineEntry {
     bool held_ : 1 = false;           // adopted, and the acknowledgement has not left yet
     bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
     bool draining_ : 1 = false;
+    bool stays_ : 1 = false;          // refused by a receiver: never offered again
+    bool expired_ : 1 = false;        // its time limit passed while it was moving
     bool overdue_ : 1 = false;        // it drained already when that was looked at last
     bool input_drained_ : 1 = false;  // the read of this event left nothing in the socket
     bool end_of_input_ : 1 = false;

@@ -10,7 +10,7 @@ using Stage = CarriedConnection::Stage;
 }  // namespace
 
 bool Connection::begin_moving(CarriedConnection& carried) {
-    if (state_ == State::dead || state_ == State::moving || held_) return false;
+    if (state_ == State::dead || state_ == State::moving || held_ || stays_ || expired_) return false;
     std::vector<ConnectionOutput::Place> files;
     if (output_ != nullptr) files = output_->unsent_files();
     if (files.size() > 1) return false;
@@ -19,18 +19,18 @@ bool Connection::begin_moving(CarriedConnection& carried) {
         if (movable == Movable::never) drain();
         if (movable != Movable::now) return false;
     }
-    if (output_ != nullptr) carried.unsent = output_->unsent_bytes();
     if (!files.empty()) {
         carried.file = files.front().range;
         carried.file_position = static_cast<std::uint32_t>(files.front().position);
     }
-    if (input_ != nullptr) carried.input = *input_;
-    if (carried.unsent.size() + carried.input.size() + carried.module_state.size() > max_carried_bytes) {
+    const std::uint64_t unsent = output_ != nullptr ? output_->size() - carried.file.length : 0;
+    const std::size_t input = input_ != nullptr ? input_->size() : 0;
+    if (unsent + input + carried.module_state.size() > max_carried_bytes) {
         drain();
         return false;
     }
-    const auto limit = services_.deadlines.remaining(*this);
-    moving_limit_ms_ = static_cast<std::uint32_t>(limit.count());
+    if (output_ != nullptr) carried.unsent = output_->unsent_bytes();
+    if (input_ != nullptr) carried.input = *input_;
     carried.stage = state_ == State::open       ? Stage::open
                     : state_ == State::flushing ? Stage::flushing
                                                 : Stage::lingering;
@@ -38,8 +38,9 @@ bool Connection::begin_moving(CarriedConnection& carried) {
     carried.output_ends = output_ends_;
     carried.linger_always = linger_ == Linger::always;
     carried.listener = listener_;
-    carried.time_limit_ms = has_deadline() ? moving_limit_ms_ : CarriedConnection::no_time_limit;
-    clear_time_limit();
+    // The limit goes on here meanwhile: attempts that fail must not add up to more time.
+    if (has_deadline())
+        carried.time_limit_ms = static_cast<std::uint32_t>(services_.deadlines.remaining(*this).count());
     unwatch();
     may_be_shared_ = true;
     resume_state_ = std::exchange(state_, State::moving);
@@ -51,9 +52,15 @@ void Connection::stay() {
     state_ = resume_state_;
     watch();
     if (state_ == State::dead) return;
-    if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
+    if (expired_) services_.deadlines.set(*this, std::chrono::milliseconds(0));
     update_interest();
     if (services_.connections.draining()) drain();  // it was moving when all were told
+}
+
+void Connection::stay_for_good() {
+    stays_ = true;
+    stay();
+    drain();
 }
 
 void Connection::carry_on(const CarriedConnection& carried) {
@@ -67,7 +74,7 @@ void Connection::carry_on(const CarriedConnection& carried) {
     end_of_input_ = carried.end_of_input;
     output_ends_ = carried.output_ends;
     linger_ = carried.linger_always ? Linger::always : Linger::if_unread;
-    moving_limit_ms_ = carried.time_limit_ms == CarriedConnection::no_time_limit ? 0 : carried.time_limit_ms;
+    carried_limit_ms_ = carried.time_limit_ms;
     if (!carried.unsent.empty() || carried.file.length > 0) {
         const std::string_view unsent = carried.unsent;
         output_ = std::make_unique<ConnectionOutput>();
@@ -84,7 +91,8 @@ void Connection::begin_adopted() {
     watch();
     if (state_ == State::dead) return;
     // The time that was left counts on: a reload is no gift to a client that is slow on purpose.
-    if (moving_limit_ms_ > 0) set_time_limit(std::chrono::milliseconds(moving_limit_ms_));
+    if (carried_limit_ms_ != CarriedConnection::no_time_limit)
+        set_time_limit(std::chrono::milliseconds(carried_limit_ms_));
     if (deliverable()) deliver({});
     settle();
 }

@@ -208,8 +208,7 @@ void HandoverGiver::acknowledge(Receiver& receiver, const HandoverAck& ack) {
         if (connection == nullptr) continue;
         const bool refused = (ack.refused[i / 8] & (1U << (i % 8))) != 0;
         if (refused) {
-            connection->stay();
-            connection->drain();
+            connection->stay_for_good();
         } else {
             ++given_;
             connection->moved();

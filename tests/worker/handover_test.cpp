@@ -286,3 +286,84 @@ TEST_CASE("a connection that ends while it moves is forgotten") {
     CHECK(workers.run_until([&] { return workers.new_worker.connection_count() == 1; }));
     CHECK(workers.old_worker.connection_count() == 0);
 }
+
+TEST_CASE("a connection that is closing and was refused is never offered again") {
+    Script script;
+    script.refuse = true;
+    TwoWorkers workers(script);
+    FixtureClient flushing(workers.old_worker);
+    write_until_it_waits(*script.last);
+    script.last->close();
+    FixtureClient lingering(workers.old_worker);
+    script.last->close(Connection::Linger::always);
+    workers.begin();
+    REQUIRE(workers.run_until([&] { return script.refused == 2; }));
+    for (int turn = 0; turn < 50; ++turn) {
+        workers.giver->look_again();
+        workers.run_until([] { return true; });
+        workers.old_worker.settle();
+        workers.new_worker.settle();
+    }
+    CHECK(script.refused == 2);
+    REQUIRE(workers.run_until([&] {
+        flushing.read();
+        return flushing.ended();
+    }));
+    CHECK(workers.new_worker.connection_count() == 0);
+}
+
+TEST_CASE("attempts to move a connection give it no more time") {
+    Script script;
+    int asked = 0;
+    script.hand_over = [&](ScriptedConnection&, std::string&) {
+        ++asked;
+        return ScriptedConnection::Move::now;
+    };
+    bool passed = false;
+    script.time_limit = [&](ScriptedConnection& connection) {
+        passed = true;
+        connection.abort();
+    };
+    TwoWorkers workers(script);
+    FixtureClient client(workers.old_worker);
+    workers.begin();
+    workers.receiver.reset();
+    workers.old_worker.settle();
+    script.last->set_time_limit(std::chrono::milliseconds(500));
+    const auto try_in_vain = [&](std::chrono::milliseconds meanwhile) {
+        auto [give, take] = Channel::make_pair();
+        workers.giver->add_receiver(std::move(give));
+        workers.old_worker.settle();
+        workers.old_worker.pass(meanwhile);
+        take.reset();
+        workers.old_worker.settle();
+    };
+    const int before = asked;
+    SUBCASE("it is moving for moments") {
+        for (int i = 0; i < 4; ++i) {
+            try_in_vain(std::chrono::milliseconds(0));
+            workers.old_worker.pass(std::chrono::milliseconds(100));
+        }
+        CHECK(asked > before);
+        workers.old_worker.pass(std::chrono::milliseconds(200));
+    }
+    SUBCASE("it is moving when its time is up") {
+        try_in_vain(std::chrono::milliseconds(600));
+        try_in_vain(std::chrono::milliseconds(0));
+        CHECK(asked == before + 1);
+        workers.old_worker.pass(std::chrono::milliseconds(200));
+    }
+    CHECK(passed);
+}
+
+TEST_CASE("a time limit that has no time left is one") {
+    Script script;
+    ScriptedWorker worker(script);
+    auto [client, accepted] = make_tcp_pair();
+    CarriedConnection carried;
+    carried.time_limit_ms = 0;
+    worker.module()->adopt(Accepted{std::move(accepted), 0, &carried}, {});
+    worker.services().connections.begin_adopted(worker.services().connections.close_batch());
+    worker.pass(std::chrono::milliseconds(200));
+    CHECK(worker.connection_count() == 0);
+}
