@@ -45,10 +45,11 @@ void Connection::start() {
 // first reply is never given to the poller.
 void Connection::begin_fresh() {
     fresh_ = false;
-    if (state_ != State::open || watched_) return;
+    const auto done = [this] { return state_ == State::dead || state_ == State::moving || watched_; };
+    if (done()) return;
     interest_ = Interest::read;
-    read_input();
-    if (state_ == State::dead || state_ == State::moving || watched_) return;
+    if (state_ == State::open && output_ == nullptr && !paused_) read_input();
+    if (done()) return;
     watch();
     update_interest();
 }

@@ -54,7 +54,9 @@ void ConnectionList::begin_fresh() {
     std::size_t index = 0;
     while (index < fresh_.size()) {
         Connection* const connection = fresh_[index++];
-        if (connection != nullptr) connection->begin_fresh();
+        if (connection == nullptr) continue;
+        if (draining_) connection->drain();
+        connection->begin_fresh();
     }
     fresh_.clear();
     delete_dead();

@@ -26,7 +26,7 @@ class ConnectionList {
     ConnectionList& operator=(const ConnectionList&) = delete;
 
     std::size_t size() const noexcept { return size_; }
-    // Tells each connection that the worker drains.
+    // Tells each connection that the worker drains, and each that comes later.
     void drain();
     bool draining() const noexcept { return draining_; }
     // Ends those that drained already at the last call, however it came; returns how many.

@@ -65,7 +65,6 @@ void Worker::on_accept(Accepted accepted) {
         refused_.add();
         log_.error(std::string("connection refused: ") + failure.what());
     }
-    if (state_ == WorkerState::draining && connections_.draining()) return connections_.drain();
     if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
     note_room();
     if (!accepts_beyond_limit()) pause_accepting();

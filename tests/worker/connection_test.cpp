@@ -310,3 +310,50 @@ TEST_CASE("the end of input with output under way does not lose the output, and 
     REQUIRE(client.read_to_end());
     CHECK(worker.connection_count() == 0);
 }
+
+TEST_CASE("a connection that comes while the worker drains is told so, once") {
+    Script script;
+    int told = 0;
+    script.drain = [&](ScriptedConnection& connection) {
+        ++told;
+        connection.write("last words");
+        connection.close();
+    };
+    ScriptedWorker worker(script);
+    worker.drain();
+    FixtureClient client(worker);
+    CHECK(client.read_to_end());
+    CHECK(client.received() == "last words");
+    CHECK(told == 1);
+    CHECK(worker.connection_count() == 0);
+}
+
+TEST_CASE("input that was there before the connection was looked at waits while it is paused") {
+    Script script;
+    int inputs = 0;
+    script.input = [&](ScriptedConnection&, std::string_view bytes) {
+        ++inputs;
+        return bytes.size();
+    };
+    ScriptedWorker worker(script);
+    FixtureClient client(worker);
+    script.last->pause_input();
+    std::string_view bytes = "early";
+    REQUIRE(client.send_some(bytes));
+    worker.settle();
+    CHECK(inputs == 0);
+    script.last->resume_input();
+    CHECK(worker.run_until([&] { return inputs == 1; }));
+}
+
+TEST_CASE("output that waits leaves although its connection was closed before it was looked at") {
+    Script script;
+    ScriptedWorker worker(script);
+    FixtureClient client(worker);
+    std::size_t written = 0;
+    for (; !script.last->output_waits(); written += large.size())
+        script.last->write(large);
+    script.last->close();
+    CHECK(client.read_to_end());
+    CHECK(client.received().size() == written);
+}
