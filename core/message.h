@@ -76,7 +76,7 @@ enum class MessageType : std::uint16_t {
     // worker to worker, on a channel that the master made for the two
     handover_begin,        // text: the giver's listeners, a line each
     handover_part,         // bytes of a record that does not fit into one message; none: forget those before
-    handover_connections,  // HandoverBatch and records, [sockets]
+    handover_connections,  // HandoverBatch and records, [for each its socket, then its file if it has one]
     handover_ack,   // HandoverAck: the answer to a batch; it belongs to the receiver once this has left
     handover_full,  // HandoverFull: the other answer: nothing of the batch was taken, for want of room
 };
@@ -143,7 +143,7 @@ struct HandoverPeer {
 // In front of the records of one handover_connections; worker/handover_format.h has the records.
 struct HandoverBatch {
     std::uint64_t sequence = 0;  // from 1
-    std::uint32_t count = 0;     // records, each with one descriptor
+    std::uint32_t count = 0;     // records, each with one descriptor or two
     std::uint32_t reserved = 0;
 };
 

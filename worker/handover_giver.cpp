@@ -57,6 +57,7 @@ void HandoverGiver::Receiver::on_message(Message& message) {
 
 void HandoverGiver::Receiver::on_closed(std::string_view) {
     lost = true;
+    if (!channel.peer_gone()) giver.leave_to(*this);
     giver.take_back(*this);
 }
 
@@ -234,6 +235,17 @@ void HandoverGiver::hold_back(Receiver& receiver, const HandoverFull& refusal) {
 void HandoverGiver::keep(const std::vector<Connection*>& connections) {
     for (Connection* const connection : connections) {
         if (connection != nullptr) connection->stay();
+    }
+}
+
+// To a receiver that lives, the end of the channel is the end of this worker: it keeps what was sent to it.
+void HandoverGiver::leave_to(Receiver& receiver) {
+    for (const Batch& batch : std::exchange(receiver.unacknowledged, {})) {
+        for (Connection* const connection : batch.connections) {
+            if (connection == nullptr) continue;
+            ++given_;
+            connection->moved();
+        }
     }
 }
 

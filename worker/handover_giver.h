@@ -1,9 +1,11 @@
 // HandoverGiver gives the connections of a worker that leaves to others: over a channel to each receiver,
 // many connections a message, no more messages unacknowledged than the kernel lets descriptors be under way.
 // A connection that was sent is not read any more; on the acknowledgement its copy here is closed; what was
-// not acknowledged when a receiver is lost, or was refused, is served on by this worker. So is what cannot be
-// sent now, for want of descriptors or buffers here, over there or in the kernel: it is tried again, to this
-// receiver or another, for as long as there is one. Owned by the worker. Runs in: a worker that drains.
+// not acknowledged when a receiver is lost, or was refused, is served on by this worker. What was refused is
+// not offered again. Where this end of the channel fails, not the receiver, what had been sent is the
+// receiver's. What cannot be sent now, for want of descriptors or buffers here, over there or in the kernel,
+// is served on here and tried again, to this receiver or another, for as long as there is one. Owned by the
+// worker. Runs in: a worker that drains.
 #pragma once
 
 #include "core/channel.h"
@@ -89,6 +91,7 @@ class HandoverGiver {
     bool send_rest(Receiver& receiver);
     void acknowledge(Receiver& receiver, const HandoverAck& ack);
     void hold_back(Receiver& receiver, const HandoverFull& refusal);
+    void leave_to(Receiver& receiver);
     void take_back(Receiver& receiver);
     static void keep(const std::vector<Connection*>& connections);
 

@@ -78,7 +78,7 @@ void HandoverReceiver::on_message(Message& message) {
     }
 }
 
-// A giver that has left reads its connections no more, and its copies are closed: what it had sent is ours.
+// A giver that has left, or closed the channel, reads what it had sent no more: it is ours.
 void HandoverReceiver::on_closed(std::string_view) {
     settle_unsent(channel_.peer_gone());
     if (on_end_) on_end_();

@@ -1,9 +1,9 @@
 // HandoverReceiver takes connections that another worker gives: it makes each one a connection of the module
 // that its listener names, sends the acknowledgement, and lets them be read and written when that has left
 // (sendmsg(2) has taken it). Until then they are the giver's, which serves on what it has no acknowledgement
-// of; unless it is gone itself, which leaves them to this worker. A batch for which there are no descriptors
-// is answered so, and not taken. Trusts no giver: what is no connection is refused. Owned by the worker.
-// Runs in: worker.
+// of; unless it is gone or has closed the channel, which leaves them to this worker. A batch for which there
+// are no descriptors is answered so, and not taken. Trusts no giver: what is no connection is refused. Owned
+// by the worker. Runs in: worker.
 #pragma once
 
 #include "core/channel.h"

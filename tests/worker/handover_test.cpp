@@ -1,3 +1,4 @@
+#include "core/packet.h"
 #include "tests/worker/scripted_module.h"
 #include "worker/handover_giver.h"
 #include "worker/handover_receiver.h"
@@ -366,4 +367,37 @@ TEST_CASE("a time limit that has no time left is one") {
     worker.services().connections.begin_adopted(worker.services().connections.close_batch());
     worker.pass(std::chrono::milliseconds(200));
     CHECK(worker.connection_count() == 0);
+}
+
+TEST_CASE("when the giver itself closes the channel, what it had sent has one owner: the receiver") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    script.input = [](ScriptedConnection& connection, std::string_view bytes) {
+        connection.write(bytes);
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    FixtureClient client(workers.old_worker);
+    auto [give, take] = Channel::make_pair();
+    const std::byte garbage[1]{};
+    REQUIRE(send_packet(take.get(), garbage, {}, {}) == PacketSent::sent);
+    workers.giver = std::make_unique<HandoverGiver>(workers.old_worker.services().loop,
+                                                    workers.old_worker.services().connections,
+                                                    std::vector<std::string>{"127.0.0.1:0 scripted"});
+    workers.giver->add_receiver(std::move(give));
+    workers.giver->start();
+    workers.old_worker.settle();
+    workers.receiver = std::make_unique<HandoverReceiver>(
+        workers.new_worker.services().loop, workers.new_worker.services().connections, std::move(take),
+        [&](std::string_view) {
+            return HandoverReceiver::Target{workers.new_worker.module(), 0, AF_INET};
+        },
+        HandoverReceiver::EndHandler());
+    CHECK(workers.moved(1));
+    REQUIRE(client.send("once"));
+    REQUIRE(workers.run_until([&] {
+        client.read();
+        return client.received().size() >= 4;
+    }));
+    CHECK(client.received() == "once");
 }
