@@ -93,6 +93,8 @@ class Listener {
     // undone a new socket is bound in place of the old one, which workers still have: they must be given the
     // new one.
     std::vector<ListenerDamage> mend();
+    // So often mend() has put another socket in the place of one.
+    unsigned times_bound_anew() const noexcept { return times_bound_anew_; }
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
     // closed without a reset. Nothing to do for unix and udp sockets.
@@ -138,6 +140,7 @@ class Listener {
     std::vector<UniqueFd> sockets_;
     unsigned listening_ = 0;       // sockets [0, listening_) listen
     std::vector<unsigned> order_;  // of a reuseport group: slots by the kernel's number for them
+    unsigned times_bound_anew_ = 0;
     bool refuses_new_ = false;
     UnixPath path_;
 };

@@ -143,6 +143,7 @@ void Listener::bind_anew(unsigned slot) {
     }
     begin_listening(fresh.get(), options_);
     socket = std::move(fresh);
+    ++times_bound_anew_;
 }
 
 }  // namespace drover

@@ -45,6 +45,7 @@ RespawnPolicy::Rule Pool::respawn_rule() const noexcept {
 }
 
 void Pool::start() {
+    bound_anew_at_start_ = times_bound_anew();
     for (const auto& slot : slots_)
         slot->fill_soon();
 }
@@ -74,7 +75,10 @@ std::vector<ListenerUse> Pool::uses(const PoolSettings& settings,
 
 void Pool::serve() {
     phase_ = Phase::serving;
-    each_worker([](WorkerProcess& worker) {
+    // The generation before mends sockets while this one starts, and tells its own workers alone.
+    const bool old_sockets = times_bound_anew() != bound_anew_at_start_;
+    each_worker([old_sockets](WorkerProcess& worker) {
+        if (old_sockets) worker.set_has_old_socket();
         if (worker.ready()) worker.serve();
     });
     watch_workers();

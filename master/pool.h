@@ -200,7 +200,6 @@ class Pool : private WorkerObserver {
         unsigned number;
         std::unique_ptr<WorkerProcess> worker;    // null: between two workers
         std::unique_ptr<WorkerProcess> newcomer;  // starts beside the worker, to take its place
-        bool has_old_socket = false;              // one of its listeners was bound anew
         std::string replace_reason;               // why the worker is to be replaced; empty: it is not
         double jitter = 0;                        // of the worker's recycling, in [0, 1)
         std::uint64_t first_resident = 0;         // bytes, when the worker reported first; 0: not yet
@@ -251,6 +250,8 @@ class Pool : private WorkerObserver {
     void shorten_waits();
     void watch_queues();
     void mend_sockets();
+    void note_bound_anew(const Listener& listener, unsigned socket);
+    unsigned times_bound_anew() const noexcept;
     void on_mend_time();
     void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);
     unsigned listening() const noexcept;  // sockets of the listener that has most of them
@@ -281,10 +282,11 @@ class Pool : private WorkerObserver {
     std::map<unsigned, Watcher> watchers_;  // by slot: the worker that accepts from its sockets, too
     Timer watch_timer_;
     Timer mend_timer_;
-    std::string damage_said_;  // of the sockets, last
-    Timer sockets_timer_;      // until retired sockets are closed
-    Timer fill_timer_;         // while slots wait for their turn to get a worker
-    Timer replace_timer_;      // no successor could be started: it is tried again
+    std::string damage_said_;           // of the sockets, last
+    unsigned bound_anew_at_start_ = 0;  // times_bound_anew() when the first worker was started
+    Timer sockets_timer_;               // until retired sockets are closed
+    Timer fill_timer_;                  // while slots wait for their turn to get a worker
+    Timer replace_timer_;               // no successor could be started: it is tried again
     bool lacks_successors_ = false;
 };
 

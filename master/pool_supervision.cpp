@@ -261,9 +261,7 @@ void Pool::mend_sockets() {
                     (lasting ? "; this lasts until its workers are gone"
                      : anew  ? "; bound anew"
                              : "; mended");
-            for (const auto& slot : slots_) {
-                if (anew && (listener->shared() || slot->number == damage.slot)) slot->has_old_socket = true;
-            }
+            if (anew) note_bound_anew(*listener, damage.slot);
         }
     }
     if (!said.empty() && said != damage_said_) {
@@ -273,12 +271,31 @@ void Pool::mend_sockets() {
     damage_said_ = said;
 }
 
+// Whoever watches the queue of the slot has the old socket, too.
+void Pool::note_bound_anew(const Listener& listener, unsigned socket) {
+    watchers_.erase(socket);
+    for (const auto& slot : slots_) {
+        if (!listener.shared() && slot->number != socket) continue;
+        if (slot->worker != nullptr) slot->worker->set_has_old_socket();
+        if (slot->newcomer != nullptr) slot->newcomer->set_has_old_socket();
+    }
+}
+
+unsigned Pool::times_bound_anew() const noexcept {
+    unsigned times = 0;
+    for (const auto& listener : listeners_)
+        times += listener->times_bound_anew();
+    return times;
+}
+
 void Pool::on_mend_time() {
     steer();
     watch_queues();  // who could not be told for want of a descriptor is told now
-    for (unsigned slot = 0; slot < size(); ++slot) {
-        if (std::exchange(slots_[slot]->has_old_socket, false))
-            restart(slot, "a listening socket was bound anew");
+    const std::int64_t now = context_.loop.now_ms();
+    for (const auto& slot : slots_) {
+        const bool old_socket = slot->worker != nullptr && slot->worker->has_old_socket();
+        const bool too_soon = !slot->replace_reason.empty() || now < slot->no_recycling_before_ms;
+        if (old_socket && !too_soon) restart(slot->number, "a listening socket was bound anew");
     }
 }
 

@@ -116,7 +116,7 @@ class WorkerProcess {
     std::int64_t silent_ms() const noexcept;
     // It serves what it should, and is neither stopped nor known to hang.
     bool answers() const noexcept {
-        return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_;
+        return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_ && !has_old_socket_;
     }
     // It has said that it holds max_connections.
     bool full() const noexcept { return last_report_.full != 0; }
@@ -125,6 +125,9 @@ class WorkerProcess {
     // It serves a generation that it should not serve any more.
     bool outdated() const noexcept { return outdated_; }
     void set_outdated() noexcept { outdated_ = true; }
+    // A listening socket that it was given has been replaced by another one since.
+    bool has_old_socket() const noexcept { return has_old_socket_; }
+    void set_has_old_socket() noexcept { has_old_socket_ = true; }
     bool hangs() const noexcept { return hangs_; }
     // It is silent although it waits for nothing and has had the processor since it was first missed, or
     // waits for something else than the processor. To be asked only of one that is silent.
@@ -189,6 +192,7 @@ class WorkerProcess {
     bool hangs_ = false;
     bool stopped_ = false;  // by a signal
     bool outdated_ = false;
+    bool has_old_socket_ = false;
     bool idle_ = false;
     bool was_full_ = false;              // when its observer last heard
     bool pool_full_ = false;             // it has been told so
