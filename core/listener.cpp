@@ -133,10 +133,10 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
     if (address.is_unix_path()) {
         UniqueFd socket = result.new_socket();
         result.bind_path(socket.get());
-        result.sockets_.push_back(std::move(socket));
+        result.sockets_.emplace_back(std::move(socket));
         return result;
     }
-    result.sockets_.push_back(result.bind_one(true));
+    result.sockets_.emplace_back(result.bind_one(true));
     const Address bound = Address::local_of(result.sockets_.front().get());
     result.address_ = address.is_udp() ? bound.as_udp() : bound;
     result.resize(slots);
@@ -214,9 +214,9 @@ void Listener::resize(unsigned slots) {
     const std::size_t before = sockets_.size();
     try {
         while (sockets_.size() < wanted)
-            sockets_.push_back(bind_one(false));
+            sockets_.emplace_back(bind_one(false));
     } catch (...) {
-        sockets_.resize(before);
+        sockets_.erase(sockets_.begin() + static_cast<std::ptrdiff_t>(before), sockets_.end());
         throw;
     }
     // The highest goes first: the kernel moves the last socket of a group into the index that becomes free.
@@ -252,11 +252,14 @@ void Listener::apply_stream_options(int fd, const ListenerOptions& options) cons
     set_keepalive_value(fd, fresh.get(), TCP_KEEPCNT, options.keepalive_count, "TCP_KEEPCNT");
 }
 
-void Listener::apply_live_options(const ListenerOptions& options) const {
+void Listener::apply_live_options(const ListenerOptions& options) {
     for (unsigned i = 0; i < sockets(); ++i) {
-        apply_options(sockets_[i].get(), options);
+        const int fd = sockets_[i].get();
+        static_cast<void>(sockets_[i].as_made.put_back(fd));
+        apply_options(fd, options);
+        sockets_[i].as_made = SocketOptions(fd);
         // On a socket that listens already listen(2) changes the backlog alone.
-        if (i < listening_) begin_listening(sockets_[i].get(), options);
+        if (i < listening_) begin_listening(fd, options);
     }
 }
 

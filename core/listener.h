@@ -7,11 +7,13 @@
 #pragma once
 
 #include "core/address.h"
+#include "core/socket_options.h"
 #include "core/unique_fd.h"
 
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/types.h>
@@ -89,10 +91,12 @@ class Listener {
     // Throws std::system_error.
     void steer(std::span<const unsigned> slots);
     // Puts the sockets back as they should be, and tells what was wrong. O_NONBLOCK, the limit of a wait in
-    // accept(2), the backlog, a filter, a shutdown, the peer of a datagram socket. Where that cannot be
-    // undone a new socket is bound in place of the old one, which workers still have: they must be given the
-    // new one.
-    std::vector<ListenerDamage> mend();
+    // accept(2), the backlog, a filter, a shutdown, the peer of a datagram socket; with `options_too` also
+    // what SocketOptions knows, which takes longer. Where that cannot be undone a new socket is bound in
+    // place of the old one, which workers still have: they must be given the new one. What the kernel does
+    // not tell (TCP_MD5SIG, TCP_AO_ADD_KEY) is not found.
+    enum class Look { state, options_too };
+    std::vector<ListenerDamage> mend(Look look);
     // So often mend() has put another socket in the place of one.
     unsigned times_bound_anew() const noexcept { return times_bound_anew_; }
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
@@ -109,6 +113,13 @@ class Listener {
     void listen(unsigned slots = std::numeric_limits<unsigned>::max());
 
   private:
+    struct Socket {
+        explicit Socket(UniqueFd bound) : fd(std::move(bound)), as_made(fd.get()) {}
+        int get() const noexcept { return fd.get(); }
+
+        UniqueFd fd;
+        SocketOptions as_made;
+    };
     // The file that a unix socket made.
     struct UnixPath {
         dev_t device = 0;
@@ -126,18 +137,19 @@ class Listener {
     void begin_listening(int fd, const ListenerOptions& options) const;
     std::string disturbance(unsigned slot) const;
     std::string breakage(unsigned slot) const;
+    void look_at_options(unsigned slot, std::string& mended, std::string& broken) const;
     void leave_group(std::vector<ListenerDamage>& broken);
     ListenerDamage::Now restore(unsigned slot);
-    bool restore_in_place(int fd) const;
+    bool restore_in_place(const Socket& socket) const;
     void bind_again(int fd) const noexcept;
     void bind_anew(unsigned slot);
     void left_group(unsigned slot);
-    void apply_live_options(const ListenerOptions& options) const;
+    void apply_live_options(const ListenerOptions& options);
     void remove_path() noexcept;
 
     Address address_;
     ListenerOptions options_;
-    std::vector<UniqueFd> sockets_;
+    std::vector<Socket> sockets_;
     unsigned listening_ = 0;       // sockets [0, listening_) listen
     std::vector<unsigned> order_;  // of a reuseport group: slots by the kernel's number for them
     unsigned times_bound_anew_ = 0;

@@ -44,14 +44,21 @@ bool is_shut_down(int fd) noexcept {
     return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLRDHUP) != 0;
 }
 
+void note(std::string& what, const std::string& text) {
+    what += (what.empty() ? "" : ", ") + text;
+}
+
 }  // namespace
 
-std::vector<ListenerDamage> Listener::mend() {
+std::vector<ListenerDamage> Listener::mend(Look look) {
     std::vector<ListenerDamage> found;
     std::vector<ListenerDamage> broken;
     for (unsigned slot = 0; slot < listening_; ++slot) {
-        if (std::string what = disturbance(slot); !what.empty()) found.push_back({slot, std::move(what)});
-        if (std::string what = breakage(slot); !what.empty()) broken.push_back({slot, std::move(what)});
+        std::string disturbed = disturbance(slot);
+        std::string broke = breakage(slot);
+        if (look == Look::options_too) look_at_options(slot, disturbed, broke);
+        if (!disturbed.empty()) found.push_back({slot, std::move(disturbed)});
+        if (!broke.empty()) broken.push_back({slot, std::move(broke)});
     }
     // The order in which several have left the group is not known: it is made again, as at first.
     if (broken.size() > 1 && !shared()) leave_group(broken);
@@ -71,18 +78,17 @@ std::vector<ListenerDamage> Listener::mend() {
 std::string Listener::disturbance(unsigned slot) const {
     const int fd = sockets_[slot].get();
     std::string what;
-    const auto note = [&what](const char* text) { what += what.empty() ? text : std::string(", ") + text; };
-    if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) note("was made blocking");
+    if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) note(what, "was made blocking");
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
     bound_wait(fd);
     const int unused = 0;
     const bool filtered = !refuses_new_ && has_filter(fd);
     if (filtered && ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0)
-        note("had a filter");
+        note(what, "had a filter");
     if (address_.is_udp() && has_peer(fd)) {
         drop_peer(fd);
         bind_again(fd);
-        note("was connected");
+        note(what, "was connected");
     }
     if (!address_.is_udp() && socket_option(fd, SO_ACCEPTCONN) != 0) ::listen(fd, options_.backlog);
     return what;
@@ -94,6 +100,11 @@ std::string Listener::breakage(unsigned slot) const {
     const bool tcp = !address_.is_unix() && !address_.is_udp();
     if (tcp ? socket_option(fd, SO_ACCEPTCONN) == 0 : is_shut_down(fd)) return "was shut down";
     return {};
+}
+
+void Listener::look_at_options(unsigned slot, std::string& mended, std::string& broken) const {
+    const SocketOptions::Changes changes = sockets_[slot].as_made.put_back(sockets_[slot].get());
+    if (!changes.found.empty()) note(changes.undone ? mended : broken, "had other options: " + changes.found);
 }
 
 // All others stop to listen, too.
@@ -111,15 +122,16 @@ void Listener::leave_group(std::vector<ListenerDamage>& broken) {
 
 ListenerDamage::Now Listener::restore(unsigned slot) {
     left_group(slot);
-    const bool in_place = restore_in_place(sockets_[slot].get());
+    const bool in_place = restore_in_place(sockets_[slot]);
     if (!in_place) bind_anew(slot);
     order_.push_back(slot);
     return in_place ? ListenerDamage::Now::mended : ListenerDamage::Now::bound_anew;
 }
 
-bool Listener::restore_in_place(int fd) const {
+bool Listener::restore_in_place(const Socket& socket) const {
+    const int fd = socket.get();
     const bool tcp = !address_.is_unix() && !address_.is_udp();
-    if (!tcp || socket_option(fd, SO_LOCK_FILTER) != 0) return false;
+    if (!tcp || socket_option(fd, SO_LOCK_FILTER) != 0 || !socket.as_made.put_back(fd).undone) return false;
     bind_again(fd);
     begin_listening(fd, options_);
     return Address::local_of(fd) == address_;
@@ -132,7 +144,7 @@ void Listener::bind_again(int fd) const noexcept {
 }
 
 void Listener::bind_anew(unsigned slot) {
-    UniqueFd& socket = sockets_[slot];
+    Socket& socket = sockets_[slot];
     if (!address_.is_unix() && !address_.is_udp()) ::shutdown(socket.get(), SHUT_RDWR);
     UniqueFd fresh;
     if (address_.is_unix_path()) {
@@ -142,7 +154,7 @@ void Listener::bind_anew(unsigned slot) {
         fresh = bind_one(sockets_.size() == 1);
     }
     begin_listening(fresh.get(), options_);
-    socket = std::move(fresh);
+    socket = Socket(std::move(fresh));
     ++times_bound_anew_;
 }
 

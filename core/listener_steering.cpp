@@ -70,13 +70,14 @@ void Listener::steer(std::span<const unsigned> slots) {
 void Listener::refuse_new() {
     if (address_.is_unix() || address_.is_udp()) return;
     refuses_new_ = true;
-    for (const UniqueFd& socket : sockets_)
+    for (const Socket& socket : sockets_)
         attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
 }
 
 void Listener::drop_idle_sockets(unsigned slots) {
     const std::size_t keep = std::max(slots, listening_);
-    if (!shared() && sockets_.size() > keep) sockets_.resize(std::max<std::size_t>(keep, 1));
+    while (!shared() && sockets_.size() > std::max<std::size_t>(keep, 1))
+        sockets_.pop_back();
 }
 
 }  // namespace drover

@@ -249,7 +249,7 @@ class Pool : private WorkerObserver {
                                const EventSubject& subject);
     void shorten_waits();
     void watch_queues();
-    void mend_sockets();
+    void mend_sockets(Listener::Look look);
     void note_bound_anew(const Listener& listener, unsigned socket);
     unsigned times_bound_anew() const noexcept;
     void on_mend_time();

@@ -229,7 +229,7 @@ std::vector<WorkerProcess*> Pool::takers() const {
 // none serves.
 void Pool::steer() {
     if (phase_ != Phase::serving) return;
-    mend_sockets();
+    mend_sockets(Listener::Look::state);
     const std::vector<WorkerProcess*> to = takers();
     const bool full = !to.empty() && to.front()->full();
     std::vector<unsigned> slots;
@@ -250,10 +250,10 @@ void Pool::steer() {
 
 // Workers hold the sockets, too, and one that went astray may have done anything to them. What lasts is said
 // once.
-void Pool::mend_sockets() {
+void Pool::mend_sockets(Listener::Look look) {
     std::string said;
     for (const auto& listener : listeners_) {
-        for (const ListenerDamage& damage : listener->mend()) {
+        for (const ListenerDamage& damage : listener->mend(look)) {
             const bool anew = damage.now == ListenerDamage::Now::bound_anew;
             const bool lasting = damage.now == ListenerDamage::Now::lasting;
             said += (said.empty() ? "" : "; ") + listener->address().text() + ", socket " +
@@ -268,7 +268,7 @@ void Pool::mend_sockets() {
         context_.events.error(EventKind::trouble, subject(),
                               "pool " + name() + ": somebody changed a listening socket: " + said);
     }
-    damage_said_ = said;
+    if (look == Listener::Look::options_too || !said.empty()) damage_said_ = said;
 }
 
 // Whoever watches the queue of the slot has the old socket, too.
@@ -289,6 +289,7 @@ unsigned Pool::times_bound_anew() const noexcept {
 }
 
 void Pool::on_mend_time() {
+    mend_sockets(Listener::Look::options_too);
     steer();
     watch_queues();  // who could not be told for want of a descriptor is told now
     const std::int64_t now = context_.loop.now_ms();

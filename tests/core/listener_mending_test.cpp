@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ UniqueFd worker_copy(const Listener& listener, unsigned slot) {
 
 std::string mended_text(Listener& listener) {
     std::string text;
-    for (const ListenerDamage& damage : listener.mend()) {
+    for (const ListenerDamage& damage : listener.mend(Listener::Look::options_too)) {
         text += std::to_string(damage.slot) + " " + damage.what;
         if (damage.now == ListenerDamage::Now::bound_anew) text += " (anew)";
         if (damage.now == ListenerDamage::Now::lasting) text += " (lasting)";
@@ -194,4 +195,89 @@ TEST_CASE("a unix socket that was shut down is bound anew at its path") {
     ::shutdown(copy.get(), SHUT_RDWR);
     CHECK(mended_text(local) == "0 was shut down (anew); ");
     CHECK(reached(local, 3) == std::vector<unsigned>{3});
+}
+
+TEST_CASE("options of a socket and of the connections that come from it are put back") {
+    struct Change {
+        int level;
+        int option;
+        const char* name;
+        int value;
+    };
+    constexpr std::array changes{
+        Change{SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", 0},
+        Change{SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", 1},
+        Change{SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF, SO_BUF_LOCK", 2304},
+        Change{SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF, SO_BUF_LOCK", 4608},
+        Change{SOL_SOCKET, SO_RCVLOWAT, "SO_RCVLOWAT", 1000},
+        Change{SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", 1},
+        Change{IPPROTO_IP, IP_TTL, "IP_TTL", 1},
+        Change{IPPROTO_IP, IP_MINTTL, "IP_MINTTL", 255},
+        Change{IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", 0},
+        Change{IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 60},
+        Change{IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", 100},
+        Change{IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", 1},
+    };
+    Listener group = listening_group(2);
+    for (const Change& change : changes) {
+        CAPTURE(change.name);
+        const int fd = group.socket_for(1);
+        const int before = option_of(fd, change.level, change.option);
+        REQUIRE(::setsockopt(worker_copy(group, 1).get(), change.level, change.option, &change.value,
+                             sizeof change.value) == 0);
+        CHECK(mended_text(group) == "1 had other options: " + std::string(change.name) + "; ");
+        CHECK(option_of(fd, change.level, change.option) == before);
+        CHECK(mended_text(group).empty());
+    }
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(group.socket_for(0), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    CHECK(mended_text(group) == "0 had other options: SO_LINGER; ");
+    CHECK(mended_text(group).empty());
+    group.steer(std::array{1U});
+    CHECK(reached(group, 4) == std::vector<unsigned>{0, 4});
+}
+
+TEST_CASE("a socket with an option that cannot be put back is bound anew") {
+    Listener group = listening_group(2);
+    const UniqueFd copy = worker_copy(group, 1);
+    const int small = 2304;  // a listening socket's is never "none" again
+    REQUIRE(::setsockopt(copy.get(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &small, sizeof small) == 0);
+    CHECK(mended_text(group) == "1 had other options: TCP_WINDOW_CLAMP (anew); ");
+    CHECK(mended_text(group).empty());
+    group.steer(std::array{1U});
+    CHECK(reached(group, 4) == std::vector<unsigned>{0, 4});
+}
+
+TEST_CASE("options that a configuration changes are no damage") {
+    Listener group = listening_group(2);
+    group.set_options({.nodelay = false, .defer_accept_s = 5, .keepalive = true, .keepalive_idle_s = 9});
+    CHECK(mended_text(group).empty());
+    group.set_options({});
+    CHECK(mended_text(group).empty());
+    CHECK(option_of(group.socket_for(1), IPPROTO_TCP, TCP_NODELAY) == 1);
+}
+
+TEST_CASE("a udp socket has its buffer and tells destinations again, also when it was connected") {
+    for (const char* text : {"udp:0.0.0.0:0", "udp:[::]:0"}) {
+        CAPTURE(text);
+        Listener udp =
+            Listener::bind(Address::parse(text), {.ipv6_only = false, .receive_buffer = 100'000}, 1);
+        udp.listen();
+        const int fd = udp.socket_for(0);
+        const int buffer = option_of(fd, SOL_SOCKET, SO_RCVBUF);
+        const UniqueFd copy = worker_copy(udp, 0);
+        const int none = 0;
+        const int small = 2304;
+        ::setsockopt(copy.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        ::setsockopt(copy.get(), IPPROTO_IP, IP_PKTINFO, &none, sizeof none);
+        const std::array no_operation{'\1', '\1', '\1', '\1'};
+        ::setsockopt(copy.get(), IPPROTO_IP, IP_OPTIONS, no_operation.data(), no_operation.size());
+        CHECK(mended_text(udp) == "0 had other options: SO_RCVBUF, IP_OPTIONS, IP_PKTINFO; ");
+        const Address peer = Address::local_of(fd);
+        REQUIRE(::connect(copy.get(), peer.data(), peer.size()) == 0);
+        CHECK(mended_text(udp) == "0 was connected; ");
+        CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == buffer);
+        CHECK(option_of(fd, IPPROTO_IP, IP_PKTINFO) == 1);
+        CHECK(mended_text(udp).empty());
+    }
 }

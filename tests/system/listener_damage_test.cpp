@@ -160,6 +160,11 @@ TEST_CASE("a listening socket that a worker shut down, blocked or filtered serve
         master.wait_output("it was shut down; mended");
         check_all_answered(master);
 
+        const int nearest = 255;  // clients on this machine send 64
+        REQUIRE(::setsockopt(socket, IPPROTO_IP, IP_MINTTL, &nearest, sizeof nearest) == 0);
+        master.wait_output("it had other options: IP_MINTTL; mended");
+        check_all_answered(master);
+
         sock_filter drop_all = {BPF_RET | BPF_K, 0, 0, 0};
         const sock_fprog program = {1, &drop_all};
         if (::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
