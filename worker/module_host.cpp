@@ -50,6 +50,7 @@ void ModuleHost::prepare(const Configuration& running, const std::shared_ptr<con
             entry.module->prepare(next, options);
         } catch (const std::exception& failure) {
             abandon();
+            if (is_shortage(failure)) throw;
             throw std::runtime_error("module " + std::string(name) + ": " + failure.what());
         }
         entry.prepared = next->generation();

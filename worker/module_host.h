@@ -19,10 +19,11 @@ class ModuleHost {
     ModuleHost(std::span<const ModuleFactory> factories, const std::vector<std::string_view>& names);
 
     // `module_options` is the image's table of modules. An exception of a module's start, with its name put
-    // before it, comes out after those that had started were stopped.
+    // before it, comes out after those that had started were stopped. A shortage (is_shortage) comes out as
+    // it is: it says nothing of the options.
     void start(Services& services, const ImageNode& module_options);
     // A hot reload for the modules whose options differ between the two: all prepare, or those that did
-    // abandon and the exception of the one that did not, with its name put before it, comes out.
+    // abandon and the exception of the one that did not comes out as from start().
     void prepare(const Configuration& running, const std::shared_ptr<const Configuration>& next);
     void commit() noexcept;
     void abandon() noexcept;

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +67,29 @@ std::string find_stamp(Bytes notes) {
     return {};
 }
 
+// What the loader takes of the address space.
+std::uint64_t loaded_size(Bytes file) {
+    const auto header = read_at<Header>(file, 0);
+    std::uint64_t size = 0;
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+        const auto segment = read_at<Segment>(file, header.e_phoff + std::uint64_t{i} * sizeof(Segment));
+        if (segment.p_type == PT_LOAD)
+            size = std::max<std::uint64_t>(size, segment.p_vaddr + segment.p_memsz);
+    }
+    return std::min<std::uint64_t>(size, max_library_bytes);
+}
+
+// dlopen(3) says in words alone why it failed. Whether it had a descriptor and memory is tried out; throws
+// std::system_error when it had not.
+void check_shortage(Bytes file, int copy) {
+    constexpr std::size_t loaders_own = std::size_t{256} * 1024;
+    const UniqueFd descriptor(check_call(::fcntl(copy, F_DUPFD_CLOEXEC, 0), "dlopen"));
+    const std::size_t size = loaded_size(file) + loaders_own;
+    void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw_errno("dlopen");
+    ::munmap(memory, size);
+}
+
 void copy_bytes(int from, int to, std::size_t size) {
     std::string buffer(std::size_t{256} * 1024, '\0');
     for (std::size_t done = 0; done < size;) {
@@ -99,6 +123,7 @@ std::string module_stamp_of(Bytes file) {
 
 UniqueFd copy_library(const std::string& path) {
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file && is_shortage(std::error_code(errno, std::generic_category()))) throw_errno("open", path);
     if (!file) refuse(std::string("it cannot be opened: ") + std::strerror(errno));
     struct stat status {};
     check_call(::fstat(file.get(), &status), "fstat", path);
@@ -121,7 +146,11 @@ ModuleFactory load_module(int copy) {
                "\"");
     const std::string place = "/proc/self/fd/" + std::to_string(copy);
     void* const library = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) refuse(::dlerror());
+    if (library == nullptr) {
+        const std::string reason = ::dlerror();
+        check_shortage(file.bytes(), copy);
+        refuse(reason);
+    }
     void* const symbol = ::dlsym(library, "drover_module_factory");
     if (symbol == nullptr) refuse(::dlerror());
     return *static_cast<const ModuleFactory*>(symbol);

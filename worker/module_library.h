@@ -20,12 +20,13 @@ inline constexpr std::size_t max_library_bytes = std::size_t{256} * 1024 * 1024;
 std::string module_stamp_of(std::span<const std::byte> file);
 
 // A sealed copy of the file, in memory, that any user may map and nobody can change. Throws
-// std::runtime_error or std::system_error: it cannot be read, is no regular file, is too large.
+// std::runtime_error: it cannot be opened, is no regular file, is too large; std::system_error: it cannot be
+// read, or there is a shortage (is_shortage).
 UniqueFd copy_library(const std::string& path);
 
-// Compares the stamp, then loads the copy. Throws std::runtime_error: the
-// stamp is another one, a symbol is missing, the library does not say how its module is made. What the
-// library's constructors throw ends the process.
+// Compares the stamp, then loads the copy. Throws std::runtime_error: the stamp is another one, a symbol is
+// missing, the library does not say how its module is made; std::system_error: no descriptor or no memory for
+// it (is_shortage). What the library's constructors throw ends the process.
 ModuleFactory load_module(int copy);
 
 }  // namespace drover

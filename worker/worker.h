@@ -75,12 +75,19 @@ class Worker {
         std::vector<std::shared_ptr<DatagramSocket>> sockets;
         std::vector<DatagramSettings> datagrams;
     };
+    struct Retry {
+        Retry(EventLoop& loop, Timer::Handler on_time, std::int64_t end)
+            : timer(loop, on_time), end_ms(end) {}
+        Timer timer;
+        std::int64_t end_ms;
+    };
     // What the worker is given before it starts, and before each hot reload.
     struct Assignment {
         std::shared_ptr<const Configuration> configuration;
         std::vector<UniqueFd> listeners;  // by index in the pool
         std::vector<UniqueFd> libraries;  // by index in the image; at the start only
         NextListeners next;               // of a hot reload that is prepared
+        std::unique_ptr<Retry> retry;     // while its modules lack something
     };
 
     void on_message(Message& message);
@@ -129,6 +136,8 @@ class Worker {
     void drop_predecessors();
     std::size_t room_for_connections() const;
     void prepare();
+    void prepare_modules();
+    void refuse_next(const std::string& reason);
     void commit();
     void abandon();
     void check_generations() const;

@@ -1,5 +1,6 @@
 // A worker's part in a hot reload: it builds the next generation's state beside the one that serves, says
 // whether it can, and puts it in place when the master has passed the commit point.
+#include "core/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -9,6 +10,12 @@
 #include <stdexcept>
 
 namespace drover {
+
+namespace {
+
+constexpr std::chrono::milliseconds prepare_retry_interval{20};
+
+}  // namespace
 
 void Worker::prepare() {
     if (!next_ || state_ != WorkerState::serving) return;
@@ -21,15 +28,35 @@ void Worker::prepare() {
         }
         check_generations();
         prepare_listeners();
+    } catch (const std::exception& failure) {
+        return refuse_next(failure.what());
+    }
+    prepare_modules();
+}
+
+// A shortage may pass while the master waits for the others.
+void Worker::prepare_modules() {
+    try {
         modules_->prepare(*assignment_.configuration, next_->configuration);
     } catch (const std::exception& failure) {
-        const std::string generation = std::to_string(next_->configuration->generation());
-        next_.reset();
-        files_.abandon(*assignment_.configuration);
-        channel_->send_text(MessageType::not_prepared, generation + " " + failure.what());
-        return;
+        if (!is_shortage(failure)) return refuse_next(failure.what());
+        if (!next_->retry) {
+            const std::chrono::milliseconds patience(settings().master.prepare_timeout_ms / 2);
+            next_->retry = std::make_unique<Retry>(loop_, Timer::Handler::to<&Worker::prepare_modules>(this),
+                                                   loop_.now_ms() + patience.count());
+            log_.warning("a hot reload lacks something, and is tried again: " + std::string(failure.what()));
+        }
+        if (loop_.now_ms() >= next_->retry->end_ms) return refuse_next(failure.what());
+        return next_->retry->timer.start_once(prepare_retry_interval);
     }
     channel_->send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
+}
+
+void Worker::refuse_next(const std::string& reason) {
+    const std::string generation = std::to_string(next_->configuration->generation());
+    next_.reset();
+    files_.abandon(*assignment_.configuration);
+    channel_->send_text(MessageType::not_prepared, generation + " " + reason);
 }
 
 // Requests that are under way keep the generation they began with alive; slow ones must not pile them up. One

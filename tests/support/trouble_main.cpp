@@ -15,6 +15,7 @@
 #include "worker/module_declarations.h"
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +23,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <linux/keyctl.h>
@@ -36,6 +38,7 @@ namespace {
 struct TroubleOptions {
     std::string_view in_check;
     std::string_view in_start;
+    std::string_view to_prepare;
     std::string_view in_prepare;
     std::string_view in_commit;
     std::string_view in_connection;
@@ -52,6 +55,8 @@ const Options<TroubleOptions>& TroubleOptions::options() {
             .text("in_check", &TroubleOptions::in_check, {}, Apply::fresh, "What to do in the config reader.")
             .text("in_start", &TroubleOptions::in_start, {}, Apply::fresh,
                   "What to do in a worker that starts.")
+            .text("to_prepare", &TroubleOptions::to_prepare, {}, Apply::hot,
+                  "What to do when a worker prepares a hot reload.")
             .text("in_prepare", &TroubleOptions::in_prepare, {}, Apply::hot,
                   "What to do once a worker has said that it has prepared a hot reload.")
             .text("in_commit", &TroubleOptions::in_commit, {}, Apply::hot,
@@ -137,6 +142,7 @@ void act(std::string_view what) {
     if (what.starts_with("stop ") && ::unlink(std::string(what.substr(5)).c_str()) == 0) std::raise(SIGSTOP);
     if (what.starts_with("daemon ")) leave_daemon(std::string(what.substr(7)));
     if (what.starts_with("throw ")) throw std::runtime_error(std::string(what.substr(6)));
+    if (what == "lack") throw std::system_error(EMFILE, std::generic_category(), "trouble");
     if (what == "throw") throw std::runtime_error("trouble was asked for");
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();
@@ -248,6 +254,7 @@ class TroubleModule final : public Module {
     }
     void prepare(const std::shared_ptr<const Configuration>&, const ImageNode& options) override {
         next_ = TroubleOptions::options().load(options);
+        act(next_.to_prepare);
         if (!next_.in_prepare.empty()) prepared_->start_once(std::chrono::milliseconds(0));
     }
     void commit() noexcept override {

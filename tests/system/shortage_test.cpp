@@ -72,6 +72,26 @@ TEST_CASE("a hot reload whose successor of a worker that starts cannot be starte
     master.finish();
 }
 
+TEST_CASE("a hot reload waits for what a module lacks for a moment") {
+    ShortMaster shorty("obey");
+    MasterUnderTest& master = shorty.master;
+    const std::vector<pid_t> before = master.worker_pids();
+    const std::string lacking = shorty.folder.file("lacking");
+    write_file(lacking, "");
+    TestConfig config = shorty.config("obey", "", "second");
+    config.rest += "to_prepare = \"lack while " + lacking + "\"\n";
+    master.write_config(config);
+    ControlCall call = master.start_control("reload");
+    master.wait_output("a hot reload lacks something");
+    CHECK(master.get() == "first");
+    ::unlink(lacking.c_str());
+    const ControlReply reply = call.wait();
+    CHECK_MESSAGE(reply.ok, reply.text);
+    CHECK(master.get() == "second");
+    CHECK(master.worker_pids() == before);
+    master.finish();
+}
+
 TEST_CASE("slots that a shortage left empty are filled soon after its end, whether others serve or not") {
     for (const std::size_t dead : {std::size_t{1}, std::size_t{2}}) {
         MasterUnderTest master(

@@ -1,6 +1,9 @@
 #include "worker/module_library.h"
 
+#include "core/build_info.h"
 #include "core/shared_memory.h"
+#include "core/system_error.h"
+#include "tests/support/in_child.h"
 
 #include <fstream>
 #include <iterator>
@@ -9,6 +12,9 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace drover;
 
@@ -31,6 +37,27 @@ bool is_bounded(const std::vector<char>& file) {
         return true;
     }
     return true;
+}
+
+// Does it with no more than what the limit leaves: 0 when that is refused as a shortage.
+template <class Action>
+int refused_within(__rlimit_resource_t resource, rlim_t most, Action action) {
+    rlimit limit{};
+    if (::getrlimit(resource, &limit) != 0) return 1;
+    limit.rlim_cur = most;
+    if (::setrlimit(resource, &limit) != 0) return 2;
+    try {
+        action();
+        return 3;
+    } catch (const std::exception& failure) {
+        return is_shortage(failure) ? 0 : 4;
+    }
+}
+
+rlim_t address_space() {
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -65,4 +92,21 @@ TEST_CASE("a copy is sealed, and readable by whom a worker becomes") {
 TEST_CASE("what can still be changed is not loaded") {
     const UniqueFd open = create_memfd("x", 4096, false);
     CHECK_THROWS_WITH(load_module(open.get()), "its copy is not sealed");
+}
+
+TEST_CASE("a library for which there is no descriptor or no memory is a shortage, not a fault of the file") {
+    const std::string path = DROVER_SAMPLE_MODULES "/sample_one.so";
+    test::in_child([&] { return refused_within(RLIMIT_NOFILE, 3, [&] { copy_library(path); }); });
+    test::in_child([&] {
+        const UniqueFd copy = copy_library(path);
+        const UniqueFd last_free(::fcntl(copy.get(), F_DUPFD_CLOEXEC, 0));
+        return refused_within(RLIMIT_NOFILE, static_cast<rlim_t>(last_free.get()) + 1,
+                              [&] { load_module(copy.get()); });
+    });
+    if (address_sanitizer) return;
+    test::in_child([&] {
+        const UniqueFd copy = copy_library(path);
+        const rlim_t most = address_space() + file_size(copy.get()) + 8192;
+        return refused_within(RLIMIT_AS, most, [&] { load_module(copy.get()); });
+    });
 }
