@@ -19,16 +19,14 @@ namespace drover {
 namespace {
 
 // The mark is a hard limit of RLIMIT_RTTIME, microseconds that a realtime process may take without a pause:
-// so large that it limits nothing. A master among the descendants of another marks its own with the next
-// smaller one.
+// so large that it limits nothing. Lower ones are marks, too: nobody gets rid of his by lowering it, and a
+// master among the descendants of another marks its own with the next lower one.
 constexpr rlim_t highest_mark = rlim_t{1} << 62U;
-constexpr rlim_t most_masters = 1024;
 
 rlim_t mark_of_children() noexcept {
     rlimit own{};
     ::getrlimit(RLIMIT_RTTIME, &own);
-    const bool nested = own.rlim_max <= highest_mark && own.rlim_max > highest_mark - most_masters;
-    return nested ? own.rlim_max - 1 : highest_mark;
+    return std::min(highest_mark, std::max<rlim_t>(own.rlim_max, 1) - 1);
 }
 
 std::string text_of(pid_t pid, const char* name) {
@@ -49,7 +47,7 @@ bool has_mark(pid_t pid) {
     if (soft == text.npos || hard == text.npos) return false;
     rlim_t limit = RLIM_INFINITY;
     std::from_chars(text.data() + hard, text.data() + text.size(), limit);
-    return limit <= mark_of_children() && limit > highest_mark - most_masters;
+    return limit <= mark_of_children();
 }
 
 // proc(5), stat: behind the name in parentheses come the state and the parent.

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@ TEST_CASE("lineage: an orphan of a child is known, whatever it does; a stranger 
         spawn({.keep_fds = keep}, [&] {
             if (::fork() != 0) return 0;
             ::setsid();
+            const rlimit low{.rlim_cur = 1000, .rlim_max = 1000};
+            ::setrlimit(RLIMIT_RTTIME, &low);
             const pid_t orphan = start_sleeper();
             return ::write(keep[0], &orphan, sizeof orphan) == sizeof orphan ? 0 : 1;
         });
