@@ -22,7 +22,7 @@ void reserve_memory(int fd, std::uint64_t offset, std::uint64_t size, std::strin
 }
 
 void seal(int fd, int seals, const char* what) {
-    check_call(::fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), "fcntl", what);
+    check_call(::fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW), "fcntl", what);
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ CounterTable::CounterTable(CounterCapacity capacity)
     StatusPage::create(view_.at<std::byte>(layout_.status_offset), layout_.row_count);
     // From here on this mapping is the only one that can ever write: not even a process of the same user,
     // which can open the read-only descriptor again, gets another.
-    seal(fd_.get(), F_SEAL_FUTURE_WRITE, "F_ADD_SEALS on the counter table");
+    seal(fd_.get(), F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, "F_ADD_SEALS on the counter table");
     read_only_fd_ = reopen_read_only(fd_.get());
 }
 
@@ -77,7 +77,7 @@ std::optional<std::uint32_t> CounterTable::take_row(const RowOwner& owner) {
             .older = {}};
     reserve_memory(row.fd.get(), 0, std::max<std::size_t>(totals_.size(), 1) * sizeof(std::uint64_t),
                    "counter row");
-    seal(row.fd.get(), 0, "F_ADD_SEALS on a counter row");
+    seal(row.fd.get(), 0, "F_ADD_SEALS on a counter row");  // its worker adds the others
     row.memory = std::make_shared<const Mapping>(map_shared_read_only(row.fd.get(), 0, layout_.row_size));
     row.memory->keep_from_children();
 

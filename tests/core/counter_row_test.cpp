@@ -165,7 +165,6 @@ TEST_CASE("counter_row: what does not fit together is refused") {
     table.declare(1, row_declarations);
     REQUIRE(table.take_row({1, 1, "main", 0}) == 0);
     const int own = table.row_fd(0);
-    CHECK(refusal(table.read_only_fd(), own, 0, 1) == "");
     CHECK(refusal(table.read_only_fd(), own, 0, 2) == "counter row: row 0 belongs to instance 1, not 2");
     CHECK(refusal(table.read_only_fd(), own, 1, 1) == "counter row: row 1 belongs to instance 0, not 1");
     CHECK(refusal(table.read_only_fd(), own, 1, 0) != "");
@@ -179,6 +178,7 @@ TEST_CASE("counter_row: what does not fit together is refused") {
     const RowBatch read_only = table.rows_after(0);
     CHECK(refusal(table.read_only_fd(), read_only.rows.at(0).fd.get(), 0, 1) != "");
     const CounterRow row(table.read_only_fd(), own, 0, 1);
+    CHECK(refusal(table.read_only_fd(), own, 0, 1) != "");  // it has its worker
     CHECK_THROWS_AS((void)row.counter("connections"), std::out_of_range);
     CHECK_THROWS_AS((void)row.gauge("requests_total"), std::out_of_range);
     CHECK_THROWS_AS((void)row.counter("bytes_total"), std::out_of_range);
@@ -204,22 +204,21 @@ TEST_CASE("counter_row: whatever is done to a row's memory, readers and folds go
     CHECK(::fallocate(fd, 0, 0, 1 << 20) == -1);
     CHECK(::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == -1);
     CHECK(::fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == -1);
-    CHECK(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16384) == 0);
+    // A hole would have to be filled for whoever reads there: without memory that is SIGBUS.
+    CHECK(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16384) == -1);
+    const std::vector<std::uint64_t> noise(2048, 0xa5a5a5a5a5a5a5a5);
+    CHECK(::pwrite(fd, noise.data(), 16384, 0) == -1);
+    CHECK(::mmap(nullptr, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+    bad.counter("requests_total").add(noise.front());
     for (const CounterReader* const each : {&reader, &std::as_const(other)}) {
-        CHECK(each->sum("requests_total") == 7);
-        CHECK(each->value_of(1, "requests_total") == 0);
+        CHECK(each->value_of(1, "requests_total") == 1000 + noise.front());
         CHECK(each->value_of(2, "requests_total") == 7);
     }
-    const std::vector<std::uint64_t> noise(2048, 0xa5a5a5a5a5a5a5a5);
-    REQUIRE(::pwrite(fd, noise.data(), 16384, 0) == 16384);
-    CHECK(reader.value_of(2, "requests_total") == 7);
     table.declare(2, std::vector<CounterDeclaration>{{"more_total", CounterKind::counter, "", ""}});
     CHECK(reader.sum("more_total") == 0);
-    CHECK(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16384) == 0);
     table.fold(0);
     CHECK(reader.value_of(2, "requests_total") == 7);
     CHECK(other.value_of(2, "requests_total") == 7);
-    CHECK(reader.sum("requests_total") == 7);
 }
 
 namespace {

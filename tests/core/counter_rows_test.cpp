@@ -28,11 +28,12 @@ TEST_CASE("counter_rows: what workers have counted, each in its own row") {
     CHECK(reader.worker_rows(any).rows.empty());
     const std::uint32_t first = take(table, 1);
     REQUIRE(table.take_row({.instance = 9, .generation = 1, .pool = "", .slot = 0}).has_value());
-    map(table, first, 1).counter("requests_total").add(5);
+    const CounterRow worker = map(table, first, 1);
+    worker.counter("requests_total").add(5);
     map(table, take(table, 2), 2).counter("requests_total").add(7);
-    map(table, first, 1).histogram("request_seconds", spent.bounds).observe(9);
-    map(table, first, 1).histogram("request_seconds", spent.bounds).observe(9);
-    map(table, first, 1).gauge("connections").set(3);
+    worker.histogram("request_seconds", spent.bounds).observe(9);
+    worker.histogram("request_seconds", spent.bounds).observe(9);
+    worker.gauge("connections").set(3);
     const CounterReader::WorkerRows all = reader.worker_rows(any);
     REQUIRE(all.rows.size() == 2);
     REQUIRE(all.columns.size() == 3);
