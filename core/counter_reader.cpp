@@ -6,7 +6,6 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace drover {
@@ -18,8 +17,7 @@ Mapping map_table(int fd) {
     if (size < sizeof(TableHeader)) {
         throw std::runtime_error(fmt::format("counter table: {} bytes are too few", size));
     }
-    const int seals = ::fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    if (!is_sealed_against_shrinking(fd)) {
         throw std::runtime_error("counter table: its memory is not sealed against shrinking");
     }
     return map_shared_read_only(fd, 0, size);

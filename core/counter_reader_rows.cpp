@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace drover {
@@ -15,8 +14,7 @@ namespace {
 
 std::shared_ptr<const Mapping> map_row(int fd, std::size_t expected) {
     const std::size_t size = file_size(fd);
-    const int seals = ::fcntl(fd, F_GET_SEALS);
-    if (size != expected || seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+    if (size != expected || !is_sealed_against_shrinking(fd))
         throw std::runtime_error(fmt::format("counter table: a row of {} bytes is none", size));
     auto row = std::make_shared<const Mapping>(map_shared_read_only(fd, 0, size));
     row->keep_from_children();

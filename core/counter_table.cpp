@@ -13,14 +13,6 @@ namespace drover {
 
 namespace {
 
-void reserve_memory(int fd, std::uint64_t offset, std::uint64_t size, std::string_view what) {
-    int error = EINTR;
-    while (error == EINTR) {
-        error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(size));
-    }
-    if (error != 0) throw_error(error, "posix_fallocate", what);
-}
-
 void seal(int fd, int seals, const char* what) {
     check_call(::fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW), "fcntl", what);
 }

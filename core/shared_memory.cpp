@@ -42,14 +42,15 @@ UniqueFd create_memfd(const char* name, std::size_t size, bool reserve) {
     UniqueFd fd(check_call(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create", name));
     check_call(::fchmod(fd.get(), 0600), "fchmod", name);
     check_call(::ftruncate(fd.get(), static_cast<off_t>(size)), "ftruncate", name);
-    if (reserve && size > 0) {
-        int error = 0;
-        do
-            error = ::posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
-        while (error == EINTR);
-        if (error != 0) throw_error(error, "posix_fallocate", name);
-    }
+    if (reserve && size > 0) reserve_memory(fd.get(), 0, size, name);
     return fd;
+}
+
+void reserve_memory(int fd, std::size_t offset, std::size_t size, std::string_view what) {
+    int error = EINTR;
+    while (error == EINTR)
+        error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(size));
+    if (error != 0) throw_error(error, "posix_fallocate", what);
 }
 
 UniqueFd reopen_read_only(int fd) {
@@ -76,6 +77,11 @@ void seal_memory(int fd) {
 bool is_sealed(int fd) noexcept {
     const int seals = ::fcntl(fd, F_GET_SEALS);
     return seals >= 0 && (seals & all_seals) == all_seals;
+}
+
+bool is_sealed_against_shrinking(int fd) noexcept {
+    const int seals = ::fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
 std::size_t file_size(int fd) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <utility>
 
 namespace drover {
@@ -40,6 +41,9 @@ class Mapping {
 // later store cannot hit a full tmpfs (SIGBUS); else it is sparse. Throws std::system_error.
 UniqueFd create_memfd(const char* name, std::size_t size, bool reserve);
 
+// Allocates the pages of a part of a memfd. Throws std::system_error, whose text names `what`.
+void reserve_memory(int fd, std::size_t offset, std::size_t size, std::string_view what);
+
 // A read-only descriptor for the same memory, through /proc/self/fd; a mapping of it cannot be made writable.
 UniqueFd reopen_read_only(int fd);
 
@@ -53,6 +57,8 @@ Mapping map_private_read_only(int fd, std::size_t size);
 void seal_memory(int fd);
 // True for a memfd that carries all four.
 bool is_sealed(int fd) noexcept;
+// What shrinks under a mapping is SIGBUS for whoever reads there.
+bool is_sealed_against_shrinking(int fd) noexcept;
 std::size_t file_size(int fd);
 
 }  // namespace drover
