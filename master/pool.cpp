@@ -13,6 +13,8 @@ namespace {
 constexpr std::chrono::milliseconds socket_retirement{75'000};
 // How long damage to a listening socket lasts at the most.
 constexpr std::chrono::milliseconds mend_interval{1000};
+// Small workers fill up and have room again a thousand times a second.
+constexpr std::chrono::milliseconds room_interval{20};
 // Between them others of the loop have their turn.
 constexpr unsigned starts_a_turn = 4;
 // Each is a channel between the two.
@@ -28,6 +30,7 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       listeners_(std::move(listeners)),
       observer_(observer),
       watch_timer_(context.loop, Timer::Handler::to<&Pool::look_after_workers>(this)),
+      room_pacer_(context.loop, room_interval, Callback<void()>::to<&Pool::follow_room>(this)),
       mend_timer_(context.loop, Timer::Handler::to<&Pool::on_mend_time>(this)),
       sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)),
       fill_timer_(context.loop, Timer::Handler::to<&Pool::fill_wanted>(this)),

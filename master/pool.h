@@ -17,6 +17,7 @@
 #include "master/listener_registry.h"
 #include "master/master_counters.h"
 #include "master/observation_desk.h"
+#include "master/pacer.h"
 #include "master/respawn_policy.h"
 #include "master/worker_process.h"
 
@@ -249,6 +250,8 @@ class Pool : private WorkerObserver {
                                const EventSubject& subject);
     void shorten_waits();
     void watch_queues();
+    void follow_room();
+    void steer_to_takers();
     void mend_sockets(Listener::Look look);
     void note_bound_anew(const Listener& listener, unsigned socket);
     unsigned times_bound_anew() const noexcept;
@@ -281,6 +284,7 @@ class Pool : private WorkerObserver {
     };
     std::map<unsigned, Watcher> watchers_;  // by slot: the worker that accepts from its sockets, too
     Timer watch_timer_;
+    Pacer room_pacer_;  // of workers that fill up, or have room again
     Timer mend_timer_;
     std::string damage_said_;           // of the sockets, last
     unsigned bound_anew_at_start_ = 0;  // times_bound_anew() when the first worker was started

@@ -211,7 +211,11 @@ void Pool::shorten_waits() {
 }
 
 void Pool::on_room_changed(WorkerProcess&) {
-    steer();
+    room_pacer_.ask();
+}
+
+void Pool::follow_room() {
+    steer_to_takers();
     watch_queues();
 }
 
@@ -225,11 +229,16 @@ std::vector<WorkerProcess*> Pool::takers() const {
     return answering;
 }
 
-// New connections go to the slots that serve and have room; to all that serve while none has; to all while
-// none serves.
 void Pool::steer() {
     if (phase_ != Phase::serving) return;
     mend_sockets(Listener::Look::state);
+    steer_to_takers();
+}
+
+// New connections go to the slots that serve and have room; to all that serve while none has; to all while
+// none serves.
+void Pool::steer_to_takers() {
+    if (phase_ != Phase::serving) return;
     const std::vector<WorkerProcess*> to = takers();
     const bool full = !to.empty() && to.front()->full();
     std::vector<unsigned> slots;

@@ -69,6 +69,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       mailbox_(loop_),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
+      room_(loop_, Callback<void()>::to<&Worker::send_report>(this)),
       room_timer_(loop_, Timer::Handler::to<&Worker::on_room_time>(this)),
       replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
@@ -282,7 +283,7 @@ void Worker::send_report() {
     report.time_ms = loop_.now_ms();
     report.connections = connections_.size();
     report.return_addresses = return_addresses();
-    report.full = full_ ? 1 : 0;
+    report.full = room_.full() ? 1 : 0;
     report.accepted = accepted_.value();
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();

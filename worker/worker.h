@@ -27,6 +27,7 @@
 #include "worker/master_view.h"
 #include "worker/module.h"
 #include "worker/module_host.h"
+#include "worker/room_sign.h"
 #include "worker/services.h"
 
 #include <cstdint>
@@ -218,6 +219,7 @@ class Worker {
     };
     std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
+    RoomSign room_;        // what the master is told of max_connections
     Timer room_timer_;     // at_limit_ in a full pool: a connection may have become idle
     Timer replies_timer_;  // while udp sockets that are done with finish, or owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;
@@ -241,7 +243,6 @@ class Worker {
         false;  // some that the master sent are lost: what comes next would be built on them
     bool said_stopped_ = false;
     bool at_limit_ = false;       // acceptors pause: max_connections
-    bool full_ = false;           // as the master knows it
     bool pool_full_ = false;      // no other worker has room: idle connections make some
     bool shortage_said_ = false;  // of descriptors
     std::unique_ptr<Channel> channel_;

@@ -12,10 +12,8 @@ namespace {
 
 // A handshake can be under way for about a minute (tcp_synack_retries, tcp(7)).
 constexpr std::chrono::milliseconds watch_time{65'000};
-// In a full pool: idle connections that make room at once, and what a worker that was full must have free to
-// take new ones again, as shares of max_connections.
+// In a full pool: idle connections that make room at once, as a share of max_connections.
 constexpr std::uint64_t displaced_share = 32;
-constexpr std::uint64_t little_room_share = 8;
 constexpr std::chrono::milliseconds room_interval{100};
 
 }  // namespace
@@ -103,12 +101,8 @@ void Worker::on_room_time() {
     makes_room ? resume_accepting() : room_timer_.start_once(room_interval);
 }
 
-// The master hears of it at once. Room for one is not worth the word: the next client would take it.
 void Worker::note_room() {
-    const std::uint64_t little = std::max<std::uint64_t>(1, connection_limit_ / little_room_share);
-    const bool full = connections_.size() >= connection_limit_ ||
-                      (full_ && connections_.size() + little > connection_limit_);
-    if (std::exchange(full_, full) != full) send_report();
+    room_.update(connections_.size(), connection_limit_);
 }
 
 void Worker::on_shortage(int error) {
@@ -120,7 +114,7 @@ void Worker::on_shortage(int error) {
 void Worker::on_connection_closed() {
     if (giver_ != nullptr) note_handed_over();
     if (state_ == WorkerState::draining) return leave_when_done();
-    if (full_) note_room();
+    if (room_.full()) note_room();
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
 }
 

@@ -50,6 +50,17 @@ TEST_CASE("clients that come together are all served although one worker fills u
     master.finish();
 }
 
+TEST_CASE("while one worker with a single place is full the others serve short clients at any rate") {
+    MasterUnderTest master({.workers = 3, .pool = "max_connections = 1\n"});
+    UnfinishedRequest busy(master.http_port());
+    for (int i = 0; i < 300; ++i) {
+        HttpClient client(master.http_port());
+        REQUIRE(client.get().body == "first");
+    }
+    CHECK(busy.finish().body == "first");
+    master.finish();
+}
+
 TEST_CASE("when all are full the longest idle connections make room, and are counted") {
     MasterUnderTest master(crowded(2));
     std::deque<HttpClient> clients;
