@@ -44,7 +44,7 @@ Options<MasterSettings> master_options() {
         .text("log_file", &MasterSettings::log_file, {.fallback = "stderr", .allow_empty = false}, Apply::hot,
               "Where all processes write their log: \"stderr\"; a file; \"journal\", systemd's, with fields "
               "(\"journal:PATH\": at another socket); \"fifo:PATH\", a FIFO, made when it is missing, that a "
-              "collector reads. SIGUSR1 and `drover reopen` open it anew.")
+              "collector reads. SIGUSR1 and `drover reopen` open it again.")
         .choice("log_level", &MasterSettings::log_level,
                 {{"debug", LogLevel::debug},
                  {"info", LogLevel::info},

@@ -48,7 +48,7 @@ std::vector<Command> make_acting_commands() {
          {config}},
         {CommandId::reload,
          "reload",
-         "load the configuration anew, losing no connection",
+         "load the configuration again, losing no connection",
          "Waits for the verdict: exits with 0 when every worker runs the new configuration, with 1 and the "
          "reason\n"
          "when it was refused, which leaves everything as it was. The new generation is then on probation: "
@@ -70,7 +70,7 @@ std::vector<Command> make_acting_commands() {
          {config, control}},
         {CommandId::reopen,
          "reopen",
-         "open the log files anew, after they were moved away",
+         "open the log files again, after they were moved away",
          "For logrotate and its like.",
          "",
          {config, control}},

@@ -106,7 +106,7 @@ The master takes these:
 *QUIT*
 	Stop when what is under way is done.
 *USR1*
-	Open the log files anew.
+	Open the log files again.
 *TTIN*, *TTOU*
 	One worker more, one fewer in the first pool, until the next reload.
 )";

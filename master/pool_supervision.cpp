@@ -268,7 +268,7 @@ void Pool::mend_sockets(Listener::Look look) {
             said += (said.empty() ? "" : "; ") + listener->address().text() + ", socket " +
                     std::to_string(damage.slot) + ": it " + damage.what +
                     (lasting ? "; this lasts until its workers are gone"
-                     : anew  ? "; bound anew"
+                     : anew  ? "; bound again"
                              : "; mended");
             if (anew) note_bound_anew(*listener, damage.slot);
         }
@@ -305,7 +305,7 @@ void Pool::on_mend_time() {
     for (const auto& slot : slots_) {
         const bool old_socket = slot->worker != nullptr && slot->worker->has_old_socket();
         const bool too_soon = !slot->replace_reason.empty() || now < slot->no_recycling_before_ms;
-        if (old_socket && !too_soon) restart(slot->number, "a listening socket was bound anew");
+        if (old_socket && !too_soon) restart(slot->number, "a listening socket was bound again");
     }
 }
 

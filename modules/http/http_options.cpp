@@ -200,7 +200,7 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "its reply says close, so that no request is lost.")
             .text(
                 "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
-                "A file that gets a line for each reply; empty: none. Opened by the master, and anew on USR1 "
+                "A file that gets a line for each reply; empty: none. Opened by the master, and again on USR1 "
                 "(drover reopen).")
             .choice("access_log_format", &HttpOptions::access_log_format,
                     {{"common", AccessLogFormat::common},

@@ -86,7 +86,7 @@ struct HeldStart {
         const std::vector<UniqueFd> copies = listening_sockets_of(master.pid(), path);
         if (copies.empty()) return false;
         ::shutdown(copies.front().get(), SHUT_RDWR);
-        master.wait_output("it was shut down; bound anew");
+        master.wait_output("it was shut down; bound again");
         return true;
     }
     void release() {
@@ -129,7 +129,7 @@ TEST_CASE("a worker that was to take over when its listening socket was bound an
     held.master.finish();
 }
 
-TEST_CASE("a generation that was starting when a listening socket was bound anew has its workers replaced") {
+TEST_CASE("a generation that was starting when a listening socket was bound again has its workers replaced") {
     HeldStart held;
     held.hold = held.folder.file("hold of the next");
     held.make_hold();
@@ -170,8 +170,8 @@ TEST_CASE("a listening socket that a worker shut down, blocked or filtered serve
         if (::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
             const int on = 1;
             REQUIRE(::setsockopt(socket, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) == 0);
-            master.wait_output("it had its filter locked; bound anew");
-            master.wait_output("a listening socket was bound anew", std::string(balance) == "shared" ? 2 : 1);
+            master.wait_output("it had its filter locked; bound again");
+            master.wait_output("a listening socket was bound again", std::string(balance) == "shared" ? 2 : 1);
             master.wait_serving(2);
             master.wait_until("the old ones to leave", [&] { return children_of(master.pid()).size() == 2; });
             check_all_answered(master);
