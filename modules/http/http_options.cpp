@@ -198,10 +198,10 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
-            .text(
-                "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
-                "A file that gets a line for each reply; empty: none. Opened by the master, and again on USR1 "
-                "(drover reopen).")
+            .text("access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
+                  "A file that gets a line for each reply; empty: none. Opened by the master, and again on "
+                  "USR1 "
+                  "(drover reopen).")
             .choice("access_log_format", &HttpOptions::access_log_format,
                     {{"common", AccessLogFormat::common},
                      {"combined", AccessLogFormat::combined},

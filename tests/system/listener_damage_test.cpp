@@ -171,7 +171,8 @@ TEST_CASE("a listening socket that a worker shut down, blocked or filtered serve
             const int on = 1;
             REQUIRE(::setsockopt(socket, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) == 0);
             master.wait_output("it had its filter locked; bound again");
-            master.wait_output("a listening socket was bound again", std::string(balance) == "shared" ? 2 : 1);
+            master.wait_output("a listening socket was bound again",
+                               std::string(balance) == "shared" ? 2 : 1);
             master.wait_serving(2);
             master.wait_until("the old ones to leave", [&] { return children_of(master.pid()).size() == 2; });
             check_all_answered(master);
