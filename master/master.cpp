@@ -146,7 +146,6 @@ std::vector<Generation*> Master::generations() const {
 void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
     events_.info(EventKind::worker_ready, worker.subject(), worker.name() + " is ready");
     check_quiet();
-    if (current_ != nullptr) orders_.look_at(*current_);
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool) {
         for (const auto& old : old_)
             old->hand_over_to(pool, worker);
@@ -211,6 +210,7 @@ void Master::check_gone() {
 // Changes come in bursts (200 workers ready), and each worker reports once a second. The page is written
 // whole: the more lines it has, the less often. Who asks gets it fresh.
 void Master::on_status_changed() {
+    if (current_ != nullptr) orders_.look_at(*current_);
     if (status_timer_.started()) return;
     const std::int64_t pause = least_publish_pause_ms + status_.worker_count / lines_a_pause_ms;
     const std::int64_t wait = published_ms_ + pause - loop_.now_ms();

@@ -93,7 +93,8 @@ class OperationsRound {
     }
 
     void ask(const ControlRequest& request) {
-        calls_.push_back(ControlCall::with_line(master_.control_path(), control_request_line(request)));
+        const std::string line = control_request_line(request);
+        calls_.push_back({line, ControlCall::with_line(master_.control_path(), line)});
     }
     void reload_hot() {
         master_.write_config(config());
@@ -184,8 +185,13 @@ class OperationsRound {
     }
 
     void check_answers() {
-        for (ControlCall& call : calls_)
-            CHECK_NOTHROW(call.wait());
+        for (auto& [line, call] : calls_) {
+            try {
+                call.wait();
+            } catch (const std::exception& failure) {
+                FAIL_CHECK(line << std::string(failure.what()) << "\n" << master_.output());
+            }
+        }
         calls_.clear();
     }
 
@@ -227,7 +233,7 @@ class OperationsRound {
     std::multiset<std::uint16_t> held_;
     std::vector<pid_t> frozen_;
     std::vector<std::unique_ptr<NoDescriptors>> shortages_;
-    std::vector<ControlCall> calls_;
+    std::vector<std::pair<std::string, ControlCall>> calls_;
 };
 
 }  // namespace

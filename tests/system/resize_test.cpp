@@ -1,4 +1,5 @@
 // TTIN and TTOU: one worker more or fewer, until a reload says otherwise.
+#include "master/control_message.h"
 #include "tests/support/http_load.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
@@ -74,6 +75,20 @@ TEST_CASE("TTIN and TTOU in a burst leave a service that serves") {
         return view.state == "running" && !view.workers.empty() && view.serving(view.workers.size());
     });
     CHECK(master.get() == "first");
+    master.finish();
+}
+
+TEST_CASE("whoever waits for a number of workers is answered when one that stood still goes on") {
+    MasterUnderTest master({.pool = "hang_timeout = \"off\"\n"});
+    const pid_t worker = master.worker_pids().front();
+    kill(worker, SIGSTOP);
+    master.wait_output("was stopped by a signal");
+    ControlCall call = ControlCall::with_line(
+        master.control_path(), control_request_line({.command = "workers", .pool = "main", .count = 2}));
+    master.wait_output("pool main: 2 workers");
+    kill(worker, SIGCONT);
+    const ControlReply reply = call.wait();
+    CHECK_MESSAGE(reply.ok, reply.text);
     master.finish();
 }
 
