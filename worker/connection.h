@@ -193,6 +193,7 @@ class Connection : private DeadlineEntry {
     bool deliverable() const noexcept;
     void keep_input(std::string_view input, std::size_t consumed);
     ConnectionOutput& gathered();
+    BoundedSendfile* bounded_sendfile() const noexcept;
     void note_written(const ConnectionOutput& output) noexcept;
     void flush_outbox();
     void send_waiting();

@@ -4,6 +4,7 @@
 
 #include "core/counter.h"
 #include "core/event_loop.h"
+#include "worker/bounded_sendfile.h"
 #include "worker/connection_output.h"
 #include "worker/connection_poller.h"
 
@@ -108,8 +109,9 @@ class ConnectionList {
     Timer delete_soon_;
     Timer begin_soon_;
     ConnectionPoller poller_;
-    std::unique_ptr<char[]> scratch_;  // input of the connection being read
-    ConnectionOutput outbox_;          // output of the connection in whose hook we are
+    std::unique_ptr<char[]> scratch_;   // input of the connection being read
+    BoundedSendfile bounded_sendfile_;  // for connections that another worker may hold, too
+    ConnectionOutput outbox_;           // output of the connection in whose hook we are
 };
 
 }  // namespace drover

@@ -1,6 +1,7 @@
 #include "worker/connection_output.h"
 
 #include "core/system_error.h"
+#include "worker/bounded_sendfile.h"
 
 #include <algorithm>
 #include <array>
@@ -46,8 +47,8 @@ void ConnectionOutput::append_borrowed(std::string_view bytes) {
     pieces_.push_back({bytes_.size(), bytes, {}});
 }
 
-ConnectionOutput::Sent ConnectionOutput::send(int socket, bool shared) {
-    return pieces_.empty() ? send_bytes(socket) : send_pieces(socket, shared);
+ConnectionOutput::Sent ConnectionOutput::send(int socket, BoundedSendfile* sendfile) {
+    return pieces_.empty() ? send_bytes(socket) : send_pieces(socket, sendfile);
 }
 
 ConnectionOutput::Sent ConnectionOutput::send_bytes(int socket) {
@@ -58,11 +59,11 @@ ConnectionOutput::Sent ConnectionOutput::send_bytes(int socket) {
     return empty() ? Sent::all : Sent::some;
 }
 
-ConnectionOutput::Sent ConnectionOutput::send_pieces(int socket, bool shared) {
+ConnectionOutput::Sent ConnectionOutput::send_pieces(int socket, BoundedSendfile* sendfile) {
     while (!empty()) {
         const bool file_is_next = first_piece_ < pieces_.size() && pieces_[first_piece_].position == sent_ &&
                                   pieces_[first_piece_].range.file != nullptr;
-        const Sent sent = file_is_next ? send_file(socket, shared) : send_memory(socket);
+        const Sent sent = file_is_next ? send_file(socket, sendfile) : send_memory(socket);
         if (sent != Sent::all) return sent;
     }
     return Sent::all;
@@ -103,12 +104,12 @@ ConnectionOutput::Sent ConnectionOutput::send_memory(int socket) {
     return static_cast<std::size_t>(sent) == total ? Sent::all : Sent::some;
 }
 
-ConnectionOutput::Sent ConnectionOutput::send_file(int socket, bool shared) {
+ConnectionOutput::Sent ConnectionOutput::send_file(int socket, BoundedSendfile* sendfile) {
     FileRange& range = pieces_[first_piece_].range;
     auto offset = static_cast<off_t>(range.offset);
     const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(range.length, max_file_step));
-    const ssize_t sent =
-        shared ? send_copied(socket, range) : ::sendfile(socket, range.file->get(), &offset, step);
+    const ssize_t sent = sendfile != nullptr ? sendfile->send(socket, range.file->get(), offset, step)
+                                             : ::sendfile(socket, range.file->get(), &offset, step);
     if (sent < 0) return try_again(errno) ? Sent::some : Sent::broken;
     if (sent == 0) return Sent::broken;
     range.offset += static_cast<std::uint64_t>(sent);
@@ -118,15 +119,6 @@ ConnectionOutput::Sent ConnectionOutput::send_file(int socket, bool shared) {
     range.file.reset();
     end_piece();
     return Sent::all;
-}
-
-// A copy of the file's next bytes, without waiting whatever the socket's flags are; as sendfile(2) otherwise.
-ssize_t ConnectionOutput::send_copied(int socket, const FileRange& range) {
-    std::array<char, 64 * 1024> bytes;
-    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(range.length, bytes.size()));
-    const ssize_t size = ::pread(range.file->get(), bytes.data(), most, static_cast<off_t>(range.offset));
-    if (size <= 0) return size;
-    return ::send(socket, bytes.data(), static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void ConnectionOutput::end_piece() noexcept {

@@ -16,6 +16,8 @@
 
 namespace drover {
 
+class BoundedSendfile;
+
 // A file that several connections may be sending at once.
 using SharedFd = std::shared_ptr<const UniqueFd>;
 
@@ -54,9 +56,8 @@ class ConnectionOutput {
         some,    // the socket takes no more, or a file's step is done
         broken,  // the connection is, or a file is shorter than it was
     };
-    // `shared`: another process may hold the socket, too, and clear O_NONBLOCK, which sendfile(2) heeds
-    // alone.
-    Sent send(int socket, bool shared = false);
+    // `sendfile`: for a socket that another process may hold, too; null for one that is private.
+    Sent send(int socket, BoundedSendfile* sendfile = nullptr);
 
     // What is left, as an output that borrows nothing.
     std::unique_ptr<ConnectionOutput> take_rest();
@@ -80,10 +81,9 @@ class ConnectionOutput {
     };
 
     Sent send_bytes(int socket);
-    Sent send_pieces(int socket, bool shared);
+    Sent send_pieces(int socket, BoundedSendfile* sendfile);
     Sent send_memory(int socket);
-    Sent send_file(int socket, bool shared);
-    static ssize_t send_copied(int socket, const FileRange& range);
+    Sent send_file(int socket, BoundedSendfile* sendfile);
     void consume(std::size_t sent) noexcept;
     void end_piece() noexcept;
 

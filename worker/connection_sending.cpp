@@ -17,6 +17,10 @@ ConnectionOutput& Connection::gathered() {
     return *output_;
 }
 
+BoundedSendfile* Connection::bounded_sendfile() const noexcept {
+    return may_be_shared_ ? &services_.connections.bounded_sendfile_ : nullptr;
+}
+
 void Connection::note_written(const ConnectionOutput& output) noexcept {
     if (output.size() >= output_high_mark) above_mark_ = true;
 }
@@ -74,7 +78,7 @@ void Connection::flush_outbox() {
         return;
     }
     const std::uint64_t before = outbox.size();
-    const ConnectionOutput::Sent sent = outbox.send(socket_.get(), may_be_shared_);
+    const ConnectionOutput::Sent sent = outbox.send(socket_.get(), bounded_sendfile());
     services_.connections.sent_.add(before - outbox.size());
     switch (sent) {
         case ConnectionOutput::Sent::all:
@@ -89,7 +93,7 @@ void Connection::flush_outbox() {
 
 void Connection::send_waiting() {
     const std::uint64_t before = output_->size();
-    const ConnectionOutput::Sent sent = output_->send(socket_.get(), may_be_shared_);
+    const ConnectionOutput::Sent sent = output_->send(socket_.get(), bounded_sendfile());
     services_.connections.sent_.add(before - output_->size());
     if (sent == ConnectionOutput::Sent::broken) return retire();
     if (output_->size() < before) on_progress();

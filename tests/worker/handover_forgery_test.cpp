@@ -15,7 +15,9 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -222,6 +224,26 @@ TEST_CASE("a giver that keeps a copy and makes it blocking again does not keep t
             return received == 20'000'000;
         });
         return all ? 0 : 3;
+    });
+}
+
+TEST_CASE("a file on a connection that was taken over is not copied") {
+    in_bounded_child([] {
+        ForgedHandOver forged;
+        const UniqueFd file = sample_file(20'000'000);
+        const UniqueFd socket = forged.add_client();
+        const int room = 200'000;
+        if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room) != 0) return 1;
+        CarriedConnection carried;
+        carried.file.length = 20'000'000;
+        if (!forged.give({carried}, std::array{socket.get(), file.get()})) return 2;
+        // In one step more than a copy would be.
+        int waits = 0;
+        for (int turn = 0; turn < 1000 && waits == 0; ++turn) {
+            forged.worker.services().loop.run_once(std::chrono::milliseconds(10));
+            if (::ioctl(socket.get(), SIOCOUTQ, &waits) != 0) return 3;
+        }
+        return waits > 64 * 1024 ? 0 : 4;
     });
 }
 
