@@ -105,6 +105,8 @@ class Channel {
     bool flush(std::chrono::milliseconds deadline);
 
     bool open() const noexcept { return static_cast<bool>(socket_); }
+    // The peer's hello has come, and there is a version that both speak.
+    bool settled() const noexcept { return version_ != 0; }
     // Nothing can be sent any more.
     bool closing() const noexcept { return !open() || !failure_.empty(); }
     // Closed because nobody holds the peer's end any more; else it was closed by this side.

@@ -57,7 +57,8 @@ void HandoverGiver::Receiver::on_message(Message& message) {
 
 void HandoverGiver::Receiver::on_closed(std::string_view) {
     lost = true;
-    if (!channel.peer_gone()) giver.leave_to(*this);
+    // One that speaks no version of ours takes nothing.
+    if (!channel.peer_gone() && channel.settled()) giver.leave_to(*this);
     giver.take_back(*this);
 }
 

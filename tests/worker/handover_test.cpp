@@ -3,7 +3,9 @@
 #include "worker/handover_giver.h"
 #include "worker/handover_receiver.h"
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -369,7 +371,7 @@ TEST_CASE("a time limit that has no time left is one") {
     CHECK(worker.connection_count() == 0);
 }
 
-TEST_CASE("when the giver itself closes the channel, what it had sent has one owner: the receiver") {
+TEST_CASE("when the giver itself closes the channel, what it had sent has one owner") {
     Script script;
     script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
     script.input = [](ScriptedConnection& connection, std::string_view bytes) {
@@ -379,21 +381,36 @@ TEST_CASE("when the giver itself closes the channel, what it had sent has one ow
     TwoWorkers workers(script);
     FixtureClient client(workers.old_worker);
     auto [give, take] = Channel::make_pair();
-    const std::byte garbage[1]{};
-    REQUIRE(send_packet(take.get(), garbage, {}, {}) == PacketSent::sent);
+    const auto say = [&end = take](const Hello& hello) {
+        MessageHeader header;
+        header.type = static_cast<std::uint16_t>(MessageType::hello);
+        header.payload_size = sizeof hello;
+        REQUIRE(send_packet(end.get(), std::as_bytes(std::span(&header, 1)),
+                            std::as_bytes(std::span(&hello, 1)), {}) == PacketSent::sent);
+    };
     workers.giver = std::make_unique<HandoverGiver>(workers.old_worker.services().loop,
                                                     workers.old_worker.services().connections,
                                                     std::vector<std::string>{"127.0.0.1:0 scripted"});
     workers.giver->add_receiver(std::move(give));
     workers.giver->start();
-    workers.old_worker.settle();
-    workers.receiver = std::make_unique<HandoverReceiver>(
-        workers.new_worker.services().loop, workers.new_worker.services().connections, std::move(take),
-        [&](std::string_view) {
-            return HandoverReceiver::Target{workers.new_worker.module(), 0, AF_INET};
-        },
-        HandoverReceiver::EndHandler());
-    CHECK(workers.moved(1));
+    SUBCASE("the receiver, where it had begun to take") {
+        say({});
+        const std::byte garbage[1]{};
+        REQUIRE(send_packet(take.get(), garbage, {}, {}) == PacketSent::sent);
+        workers.old_worker.settle();
+        workers.receiver = std::make_unique<HandoverReceiver>(
+            workers.new_worker.services().loop, workers.new_worker.services().connections, std::move(take),
+            [&](std::string_view) {
+                return HandoverReceiver::Target{workers.new_worker.module(), 0, AF_INET};
+            },
+            HandoverReceiver::EndHandler());
+        CHECK(workers.moved(1));
+    }
+    SUBCASE("the giver, where the two have no version in common") {
+        say({.oldest = protocol_version + 1, .newest = protocol_version + 1});
+        workers.old_worker.settle();
+        CHECK(workers.old_worker.connection_count() == 1);
+    }
     REQUIRE(client.send("once"));
     REQUIRE(workers.run_until([&] {
         client.read();
