@@ -144,7 +144,7 @@ bool Pool::grow() {
 }
 
 // Each worker that goes gives its connections evenly to those that stay, or to several of them; its socket is
-// watched by one of them.
+// watched by one of them. While none of those serves yet it serves on.
 void Pool::shrink(unsigned to) {
     if (phase_ != Phase::serving || to < 1 || to >= size()) return;
     const auto first = slots_.begin() + static_cast<std::ptrdiff_t>(to);
@@ -162,6 +162,7 @@ void Pool::shrink(unsigned to) {
         if (slot->worker == nullptr) continue;
         WorkerProcess& worker = *slot->worker;
         leaving_.push_back(std::move(slot->worker));
+        if (heirs.empty() && worker.state() == WorkerState::serving) continue;
         for (std::size_t i = 0; i < std::min(heirs.size(), most_heirs); ++i)
             worker.hand_over_to(*heirs[(slot->number + i) % heirs.size()], handover_limit(),
                                 context_.reserve);

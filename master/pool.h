@@ -236,6 +236,10 @@ class Pool : private WorkerObserver {
     void replace_outdated(Slot& slot, const std::string& reason);
     void begin_retirement();
     void begin_serving(WorkerProcess& worker);
+    // Those whose slots are gone or taken and who still serve, for want of somebody to go on with their
+    // clients.
+    std::vector<WorkerProcess*> heirless() const;
+    void dismiss_heirless(WorkerProcess& heir);
     void fill_empty(Slot& slot);
     void fill_wanted();
     // Those that new connections should go to: who has room, else who answers.

@@ -102,7 +102,6 @@ void Pool::take_over(Slot& slot) {
     leaving_.push_back(std::move(slot.worker));
     slot.worker = std::move(slot.newcomer);
     begin_serving(*slot.worker);
-    leaving_.back()->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
     replace_next();
 }
 

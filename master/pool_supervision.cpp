@@ -53,6 +53,23 @@ void Pool::begin_serving(WorkerProcess& worker) {
     steer();
     watch_queues();
     hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
+    dismiss_heirless(worker);
+}
+
+std::vector<WorkerProcess*> Pool::heirless() const {
+    std::vector<WorkerProcess*> serving;
+    for (const auto& worker : leaving_) {
+        if (worker->state() == WorkerState::serving) serving.push_back(worker.get());
+    }
+    return serving;
+}
+
+void Pool::dismiss_heirless(WorkerProcess& heir) {
+    for (WorkerProcess* const worker : heirless()) {
+        const bool given = worker->identity().slot % size() == heir.identity().slot;
+        if (!given) worker->hand_over_to(heir, handover_limit(), context_.reserve);
+        worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
+    }
 }
 
 void Pool::on_stopped_accepting(WorkerProcess& worker) {
@@ -312,7 +329,8 @@ void Pool::on_mend_time() {
 // What waits in the queues of a slot without a worker, or with one that is full, is accepted by another. Who
 // watched a queue may have died or be full since, and nobody may have been there when its own worker died.
 void Pool::watch_queues() {
-    const std::vector<WorkerProcess*> serving = takers();
+    std::vector<WorkerProcess*> serving = takers();
+    if (serving.empty()) serving = heirless();
     if (serving.empty()) return;
     const bool full = serving.front()->full();
     for (const auto& slot : slots_) {

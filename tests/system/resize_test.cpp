@@ -3,7 +3,9 @@
 #include "tests/support/http_load.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
 #include "tests/support/shortage.h"
+#include "tests/support/trouble_program.h"
 
 #include <doctest/doctest.h>
 
@@ -89,6 +91,35 @@ TEST_CASE("whoever waits for a number of workers is answered when one that stood
     kill(worker, SIGCONT);
     const ControlReply reply = call.wait();
     CHECK_MESSAGE(reply.ok, reply.text);
+    master.finish();
+}
+
+TEST_CASE("a pool that shrinks to slots whose workers still start breaks no connection") {
+    const TemporaryFolder folder;
+    const std::string once = folder.file("once");
+    MasterUnderTest master({.modules = "\"http\", \"echo\", \"trouble\"",
+                            .rest = "\n[module.trouble]\nin_start = \"stop " + once + "\"\n"},
+                           trouble_program);
+    write_file(once, "");
+    kill(master.worker_pids().front(), SIGKILL);
+    pid_t starting = 0;
+    master.wait_until("a worker that has stopped itself", [&] {
+        for (const pid_t pid : children_of(master.pid())) {
+            if (state_of(pid) == 'T') starting = pid;
+        }
+        return starting != 0;
+    });
+    IdleClients idle(master.http_port(), 50);
+    CHECK(idle.ask("first") == 50);
+    ControlCall call = ControlCall::with_line(
+        master.control_path(), control_request_line({.command = "workers", .pool = "main", .count = 1}));
+    master.wait_output("pool main: 1 workers");
+    CHECK(idle.ask("first") == 50);
+    kill(starting, SIGCONT);
+    const ControlReply reply = call.wait();
+    CHECK_MESSAGE(reply.ok, reply.text);
+    master.wait_until("one worker", [&] { return children_of(master.pid()).size() == 1; });
+    CHECK(idle.ask("first") == 50);
     master.finish();
 }
 
