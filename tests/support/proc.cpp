@@ -56,6 +56,15 @@ std::size_t count_fds_of(pid_t pid) {
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
 }
 
+std::string descriptors_of(pid_t pid) {
+    std::string lines;
+    std::error_code gone;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone))
+        lines += std::filesystem::read_symlink(entry.path(), gone).string() + "\n";
+    return lines;
+}
+
 std::vector<int> fds_of(pid_t pid, std::string_view path) {
     std::vector<int> fds;
     std::error_code gone;

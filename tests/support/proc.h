@@ -13,6 +13,7 @@ namespace drover::test {
 std::vector<pid_t> children_of(pid_t pid);    // empty when it is gone; zombies included
 std::vector<pid_t> workers_of(pid_t master);  // its children with a worker's title, Drover's or nginx's
 std::size_t count_fds_of(pid_t pid);
+std::string descriptors_of(pid_t pid);  // a line each: what they lead to
 // Its descriptors of files whose path begins so; none when the process is gone.
 std::vector<int> fds_of(pid_t pid, std::string_view path);
 // Proportional set size without the program's own pages: their share depends on who else runs the program.

@@ -37,7 +37,7 @@ class OperationsRound {
 
     void run() {
         whole();
-        fds_ = count_fds_of(master_.pid());
+        fds_ = descriptors_of(master_.pid());
         for (unsigned i = 0; i < 25; ++i)
             step();
         end_trouble();
@@ -206,12 +206,12 @@ class OperationsRound {
         whole();
         CHECK(master_.get() == last.body);
         std::size_t children = 0;
-        std::size_t fds = 0;
-        INFO(children, " processes, ", fds, " descriptors; at first ", fds_);
+        std::string fds;
+        INFO(children, " processes; descriptors:\n", fds, "at first:\n", fds_);
         master_.wait_until("no process but the workers, no descriptor more", [&] {
             children = children_of(master_.pid()).size();
-            fds = count_fds_of(master_.pid());
-            return children == most_workers && fds <= fds_;
+            fds = descriptors_of(master_.pid());
+            return children == most_workers && occurrences(fds, "\n") <= occurrences(fds_, "\n");
         });
     }
 
@@ -231,7 +231,7 @@ class OperationsRound {
     MasterUnderTest master_{
         config(), {.program = DROVER_TROUBLE_PROGRAM, .user = as_nobody_ ? uid_t{65534} : uid_t{0}}};
     BusyClients clients_{master_.http_port(), 24, "body"};
-    std::size_t fds_ = 0;
+    std::string fds_;
     std::multiset<std::uint16_t> held_;
     std::vector<pid_t> frozen_;
     std::vector<std::unique_ptr<NoDescriptors>> shortages_;
