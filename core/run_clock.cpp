@@ -21,6 +21,7 @@ std::int64_t RunClock::to_monotonic_ms(std::int64_t run_ms) const noexcept {
 }
 
 bool RunClock::settled() const noexcept {
+    if (unsettled_ticks_ >= most_unsettled_ticks) return true;
     const std::int64_t now = loop_.now_ms();
     return overdue_ms(now) == 0 && now_at(now) >= settled_at_ms_;
 }
@@ -29,6 +30,8 @@ void RunClock::on_tick() {
     const std::int64_t now = loop_.now_ms();
     const std::int64_t overdue = overdue_ms(now);
     lost_ms_ += overdue;
+    const bool unsettled = overdue > 0 || now - lost_ms_ < settled_at_ms_;
+    unsettled_ticks_ = unsettled ? unsettled_ticks_ + 1 : 0;
     if (overdue > 0) settled_at_ms_ = now - lost_ms_ + settle_time.count();
     next_tick_ms_ = now + tick.count();
     timer_.start_once(tick);

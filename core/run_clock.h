@@ -19,6 +19,7 @@ class RunClock {
     static constexpr std::chrono::milliseconds tolerance{250};
     // So long after a standstill all that waited has been read.
     static constexpr std::chrono::milliseconds settle_time{1000};
+    static constexpr unsigned most_unsettled_ticks = 10;
 
     explicit RunClock(EventLoop& loop);
 
@@ -26,7 +27,8 @@ class RunClock {
     std::int64_t now_ms() const noexcept { return now_at(loop_.now_ms()); }
     // CLOCK_MONOTONIC for a time of this clock: what a standstill took does not make it older.
     std::int64_t to_monotonic_ms(std::int64_t run_ms) const noexcept;
-    // False during a standstill and a little longer: no deadline passes.
+    // False during a standstill and a little longer: no deadline passes. True again when that goes on for
+    // most_unsettled_ticks: each turn of a loop that is only slow reads what waits.
     bool settled() const noexcept;
 
     EventLoop& loop() const noexcept { return loop_; }
@@ -41,6 +43,7 @@ class RunClock {
     std::int64_t next_tick_ms_;
     std::int64_t lost_ms_ = 0;
     std::int64_t settled_at_ms_ = 0;  // of this clock
+    unsigned unsettled_ticks_ = 0;    // in a row
 };
 
 // As Timer::start_once, by a RunClock. Not early; a standstill makes it late. A handler may destroy its own

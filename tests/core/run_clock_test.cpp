@@ -58,3 +58,20 @@ TEST_CASE(
     CHECK(test.clock.settled());
     CHECK_FALSE(deadline.started());
 }
+
+TEST_CASE("a loop that is late at each turn judges all the same, after some of them") {
+    Standing test;
+    RunTimer deadline(test.clock, Timer::Handler::to<&Standing::on_time>(&test));
+    deadline.start_once(100ms);
+    unsigned turns = 0;
+    for (; test.fired == 0 && turns < 30; ++turns) {
+        Standing::stand_still(RunClock::tick + RunClock::tolerance + 10ms);
+        test.loop.run_once(0ms);
+    }
+    CHECK(test.fired == 1);
+    CHECK(turns >= RunClock::most_unsettled_ticks);
+    CHECK(test.clock.settled());
+    test.turn_for(2 * RunClock::settle_time);
+    Standing::stand_still(1000ms);
+    CHECK_FALSE(test.clock.settled());
+}
