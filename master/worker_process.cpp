@@ -24,6 +24,8 @@ constexpr unsigned most_end_looks = 6;                 // at one that takes long
 // A silent worker that has had this much processor time since it was first missed is stuck.
 constexpr std::uint64_t chance_us = 20'000;
 constexpr std::chrono::milliseconds chance_time{500};  // until it is looked at again
+// At one of which the kernel cannot be asked: no descriptor is free.
+constexpr unsigned most_blind_looks = 20;
 
 std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     const WorkerIdentity& identity = recipe.identity;
@@ -160,7 +162,8 @@ void WorkerProcess::leave(int signal, std::chrono::milliseconds drain_timeout) {
         idle_ = true;
     }
     state_ = WorkerState::draining;
-    if (state_in_kernel(pid()) == 'T') return kill("stopped when it had to leave");
+    const char state = state_in_kernel(pid());
+    if (state == 'T' || (state == '?' && stopped_)) return kill("stopped when it had to leave");
     const bool drains = signal == SIGTERM || signal == SIGQUIT;
     if (drains && channel_ != nullptr)
         channel_->send(MessageType::leave, LeaveMessage{signal == SIGTERM ? 1U : 0U, 0});
@@ -194,7 +197,7 @@ void WorkerProcess::send_kill() {
 // One that runs is on its way out: its memory is being freed.
 void WorkerProcess::on_end_time() {
     const char state = state_in_kernel(pid());
-    const bool waits = state != 'R' && state != 'Z';
+    const bool waits = state != 'R' && state != 'Z' && state != '?';
     if (!waits && ++end_looks_ < most_end_looks) return end_timer_.start_once(end_time);
     killed_because_ += std::string("; state ") + state + ", waits in " + wait_channel(pid());
     observer_.on_unkillable(*this);
@@ -253,7 +256,9 @@ std::int64_t WorkerProcess::silent_ms() const noexcept {
 }
 
 bool WorkerProcess::had_its_chance() {
-    if (state_in_kernel(pid()) != 'R') return true;
+    const char state = state_in_kernel(pid());
+    if (state == '?' && ++blind_looks_ >= most_blind_looks) return true;
+    if (state != '?' && state != 'R') return true;
     const std::uint64_t used_us = processor_time_us_of(pid());
     if (!suspect_cpu_us_) suspect_cpu_us_ = used_us;
     return used_us - *suspect_cpu_us_ >= chance_us;
@@ -408,6 +413,7 @@ void WorkerProcess::on_report(const Report& report) {
     reported_ = true;
     heard_ms_ = clock_.now_ms();
     suspect_cpu_us_.reset();
+    blind_looks_ = 0;
     if (report.older_count <= std::size(report.older)) {
         counters_.set_older_generations(row_, report.generation,
                                         std::span(report.older).first(report.older_count));

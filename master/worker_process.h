@@ -130,7 +130,8 @@ class WorkerProcess {
     void set_has_old_socket() noexcept { has_old_socket_ = true; }
     bool hangs() const noexcept { return hangs_; }
     // It is silent although it waits for nothing and has had the processor since it was first missed, or
-    // waits for something else than the processor. To be asked only of one that is silent.
+    // waits for something else than the processor. While the kernel cannot be asked that is only known after
+    // some looks. To be asked only of one that is silent.
     bool had_its_chance();
     void set_stopped(bool stopped) noexcept { stopped_ = stopped; }
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
@@ -207,7 +208,8 @@ class WorkerProcess {
     std::int64_t ready_ms_ = 0;
     std::int64_t heard_ms_ = 0;  // by clock_
     bool reported_ = false;
-    unsigned end_looks_ = 0;                       // since its KILL
+    unsigned end_looks_ = 0;  // since its KILL
+    unsigned blind_looks_ = 0;
     std::optional<std::uint64_t> suspect_cpu_us_;  // when it was first missed; none: it is heard of
     Report last_report_;
     std::string last_words_;      // what the worker said before it failed

@@ -5,10 +5,12 @@
 #include "tests/support/http_client.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/proc.h"
+#include "tests/support/shortage.h"
 #include "tests/support/trouble_program.h"
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -44,6 +46,20 @@ TEST_CASE("a stopped worker is replaced after hang_timeout; who waits in its que
         CHECK(master.output().find("hangs: no report") != std::string::npos);
         master.finish();
     }
+}
+
+TEST_CASE("a worker that hangs is replaced although the master cannot look at it, a little later") {
+    MasterUnderTest master({.pool = "report_interval = \"100ms\"\nhang_timeout = \"1s\"\n"});
+    const pid_t stopped = master.worker_pids().front();
+    {
+        const NoDescriptors shortage(master.pid(), NoDescriptors::none_at_all);
+        REQUIRE(freeze(stopped));
+        master.wait_until(
+            "its end", [&] { return master.output().find("hangs: no report") != std::string::npos; },
+            Deadline(std::chrono::seconds(30)));
+    }
+    master.wait_replaced({stopped});
+    master.finish();
 }
 
 TEST_CASE("while a worker is stopped others get the new connections, and what waits for it") {
@@ -158,7 +174,9 @@ TEST_CASE("a master that stood still gives a worker that starts all of its start
     master.finish();
 }
 
-TEST_CASE("a worker that runs but gets next to no processor does not hang") {
+TEST_CASE(
+    "a worker that runs but gets next to no processor does not hang, also when the master cannot look at "
+    "it") {
     const std::filesystem::path group = "/sys/fs/cgroup/cpu/drover-test-" + std::to_string(getpid());
     std::error_code error;
     if (!std::filesystem::create_directory(group, error)) return;
@@ -171,7 +189,11 @@ TEST_CASE("a worker that runs but gets next to no processor does not hang") {
     const std::vector<pid_t> workers = master.worker_pids();
     // It needs several of the group's periods for what it does then.
     write_file(group / "cgroup.procs", std::to_string(workers.front()));
-    poll(nullptr, 0, 5000);
+    for (const bool short_of_descriptors : {false, true}) {
+        std::optional<NoDescriptors> shortage;
+        if (short_of_descriptors) shortage.emplace(master.pid(), NoDescriptors::none_at_all);
+        poll(nullptr, 0, 5000);
+    }
     CHECK(master.worker_pids() == workers);
     CHECK(master.output().find("hangs") == std::string::npos);
     write_file("/sys/fs/cgroup/cpu/cgroup.procs", std::to_string(workers.front()));
