@@ -58,6 +58,7 @@ struct ControlServer::Caller {
     }
     void on_ready(Readiness readiness);
     void on_limit();
+    void on_retry();
 
     State& state;
     ControlCaller number;
@@ -65,7 +66,10 @@ struct ControlServer::Caller {
     FdWatch watch;
     Timer limit;
     std::int64_t silent_since_ms = 0;  // while the limit runs
-    bool wants_progress = false;
+    Timer retry;
+    ControlRequest request = {};  // the one that waits for its answer
+    std::int64_t asked_ms = 0;
+    bool asks_again = false;
 };
 
 struct ControlServer::State {
@@ -83,11 +87,12 @@ struct ControlServer::State {
     // Sends what there is, then drops the caller when he is done or dead, else waits for what he needs.
     // Nobody may touch him afterwards.
     void settle(Caller& caller) noexcept;
-    void deliver(Caller& caller, std::string_view line, std::span<const int> fds = {});
-    void answer(ControlCaller number, bool ok, std::string_view text_or_error, std::span<const int> fds = {});
+    void deliver(Caller& caller, std::string_view line, std::vector<UniqueFd> fds = {});
+    void answer(ControlCaller number, bool ok, std::string_view text_or_error,
+                std::vector<UniqueFd> fds = {});
     // Serves one line at most. False when the handler has destroyed this State; so is call_handler().
     bool serve(ControlCaller number);
-    bool call_handler(Caller& caller, const ControlRequest& request);
+    bool call_handler(const Caller& caller);
     void serve_pipelined();
     // His output has left, or a part of it.
     void settle_output(ControlCaller number);
@@ -114,7 +119,8 @@ ControlServer::Caller::Caller(State& server, ControlCaller name, UniqueFd socket
     : state(server),
       number(name),
       connection(std::move(socket), max_line, max_unread_output),
-      limit(server.loop, Timer::Handler::to<&Caller::on_limit>(this)) {
+      limit(server.loop, Timer::Handler::to<&Caller::on_limit>(this)),
+      retry(server.loop, Timer::Handler::to<&Caller::on_retry>(this)) {
     watch.start(server.loop, connection.fd(), Interest::read, FdWatch::Handler::to<&Caller::on_ready>(this));
     start_limit();
 }
@@ -137,6 +143,13 @@ void ControlServer::Caller::on_limit() {
         connection.flush();
     }
     state.drop(number);
+}
+
+void ControlServer::Caller::on_retry() {
+    State& server = state;
+    const ControlCaller name = number;
+    if (std::exchange(asks_again, false) && !server.call_handler(*this)) return;
+    server.serve(name);
 }
 
 ControlServer::State::State(EventLoop& event_loop, Log& server_log, const std::string& path,
@@ -235,6 +248,7 @@ void ControlServer::State::settle(Caller& caller) noexcept {
     try {
         caller.watch.want(caller.connection.interest());
         if (caller.waits_unheard() && !gone_timer.started()) gone_timer.start_once(gone_interval);
+        if (caller.connection.short_of_room()) caller.retry.start_once(retry_delay);
     } catch (const std::system_error& error) {
         log.warning(fmt::format("control: dropped a caller: {}", error.what()));
         drop(caller.number);
@@ -244,13 +258,19 @@ void ControlServer::State::settle(Caller& caller) noexcept {
 bool ControlServer::State::serve(ControlCaller number) {
     Caller* caller = find(number);
     if (caller == nullptr) return true;
-    if (caller->connection.phase() == Phase::reading) {
+    const bool reads = caller->connection.phase() == Phase::reading;
+    if (reads && caller->connection.descriptors_unread()) {
+        if (caller->connection.has_more_input()) caller->retry.start_once(retry_delay);
+    } else if (reads) {
         if (const std::optional<std::string> line = caller->connection.take_line()) {
             const ParsedControlRequest parsed = parse_control_request(*line);
             if (!parsed.error.empty()) {
                 caller->connection.leave(parsed.error);
-            } else if (!call_handler(*caller, parsed.request)) {
-                return false;
+            } else {
+                caller->request = parsed.request;
+                caller->asked_ms = loop.now_ms();
+                caller->limit.stop();
+                if (!call_handler(*caller)) return false;
             }
         }
     }
@@ -271,9 +291,7 @@ void ControlServer::State::settle_output(ControlCaller number) {
     if (waited && on_room && wants_more(find(number))) on_room(number);
 }
 
-bool ControlServer::State::call_handler(Caller& caller, const ControlRequest& request) {
-    caller.wants_progress = request.progress;
-    caller.limit.stop();
+bool ControlServer::State::call_handler(const Caller& caller) {
     struct Guard {
         State* state;
         bool destroyed = false;
@@ -283,6 +301,7 @@ bool ControlServer::State::call_handler(Caller& caller, const ControlRequest& re
     } guard{this};
     destroyed = &guard.destroyed;
     const RequestHandler handler = on_request;
+    const ControlRequest request = caller.request;
     handler(caller.number, request);
     return !guard.destroyed;
 }
@@ -300,7 +319,7 @@ void ControlServer::State::serve_pipelined() {
 }
 
 void ControlServer::State::answer(ControlCaller number, bool ok, std::string_view text_or_error,
-                                  std::span<const int> fds) {
+                                  std::vector<UniqueFd> fds) {
     Caller* caller = find(number);
     if (caller == nullptr || caller->connection.phase() != Phase::waiting) return;
     std::string line = control_reply_line(ok, text_or_error);
@@ -308,16 +327,12 @@ void ControlServer::State::answer(ControlCaller number, bool ok, std::string_vie
     caller->connection.answered();
     caller->start_limit();
     if (caller->connection.has_more_input()) pipelined.start_once(std::chrono::milliseconds(0));
-    deliver(*caller, line, fds);
+    deliver(*caller, line, std::move(fds));
 }
 
-void ControlServer::State::deliver(Caller& caller, std::string_view line, std::span<const int> fds) {
-    try {
-        if (caller.connection.queue(line, fds)) return settle(caller);
-        log.warning("control: dropped a caller who does not read");
-    } catch (const std::system_error& error) {
-        log.warning(fmt::format("control: dropped a caller: {}", error.what()));
-    }
+void ControlServer::State::deliver(Caller& caller, std::string_view line, std::vector<UniqueFd> fds) {
+    if (caller.connection.queue(line, std::move(fds))) return settle(caller);
+    log.warning("control: dropped a caller who does not read");
     drop(caller.number);
 }
 
@@ -330,7 +345,7 @@ ControlServer::~ControlServer() = default;
 void ControlServer::progress(ControlCaller number, std::string_view text) {
     Caller* caller = state_->find(number);
     const bool waits = caller != nullptr && caller->connection.phase() == Phase::waiting;
-    if (waits && caller->wants_progress) state_->deliver(*caller, control_progress_line(text));
+    if (waits && caller->request.progress) state_->deliver(*caller, control_progress_line(text));
 }
 
 void ControlServer::set_room_handler(RoomHandler on_room) noexcept {
@@ -354,8 +369,17 @@ void ControlServer::reply(ControlCaller number, bool ok, std::string_view text_o
     state_->answer(number, ok, text_or_error);
 }
 
-void ControlServer::reply_with(ControlCaller number, std::string_view text, std::span<const int> fds) {
-    state_->answer(number, true, text, fds);
+void ControlServer::reply_with(ControlCaller number, std::string_view text, std::vector<UniqueFd> fds) {
+    state_->answer(number, true, text, std::move(fds));
+}
+
+bool ControlServer::ask_again(ControlCaller number) {
+    Caller* const caller = state_->find(number);
+    if (caller == nullptr || caller->connection.phase() != Phase::waiting) return true;
+    if (state_->loop.now_ms() - caller->asked_ms >= shortage_limit.count()) return false;
+    caller->asks_again = true;
+    caller->retry.start_once(retry_delay);
+    return true;
 }
 
 }  // namespace drover

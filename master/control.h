@@ -12,15 +12,16 @@
 #include "core/callback.h"
 #include "core/event_loop.h"
 #include "core/log.h"
+#include "core/unique_fd.h"
 #include "master/control_message.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace drover {
 
@@ -44,6 +45,9 @@ class ControlServer {
     // How often it is looked whether one who has closed his sending side, and waits, is still there: what he
     // has left open raises no event.
     static constexpr std::chrono::milliseconds gone_interval{1000};
+    // Between two tries of what the machine lacks room or descriptors for, and how long a request is tried.
+    static constexpr std::chrono::milliseconds retry_delay{50};
+    static constexpr std::chrono::milliseconds shortage_limit{5000};
 
     // Binds `path`: a stale socket is replaced, a live one refused. Throws std::system_error.
     ControlServer(EventLoop& loop, Log& log, const std::string& path, RequestHandler on_request,
@@ -66,9 +70,12 @@ class ControlServer {
     void send_lines(ControlCaller caller, std::string_view lines);
     // Answers the caller's request. A caller who is never answered is kept without a time limit.
     void reply(ControlCaller caller, bool ok, std::string_view text_or_error);
-    // Answers with success and duplicates of `fds`, which come with the answer's first byte (SCM_RIGHTS): 1
-    // to max_message_fds.
-    void reply_with(ControlCaller caller, std::string_view text, std::span<const int> fds);
+    // Answers with success and `fds`, which come with the answer's first byte (SCM_RIGHTS): at most
+    // max_message_fds. The caller's next request waits until he has read this.
+    void reply_with(ControlCaller caller, std::string_view text, std::vector<UniqueFd> fds);
+    // The machine lacks something for the answer: the handler gets the request again after retry_delay. False
+    // when that has gone on for shortage_limit, and nothing is done: tell the caller.
+    bool ask_again(ControlCaller caller);
 
   private:
     struct Caller;

@@ -11,15 +11,22 @@
 #include <string_view>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
 namespace drover {
 
-namespace {}  // namespace
+namespace {
+
+bool is_lack_of_room(int error) noexcept {
+    return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
+}
+
+}  // namespace
 
 ControlConnection::ControlConnection(UniqueFd socket, std::size_t max_line,
                                      std::size_t max_unread_output) noexcept
@@ -27,13 +34,21 @@ ControlConnection::ControlConnection(UniqueFd socket, std::size_t max_line,
 
 Interest ControlConnection::interest() const noexcept {
     const bool reads = phase_ != Phase::leaving && !half_closed_ && input_.size() <= max_line_;
-    if (reads) return output_waits() ? Interest::read_write : Interest::read;
-    return output_waits() ? Interest::write : Interest::none;
+    const bool writes = output_waits() && !short_of_room_;
+    if (reads) return writes ? Interest::read_write : Interest::read;
+    return writes ? Interest::write : Interest::none;
 }
 
 bool ControlConnection::gone() const noexcept {
     pollfd watched{.fd = fd(), .events = 0, .revents = 0};
     return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+// Bytes that he has not read count as ours (unix(7), SIOCOUTQ).
+bool ControlConnection::descriptors_unread() noexcept {
+    int unread = 0;
+    if (descriptors_sent_ && ::ioctl(fd(), SIOCOUTQ, &unread) == 0 && unread == 0) descriptors_sent_ = false;
+    return descriptors_sent_ || !attached_.empty();
 }
 
 bool ControlConnection::receive() {
@@ -68,13 +83,18 @@ ssize_t ControlConnection::send_some() noexcept {
     const PacketSent result = send_packet(fd(), first, {}, std::span(along).first(attached_.size()));
     if (result != PacketSent::sent) return -1;
     attached_.clear();
+    descriptors_sent_ = true;
     return 1;
 }
 
 bool ControlConnection::flush() noexcept {
+    short_of_room_ = false;
     while (sent_ < output_.size()) {
         const ssize_t size = send_some();
-        if (size < 0) return try_again(errno);
+        if (size < 0) {
+            short_of_room_ = is_lack_of_room(errno);
+            return short_of_room_ || try_again(errno);
+        }
         sent_ += static_cast<std::size_t>(size);
     }
     output_.clear();
@@ -100,17 +120,14 @@ std::optional<std::string> ControlConnection::take_line() {
     return std::nullopt;
 }
 
-bool ControlConnection::queue(std::string_view text, std::span<const int> fds) {
+bool ControlConnection::queue(std::string_view text, std::vector<UniqueFd> fds) {
     if (output_.size() - sent_ + text.size() > max_unread_output_) return false;
     if (!fds.empty() && !attached_.empty()) return false;
-    std::vector<UniqueFd> copies;
-    for (const int fd : fds)
-        copies.emplace_back(check_call(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
     output_.erase(0, sent_);
     if (!attached_.empty()) attached_at_ -= sent_;
     sent_ = 0;
-    if (!copies.empty()) {
-        attached_ = std::move(copies);
+    if (!fds.empty()) {
+        attached_ = std::move(fds);
         attached_at_ = output_.size();
     }
     output_.append(text);

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +32,10 @@ class ControlConnection {
     Phase phase() const noexcept { return phase_; }
     Interest interest() const noexcept;
     bool output_waits() const noexcept { return !output_.empty(); }
+    // The machine lacked something for sending: nothing announces its end, flush() has to be tried again.
+    bool short_of_room() const noexcept { return short_of_room_; }
+    // He has not read an answer that brought descriptors along.
+    bool descriptors_unread() noexcept;
     // More requests may have come with the one that is being answered, or the end.
     bool has_more_input() const noexcept { return half_closed_ || !input_.empty(); }
     bool half_closed() const noexcept { return half_closed_; }
@@ -47,10 +50,9 @@ class ControlConnection {
     // The next request, after which he waits; none while it is not complete, or when he had to be told to
     // leave.
     std::optional<std::string> take_line();
-    // Duplicates of `fds` go with the text's first byte (SCM_RIGHTS). False, with nothing queued, when he
-    // reads too little of what he is sent: also when descriptors wait already. Throws std::system_error when
-    // no descriptor is free.
-    bool queue(std::string_view text, std::span<const int> fds = {});
+    // `fds` go with the text's first byte (SCM_RIGHTS). False, with nothing queued, when he reads too little
+    // of what he is sent: also when descriptors wait already.
+    bool queue(std::string_view text, std::vector<UniqueFd> fds = {});
     // His request is answered; he may send another.
     void answered() noexcept { phase_ = Phase::reading; }
     // Queues the error as the last that he gets.
@@ -69,6 +71,8 @@ class ControlConnection {
     std::size_t sent_ = 0;            // of the output
     std::vector<UniqueFd> attached_;  // go with the byte of the output at attached_at_
     std::size_t attached_at_ = 0;
+    bool descriptors_sent_ = false;  // and perhaps unread
+    bool short_of_room_ = false;
 };
 
 }  // namespace drover

@@ -131,7 +131,7 @@ class Master : private PoolObserver {
     void use_log(const Settings& settings, OpenedLog log) noexcept;
     std::string reopen_log();
     // What operators ask for (master_requests.cpp).
-    void on_rows_request(ControlCaller caller, const ControlRequest& request);
+    void on_counters_request(ControlCaller caller, const ControlRequest& request);
     void on_reload_request(ControlCaller caller, const ControlRequest& request);
     void on_stop_request(ControlCaller caller, const ControlRequest& request);
     void on_size_request(ControlCaller caller, const ControlRequest& request);

@@ -1,14 +1,17 @@
 // What operators ask a running master for, by the control socket and by TTIN and TTOU.
 #include "conf/reference.h"
+#include "core/system_error.h"
 #include "master/master.h"
 #include "master/status_text.h"
 #include "worker/status_json.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <system_error>
+#include <utility>
 #include <vector>
+
+#include <fcntl.h>
 
 namespace drover {
 
@@ -21,9 +24,7 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     if (command == "stop" || command == "quit") return on_stop_request(caller, request);
     if (command == "workers") return on_size_request(caller, request);
     if (command == "restart") return on_restart_request(caller, request);
-    if (command == "counters")
-        return control_->reply_with(caller, "the counter table", std::array{counters_->read_only_fd()});
-    if (command == "counter_rows") return on_rows_request(caller, request);
+    if (command == "counters" || command == "counter_rows") return on_counters_request(caller, request);
     if (command == "reopen") {
         const std::string error = reopen_log();
         return control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
@@ -31,16 +32,24 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     control_->reply(caller, false, "unknown command \"" + command + "\"");
 }
 
-void Master::on_rows_request(ControlCaller caller, const ControlRequest& request) {
+void Master::on_counters_request(ControlCaller caller, const ControlRequest& request) {
+    std::string text = "the counter table";
+    std::vector<UniqueFd> fds;
     try {
-        const RowBatch batch = counters_->rows_after(request.after);
-        std::vector<int> fds;
-        std::ranges::transform(batch.rows, std::back_inserter(fds),
-                               [](const RowBatch::Row& row) { return row.fd.get(); });
-        control_->reply_with(caller, row_batch_text(batch), fds);
+        if (request.command == "counters") {
+            const int table = counters_->read_only_fd();
+            fds.emplace_back(check_call(::fcntl(table, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
+        } else {
+            RowBatch batch = counters_->rows_after(request.after);
+            text = row_batch_text(batch);
+            std::ranges::transform(batch.rows, std::back_inserter(fds),
+                                   [](RowBatch::Row& row) { return std::move(row.fd); });
+        }
     } catch (const std::system_error& failure) {
-        control_->reply(caller, false, failure.what());
+        if (!control_->ask_again(caller)) control_->reply(caller, false, failure.what());
+        return;
     }
+    control_->reply_with(caller, text, std::move(fds));
 }
 
 void Master::on_reload_request(ControlCaller caller, const ControlRequest& request) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sys/mman.h>
@@ -40,6 +41,11 @@ struct ControlFixture {
         if (request.command == "status") server->reply(caller, true, "fine");
     }
 
+    void answer_with_descriptor(ControlCaller caller) {
+        std::vector<UniqueFd> fds;
+        fds.push_back(log_file.duplicate());
+        server->reply_with(caller, "here", std::move(fds));
+    }
     bool until(const std::function<bool()>& done) { return run_until(loop, done); }
     bool answers_others() {
         RawCaller other(path);

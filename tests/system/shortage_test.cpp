@@ -128,6 +128,35 @@ TEST_CASE("a worker whose replacement a shortage prevents serves on") {
     master.finish();
 }
 
+TEST_CASE("a caller whose answer needs a descriptor gets it after a shortage") {
+    MasterUnderTest master;
+    const auto ask = [](StreamClient& client, const std::string& command) {
+        client.send("{\"command\":\"" + command + "\"}\n");
+    };
+    StreamClient first = StreamClient::connect_unix(master.control_path());
+    StreamClient second = StreamClient::connect_unix(master.control_path());
+    StreamClient third = StreamClient::connect_unix(master.control_path());
+    for (StreamClient* const client : {&first, &second, &third}) {
+        ask(*client, "status");
+        CHECK(client->read_until("\n").starts_with("{\"ok\":true"));
+    }
+    {
+        const NoDescriptors shortage(master.pid(), NoDescriptors::none_at_all);
+        ask(first, "counters");
+        ask(second, "counter_rows");
+        // The first may be read in the same turn of the loop, before the two.
+        for (int i = 0; i < 2; ++i) {
+            ask(third, "config");
+            CHECK(third.read_until("\n").starts_with("{\"ok\":true"));
+        }
+        CHECK(first.quiet());
+        CHECK(second.quiet());
+    }
+    for (StreamClient* const client : {&first, &second})
+        CHECK(client->read_until("\n").starts_with("{\"ok\":true"));
+    master.finish();
+}
+
 TEST_CASE("a slot that was given up is filled by a reload without a difference, and by its pool's size") {
     ShortMaster shorty("throw while", "respawn = { delay = \"10ms\", burst = 1000 }\n");
     MasterUnderTest& master = shorty.master;
