@@ -36,9 +36,9 @@ struct RowBatch {
     std::uint64_t sequence = 0;
     std::vector<Row> rows;  // by order
 
-    // A receiver maps and closes all descriptors of one before it asks for the next: no limit of open files
-    // in use is met by it, however many workers there are.
-    static constexpr std::size_t most_rows = 64;
+    // A receiver maps and closes all descriptors of one before it asks for the next: however many workers
+    // there are, it needs room for so many alone.
+    static constexpr std::size_t most_rows = 16;
 };
 
 // Gives the rows that were taken after that TableHeader::rows_sequence. Throws std::runtime_error when there

@@ -10,6 +10,10 @@
 #include <csignal>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 namespace drover {
 
@@ -21,6 +25,8 @@ constexpr std::chrono::milliseconds abort_time{2000};  // for writing a core
 constexpr std::chrono::milliseconds exit_time{500};    // from the end of a channel to the end of its process
 constexpr std::chrono::milliseconds end_time{5000};    // from KILL to the end of its process
 constexpr unsigned most_end_looks = 6;                 // at one that takes longer, and is not stuck
+// Until it is looked whether a worker has read the rows that it was sent.
+constexpr std::chrono::milliseconds rows_delay{10};
 // A silent worker that has had this much processor time since it was first missed is stuck.
 constexpr std::uint64_t chance_us = 20'000;
 constexpr std::chrono::milliseconds chance_time{500};  // until it is looked at again
@@ -51,6 +57,7 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
       kill_timer_(clock, Timer::Handler::to<&WorkerProcess::on_kill_time>(this)),
       end_timer_(clock, Timer::Handler::to<&WorkerProcess::on_end_time>(this)),
       silence_timer_(clock, Timer::Handler::to<&WorkerProcess::on_silence>(this)),
+      rows_timer_(loop_, Timer::Handler::to<&WorkerProcess::send_rows>(this)),
       started_ms_(loop_.now_ms()),
       heard_ms_(clock.now_ms()) {
     try {
@@ -353,18 +360,29 @@ bool WorkerProcess::answer(const Message& message) {
     } else if (message.type == MessageType::events_wanted && observes_) {
         desk_.answer_events(*channel_, message.as<QuestionMessage>());
     } else if (message.type == MessageType::counter_rows_wanted && observes_) {
-        send_rows(message.as<QuestionMessage>().number);
+        rows_wanted_ = message.as<QuestionMessage>().number;
+        send_rows();
     } else {
         return false;
     }
     return true;
 }
 
-// A worker that asks for more before it has read what it was sent gets none: descriptors would pile up here.
-void WorkerProcess::send_rows(std::uint64_t after) {
+// Bytes that it has not read count as ours (unix(7), SIOCOUTQ).
+bool WorkerProcess::rows_unread() const {
+    int unread = 0;
+    return channel_->has_queued() ||
+           (rows_sent_ && (::ioctl(channel_->fd(), SIOCOUTQ, &unread) != 0 || unread > 0));
+}
+
+// One that asks for more before it has read what it was sent has to wait: descriptors would pile up.
+void WorkerProcess::send_rows() {
+    if (!rows_wanted_ || channel_ == nullptr) return;
+    if (rows_unread()) return rows_timer_.start_once(rows_delay);
+    const std::uint64_t after = *std::exchange(rows_wanted_, std::nullopt);
     RowBatch batch{.sequence = after, .rows = {}};
     try {
-        if (!channel_->has_queued()) batch = counters_.rows_after(after);
+        batch = counters_.rows_after(after);
     } catch (const std::system_error&) {
         // No descriptor is free: it asks again with its next question.
     }
@@ -378,10 +396,12 @@ void WorkerProcess::send_rows(std::uint64_t after) {
         fds.push_back(row.fd.get());
     }
     const bool sent = channel_->send(MessageType::counter_rows, bytes, fds);
+    rows_sent_ = sent && !fds.empty();
     if (!sent && !channel_->closing()) channel_->send(MessageType::counter_rows, QuestionMessage{after});
 }
 
 void WorkerProcess::drop_channel() {
+    rows_timer_.stop();
     if (channel_ != nullptr) desk_.forget(*channel_);
     channel_.reset();
 }

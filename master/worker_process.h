@@ -162,7 +162,8 @@ class WorkerProcess {
     bool send_file(MessageType type, const OpenedFile& file);
     bool send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
-    void send_rows(std::uint64_t after);
+    bool rows_unread() const;
+    void send_rows();
     void drop_channel();
     void on_not_prepared(std::string_view text);
     void on_start_time();
@@ -204,6 +205,9 @@ class WorkerProcess {
     RunTimer kill_timer_;     // it was told to leave, or to leave a core
     RunTimer end_timer_;      // from its KILL on
     RunTimer silence_timer_;  // its channel has ended: it exits now, or is of no use any more
+    Timer rows_timer_;        // rows are wanted, and others unread
+    std::optional<std::uint64_t> rows_wanted_;
+    bool rows_sent_ = false;  // and perhaps unread
     std::int64_t started_ms_;
     std::int64_t ready_ms_ = 0;
     std::int64_t heard_ms_ = 0;  // by clock_

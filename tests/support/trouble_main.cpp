@@ -19,6 +19,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <stdexcept>
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include <linux/keyctl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -84,13 +86,48 @@ void send_garbage() {
     }
 }
 
-// In the config reader: says that an image of its own making is the file's.
-void forge_image() {
+// The first one of this process: the master's.
+int find_channel() {
     int channel = 3;
     int type = 0;
     socklen_t size = sizeof type;
     while (getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
         ++channel;
+    return channel;
+}
+
+// Asks the master for rows over and over and reads nothing meanwhile. How many answers had come when it
+// answered a last question of another kind.
+std::size_t count_row_answers() {
+    const int channel = find_channel();
+    const auto ask = [channel](MessageType type) {
+        MessageHeader header;
+        header.type = static_cast<std::uint16_t>(type);
+        header.payload_size = sizeof(QuestionMessage);
+        const QuestionMessage question;
+        send_packet(channel, std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(&question, 1)),
+                    {});
+    };
+    for (int i = 0; i < 50; ++i)
+        ask(MessageType::counter_rows_wanted);
+    ask(MessageType::status_wanted);
+    std::vector<std::byte> buffer(64 * 1024);
+    std::size_t answers = 0;
+    for (;;) {
+        pollfd waiting{channel, POLLIN, 0};
+        ::poll(&waiting, 1, -1);
+        const ReceivedPacket packet = receive_packet(channel, buffer);
+        MessageHeader header;
+        std::memcpy(&header, buffer.data(), sizeof header);
+        if (packet.result == PacketReceived::end_of_file) return answers;
+        if (header.type == static_cast<std::uint16_t>(MessageType::status_published)) return answers;
+        if (header.type == static_cast<std::uint16_t>(MessageType::counter_rows)) ++answers;
+    }
+}
+
+// In the config reader: says that an image of its own making is the file's.
+void forge_image() {
+    const int channel = find_channel();
     const Document document = parse_toml(
         "[master]\nlog_file = \"forged.log\"\n[pool.main]\nmodules = [\"echo\"]\n", "/forged.toml");
     const UniqueFd image =
@@ -170,8 +207,8 @@ void act(std::string_view what) {
 }
 
 // Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "key NAME" whether the session
-// keyring has such a key, "eat N" holds N MiB more, "block FILE" answers when FILE is gone, anything else is
-// acted upon.
+// keyring has such a key, "rows" asks the master for more than it reads, "eat N" holds N MiB more, "block
+// FILE" answers when FILE is gone, anything else is acted upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -219,6 +256,8 @@ class TroubleConnection final : public Connection {
             const long key =
                 ::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", name.c_str(), 0);
             write(key < 0 ? "none" : "found");
+        } else if (line == "rows") {
+            write(std::to_string(count_row_answers()) + " answers\n");
         } else if (line.starts_with("block ")) {
             return block_while_there_is(std::string(line.substr(6)));
         } else if (line.starts_with("eat ")) {

@@ -116,6 +116,20 @@ TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {
     master.finish();
 }
 
+TEST_CASE("a worker that asks for rows without reading them gets no more before it reads") {
+    TroubledMaster troubled;
+    TestConfig config = troubled.config("");
+    config.pool += "observes = true\n";
+    config.workers = 1;
+    troubled.master.write_config(config);
+    REQUIRE(troubled.master.control("reload").ok);
+    StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+    client.send("rows\n");
+    const std::string answers = client.read_until(" answers\n");
+    CHECK_MESSAGE(std::stoul(answers) < 10, answers);
+    troubled.master.finish();
+}
+
 TEST_CASE("a connection that its module does not take is refused, said and counted") {
     TroubledMaster troubled("in_connection = \"throw\"\n");
     MasterUnderTest& master = troubled.master;
