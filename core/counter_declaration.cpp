@@ -21,11 +21,13 @@ bool is_name(std::string_view name, std::size_t longest) {
            std::ranges::all_of(name, [&](char c) { return letter(c) || digit(c); });
 }
 
-// UTF-8 without control characters.
+// UTF-8 without control characters (C0, DEL, U+0080 to U+009F).
 bool is_line(std::string_view text) {
+    const auto byte = [&text](std::size_t index) { return static_cast<unsigned char>(text[index]); };
     while (!text.empty()) {
         const std::size_t length = utf8_length(text);
-        if (length == 0 || static_cast<unsigned char>(text[0]) < ' ' || text[0] == '\x7f') return false;
+        if (length == 0 || byte(0) < ' ' || byte(0) == 0x7f) return false;
+        if (length == 2 && byte(0) == 0xc2 && byte(1) < 0xa0) return false;
         text.remove_prefix(length);
     }
     return true;

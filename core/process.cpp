@@ -62,11 +62,6 @@ bool close_all_but(std::span<const unsigned> sorted) noexcept {
     return ::close_range(first, std::numeric_limits<unsigned>::max(), 0) == 0;
 }
 
-bool open_null_as_input() noexcept {
-    ::close(STDIN_FILENO);
-    return ::open("/dev/null", O_RDONLY) == STDIN_FILENO;
-}
-
 // Whoever may read a terminal reads what is typed into it, controlling terminal or not.
 void make_terminal_write_only(int fd) noexcept {
     if (::isatty(fd) == 0) return;
@@ -78,12 +73,11 @@ void make_terminal_write_only(int fd) noexcept {
 
 // In a session of its own a process has no controlling terminal: neither does Ctrl-C reach it, nor can it
 // open /dev/tty and type into it (TIOCSTI).
-bool become_independent() noexcept {
+void become_independent() noexcept {
     ::setsid();
     join_lineage();
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
         make_terminal_write_only(fd);
-    return open_null_as_input();
 }
 
 int call_child_main(const std::function<int()>& child_main) noexcept {
@@ -98,7 +92,7 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
 }
 
 // In the child, with every signal blocked.
-[[noreturn]] void run_child(const SpawnOptions& options, std::span<const unsigned> keep,
+[[noreturn]] void run_child(const SpawnOptions& options, std::span<const unsigned> keep, int input,
                             const std::function<int()>& child_main) noexcept {
     // First, while all descriptors are open: the loop asks its kernel queue about each. It also puts the
     // actions back that its signals had before; they are reset after it.
@@ -106,11 +100,11 @@ int call_child_main(const std::function<int()>& child_main) noexcept {
     reset_dispositions();
     __fpurge(stdout);  // what the parent has not written yet is the parent's to write
     int code = to_int(ExitCode::refused);
+    if (input >= 0) ::dup2(input, STDIN_FILENO);
     if (!close_all_but(keep)) {
         ::dprintf(STDERR_FILENO, "close_range: %s\n", std::strerror(errno));
-    } else if (options.own_session && !become_independent()) {
-        ::dprintf(STDERR_FILENO, "open /dev/null: %s\n", std::strerror(errno));
     } else {
+        if (options.own_session) become_independent();
         if (!options.hold_signals) empty_signal_mask();
         code = call_child_main(child_main);
     }
@@ -179,13 +173,17 @@ std::optional<Reaped> reap_any() noexcept {
 
 Process spawn(const SpawnOptions& options, const std::function<int()>& child_main) {
     const std::vector<unsigned> keep = sorted_above_standard(options.keep_fds);
+    // Here, where a shortage is one of the parent's.
+    UniqueFd input;
+    if (options.own_session)
+        input = UniqueFd(check_call(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open", "/dev/null"));
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     // A signal that reached the child before its reset would run the parent's handlers there.
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     const pid_t pid = ::fork();
-    if (pid == 0) run_child(options, keep, child_main);
+    if (pid == 0) run_child(options, keep, input.get(), child_main);
     const int fork_error = errno;
     UniqueFd pidfd;
     int pidfd_error = 0;

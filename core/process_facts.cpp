@@ -42,7 +42,7 @@ std::uint64_t processor_time_us_of(pid_t pid) {
 
 std::string wait_channel(pid_t pid) {
     const std::string name = read_proc(pid, "wchan");
-    return name.empty() || name == "0" ? "nothing" : name;
+    return name == "0" ? "" : name;
 }
 
 }  // namespace drover

@@ -11,6 +11,7 @@ namespace drover {
 char state_in_kernel(pid_t pid);                // R, S, D, T (stopped), t, Z; '?' when it cannot be read
 std::uint64_t resident_bytes_of(pid_t pid);     // 0 when it cannot be read
 std::uint64_t processor_time_us_of(pid_t pid);  // of all its threads; 0 when it cannot be asked
-std::string wait_channel(pid_t pid);            // the kernel's function that it waits in; "nothing"
+// The kernel's function that it waits in; empty: none, or it is not told (CAP_SYS_PTRACE, of another user's).
+std::string wait_channel(pid_t pid);
 
 }  // namespace drover

@@ -124,7 +124,7 @@ void ConfigReader::take_image() {
 }
 
 void ConfigReader::on_exit(const ExitReport& report) {
-    reaped_ = true;
+    if (std::exchange(reaped_, true)) return;  // one that was given up has ended at last
     deadline_timer_.stop();
     end_timer_.stop();
     if (channel_ != nullptr) channel_->receive_pending();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -201,17 +202,23 @@ class MasterConnection {
 // Who looks again and again is not held up for long by a master that stands still.
 constexpr std::chrono::milliseconds rows_limit{500};
 
-RowBatch ask_for_rows(const std::string& path, pid_t pid, std::uint64_t after) {
-    MasterConnection master(path, TimeLimit{.length = rows_limit});
-    if (master.pid() != pid) throw std::runtime_error("it is another master by now");
-    master.send(control_request_line({.command = "counter_rows", .format = {}, .after = after}));
-    const ControlReply reply = master.read_reply({});
-    if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
-    return parse_row_batch(reply.text, master.take_received());
+std::shared_ptr<MasterConnection> ask_for_rows(const std::string& path, pid_t pid, std::uint64_t after) {
+    auto master = std::make_shared<MasterConnection>(path, TimeLimit{.length = rows_limit});
+    if (master->pid() != pid) throw std::runtime_error("it is another master by now");
+    master->send(control_request_line({.command = "counter_rows", .format = {}, .after = after}));
+    return master;
 }
 
+// What was asked and not answered in time is not asked again: the next look finds the answer there, or goes
+// on without it at once.
 RowSource row_source_of(const std::string& path, pid_t pid) {
-    return [path, pid](std::uint64_t after) { return ask_for_rows(path, pid, after); };
+    return [path, pid, asked = std::shared_ptr<MasterConnection>()](std::uint64_t after) mutable {
+        if (asked == nullptr) asked = ask_for_rows(path, pid, after);
+        const ControlReply reply = asked->read_reply({});
+        const std::shared_ptr<MasterConnection> answered = std::exchange(asked, nullptr);
+        if (reply.kind != ControlReply::Kind::done) throw std::runtime_error(reply.text);
+        return parse_row_batch(reply.text, answered->take_received());
+    };
 }
 
 }  // namespace

@@ -28,6 +28,12 @@ UniqueFd open_file(const std::string& path, mode_t mode) {
     struct stat file {};
     check_call(::fstat(fd.get(), &file), "fstat", path);
     if (!S_ISREG(file.st_mode)) throw_error(EEXIST, "open", path + ": not a regular file");
+    // Where the directory is another user's: he could hold the lock, or have us write into a file of ours.
+    if (file.st_uid != ::geteuid())
+        throw std::runtime_error(
+            fmt::format("{} belongs to uid {}, not to the master's user (uid {}): remove it", path,
+                        file.st_uid, ::geteuid()));
+    if (file.st_nlink > 1) throw std::runtime_error(path + " has other names (hard links): remove it");
     return fd;
 }
 

@@ -1,8 +1,8 @@
 // PidFile says which process is the master of a runtime directory: runtime_dir/drover.pid, for everybody to
 // read, and beside it drover.pid.lock, locked for as long as the master lives, so that two masters can never
 // share a runtime_dir and files left by a killed one are taken over. The lock is flock(2), for which reading
-// is enough: nobody else may open that file. Its descriptor is close-on-exec, and spawn() does not pass it
-// on: no worker can keep it locked. Runs in: the master.
+// is enough: nobody else may open that file, and one that belongs to another user is refused. Its descriptor
+// is close-on-exec, and spawn() does not pass it on: no worker can keep it locked. Runs in: the master.
 #pragma once
 
 #include "core/unique_fd.h"

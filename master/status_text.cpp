@@ -114,7 +114,7 @@ std::string render(const std::vector<TableRow>& rows) {
 std::string value_text(const CounterReader::Sum& sum) {
     if (sum.kind == CounterKind::histogram) {
         return fmt::format("{} (p50 {:.3g}, p99 {:.3g} {})", sum.value, sum.in_units(sum.quantile(0.5)),
-                           sum.in_units(sum.quantile(0.99)), sum.unit);
+                           sum.in_units(sum.quantile(0.99)), visible_text(sum.unit));
     }
     if (sum.per_unit > 1) return fmt::format("{:.3f}", sum.amount());
     return sum.kind == CounterKind::gauge ? fmt::to_string(sum.gauge()) : fmt::to_string(sum.value);

@@ -40,6 +40,11 @@ std::uint32_t take_row(CounterTable& counters, const WorkerRecipe& recipe) {
     return *row;
 }
 
+std::string text_of(char state, pid_t pid) {
+    const std::string where = wait_channel(pid);
+    return std::string("state ") + state + (where.empty() ? "" : ", waits in " + where);
+}
+
 }  // namespace
 
 WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, const WorkerRecipe& recipe,
@@ -206,7 +211,7 @@ void WorkerProcess::on_end_time() {
     const char state = state_in_kernel(pid());
     const bool waits = state != 'R' && state != 'Z' && state != '?';
     if (!waits && ++end_looks_ < most_end_looks) return end_timer_.start_once(end_time);
-    killed_because_ += std::string("; state ") + state + ", waits in " + wait_channel(pid());
+    killed_because_ += "; " + text_of(state, pid());
     observer_.on_unkillable(*this);
 }
 
@@ -228,7 +233,7 @@ bool WorkerProcess::watch_socket(unsigned listener, int socket) {
 std::string WorkerProcess::end_hanging() {
     hangs_ = true;
     const char state = state_in_kernel(pid());
-    std::string text = std::string("state ") + state + ", waits in " + wait_channel(pid());
+    const std::string text = text_of(state, pid());
     if (state == 'T' || state == 't') {
         kill("hung", DeathCause::hang);
         return text + "; killed";

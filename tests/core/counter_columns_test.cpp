@@ -166,6 +166,7 @@ TEST_CASE("counter_columns: a declaration that is wrong is refused") {
     CHECK(refused(with({{"a", std::string(240, 'v')}})).starts_with("counter c{a="));
     CHECK(refused(with({{"a", "new\nline"}})).find("is not one line of UTF-8") != std::string::npos);
     CHECK_FALSE(refused(with({{"a", "\xff"}})).empty());
+    CHECK_FALSE(refused(with({{"a", "\xc2\x9b"}})).empty());  // U+009B, which a terminal obeys
     CHECK_FALSE(refused(with({{"le", "1"}})).empty());
     CHECK_FALSE(refused(with({{"a-b", "1"}})).empty());
     CHECK_FALSE(refused(with({{"", "1"}})).empty());

@@ -7,6 +7,7 @@
 #include "tests/support/run_until.h"
 #include "tests/support/temporary_folder.h"
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -62,6 +63,7 @@ struct ReadRun {
     EventLoop loop;
     RunClock clock{loop};
     std::optional<ConfigReader::Verdict> verdict;
+    unsigned verdicts = 0;
     std::unique_ptr<ConfigReader> reader;
     SignalWatch child_exit{loop, SIGCHLD, SignalWatch::Handler::to<&ReadRun::on_child_exit>(this)};
 
@@ -69,7 +71,10 @@ struct ReadRun {
         while (const auto reaped = reap_any())
             if (reaped->pid == reader->pid()) reader->on_exit(reaped->report);
     }
-    void on_verdict(ConfigReader::Verdict& given) { verdict = std::move(given); }
+    void on_verdict(ConfigReader::Verdict& given) {
+        verdict = std::move(given);
+        ++verdicts;
+    }
 
     ReadRun(const TemporaryFolder& folder, std::span<const ModuleFactory> modules,
             const std::string& module) {
@@ -111,4 +116,11 @@ TEST_CASE("config reader: large tables of modules are no matter, many names of f
     REQUIRE(run.verdict->findings.size() == 1);
     CHECK_MESSAGE(run.verdict->findings.front().find("unknown module \"other\"") != std::string::npos,
                   run.verdict->findings.front());
+}
+
+TEST_CASE("config reader: one that was given up and ends at last gives no second verdict") {
+    const TemporaryFolder folder;
+    const ReadRun run(folder, honest, "");
+    run.reader->on_exit({.signal = SIGKILL});
+    CHECK(run.verdicts == 1);
 }

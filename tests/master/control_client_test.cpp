@@ -1,16 +1,20 @@
 #include "master/control_client.h"
 
+#include "core/counter_rows.h"
 #include "core/system_error.h"
 #include "tests/master/scripted_master.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -51,7 +55,55 @@ class OneAnswer {
     std::thread thread_;
 };
 
+// A master that answers who asks for rows when somebody else asks for the status; in a thread of its own.
+class HesitantMaster {
+  public:
+    explicit HesitantMaster(const std::string& path)
+        : server_(loop_, log_, path, ControlServer::RequestHandler::to<&HesitantMaster::on_request>(this)),
+          thread_([this] { loop_.run(); }) {}
+    ~HesitantMaster() { thread_.join(); }  // after a stop
+
+    unsigned asked_for_rows() const { return asked_for_rows_; }
+
+  private:
+    void on_request(ControlCaller caller, const ControlRequest& request) {
+        if (request.command == "counter_rows") {
+            ++asked_for_rows_;
+            waiting_ = caller;
+            return;
+        }
+        std::vector<UniqueFd> fds;
+        if (request.command == "counters") fds.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        if (request.command == "status")
+            server_.reply(waiting_, true, row_batch_text({.sequence = 7, .rows = {}}));
+        server_.reply_with(caller, "fine", std::move(fds));
+        if (request.command == "stop") loop_.stop();
+    }
+
+    EventLoop loop_;
+    Log log_{{.role = "master", .pool = {}}};
+    std::atomic<unsigned> asked_for_rows_ = 0;
+    ControlCaller waiting_ = 0;
+    ControlServer server_;
+    std::thread thread_;
+};
+
 }  // namespace
+
+TEST_CASE("a master that stands still is asked for rows once, and the answer taken when it comes") {
+    test::TemporaryFolder folder;
+    const std::string path = folder.file("control.sock");
+    const HesitantMaster master(path);
+    const CounterSource source = ask_for_counters(path);
+    for (int look = 0; look < 3; ++look)
+        CHECK_THROWS_WITH_AS((void)source.rows(0), "the master does not answer within 0.5 s",
+                             std::runtime_error);
+    CHECK(master.asked_for_rows() == 1);
+    CHECK(ask_master(path, request_of("status"), {}).ok);
+    CHECK(source.rows(0).sequence == 7);
+    CHECK(master.asked_for_rows() == 1);
+    CHECK(ask_master(path, request_of("stop"), {}).ok);
+}
 
 TEST_CASE("an answer, a refusal, and progress for those who ask") {
     const test::ScriptedMaster master;

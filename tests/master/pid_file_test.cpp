@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 using namespace drover;
 
@@ -198,4 +199,31 @@ TEST_CASE("what is no regular file is refused and left alone") {
 
     CHECK_THROWS_AS(PidFile{folder.file("missing/drover.pid")}, std::system_error);
     CHECK_THROWS_AS(PidFile{folder.path()}, std::system_error);
+}
+
+TEST_CASE("a file of another user, or one with two names, is refused and left alone") {
+    test::TemporaryFolder folder;
+    const std::string path = folder.file("drover.pid");
+    const auto refusal = [&] {
+        try {
+            const PidFile pid_file(path);
+        } catch (const std::runtime_error& failure) {
+            return std::string(failure.what());
+        }
+        return std::string("none");
+    };
+    test::write_file(folder.file("precious"), "precious");
+    REQUIRE(::link(folder.file("precious").c_str(), path.c_str()) == 0);
+    CHECK(refusal() == path + " has other names (hard links): remove it");
+    CHECK(test::read_file(folder.file("precious")) == "precious");
+    REQUIRE(::unlink(path.c_str()) == 0);
+    if (::geteuid() != 0) return;
+    for (const std::string& name : {path + ".lock", path}) {
+        test::write_file(name, "");
+        REQUIRE(::chown(name.c_str(), 65534, 65534) == 0);
+        CHECK(refusal() == name + " belongs to uid 65534, not to the master's user (uid 0): remove it");
+        CHECK(exists(name));
+        REQUIRE(::unlink(name.c_str()) == 0);
+    }
+    CHECK(refusal() == "none");
 }
