@@ -34,6 +34,7 @@ Pool::Pool(PoolContext& context, const PoolSettings& settings, Origin origin,
       mend_timer_(context.loop, Timer::Handler::to<&Pool::on_mend_time>(this)),
       sockets_timer_(context.loop, Timer::Handler::to<&Pool::on_sockets_quiet>(this)),
       fill_timer_(context.loop, Timer::Handler::to<&Pool::fill_wanted>(this)),
+      log_timer_(context.loop, Timer::Handler::to<&Pool::send_log_files>(this)),
       replace_timer_(context.loop, Timer::Handler::to<&Pool::replace_next>(this)) {
     for (unsigned i = 0; i < settings.workers; ++i)
         slots_.push_back(std::make_unique<Slot>(*this, i));

@@ -294,6 +294,7 @@ class Pool : private WorkerObserver {
     unsigned bound_anew_at_start_ = 0;  // times_bound_anew() when the first worker was started
     Timer sockets_timer_;               // until retired sockets are closed
     Timer fill_timer_;                  // while slots wait for their turn to get a worker
+    Timer log_timer_;                   // log files could not be sent to all
     Timer replace_timer_;               // no successor could be started: it is tried again
     bool lacks_successors_ = false;
 };

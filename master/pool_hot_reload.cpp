@@ -7,6 +7,13 @@
 
 namespace drover {
 
+namespace {
+
+// Until log files are sent again that could not be, for want of descriptors.
+constexpr std::chrono::milliseconds log_delay{1000};
+
+}  // namespace
+
 void Pool::prepare(Next next) {
     next_ = std::move(next);
     hold_sockets();
@@ -105,12 +112,14 @@ bool Pool::all_committed() const noexcept {
 }
 
 void Pool::send_log_files() {
-    each_worker([this](WorkerProcess& worker) {
-        worker.send_log(context_.log);
+    bool sent = true;
+    each_worker([&](WorkerProcess& worker) {
+        sent = worker.send_log(context_.log) && sent;
         for (const Origin* const origin : {&origin_, &next_.origin})
             for (const auto& file : origin->files)
-                worker.send_file(*file);
+                sent = worker.send_file(*file) && sent;
     });
+    if (!sent) log_timer_.start_once(log_delay);
 }
 
 void Pool::on_prepared(WorkerProcess&) {

@@ -91,8 +91,9 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
 
 // A worker that lacks a part of it would blame the configuration.
 void WorkerProcess::send_all(const WorkerRecipe& recipe) {
-    send_log(*recipe.log);
-    bool sent = channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
+    bool sent = send_log(*recipe.log);
+    sent =
+        sent && channel_->send(MessageType::counter_table, CounterTableMessage{identity_.instance, row_, 0},
                                std::array{counters_.read_only_fd(), counters_.row_fd(row_)});
     sent = sent && send_configuration(recipe);
     for (std::uint32_t i = 0; i < recipe.library_fds.size(); ++i) {
@@ -299,8 +300,8 @@ void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::millisec
     handover_limit_ = limit;
 }
 
-void WorkerProcess::send_log(const LogTarget& log) {
-    send_to_append(MessageType::log_file, log.name, log.reopen(), log.fd);
+bool WorkerProcess::send_log(const LogTarget& log) {
+    return send_to_append(MessageType::log_file, log.name, log.reopen(), log.fd) || unreachable();
 }
 
 bool WorkerProcess::send_file(MessageType type, const OpenedFile& file) {

@@ -148,9 +148,11 @@ class WorkerProcess {
     // longest for `limit`. The reserve, of hand_over_descriptors, serves a master at its limit.
     static constexpr std::size_t hand_over_descriptors = 4;  // both ends, and their duplicates that wait
     void hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit, DescriptorReserve& reserve);
-    void send_log(const LogTarget& log);
-    // A file that has been opened anew.
-    void send_file(const OpenedFile& file) { send_file(MessageType::module_file, file); }
+    // Files that have been opened anew. False when that cannot be sent now, for want of a descriptor.
+    bool send_log(const LogTarget& log);
+    bool send_file(const OpenedFile& file) {
+        return send_file(MessageType::module_file, file) || unreachable();
+    }
     // It has been reaped: hears what it said last.
     void on_exit();
 
@@ -162,6 +164,7 @@ class WorkerProcess {
     bool send_file(MessageType type, const OpenedFile& file);
     bool send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
+    bool unreachable() const noexcept { return channel_ == nullptr || channel_->closing(); }
     bool rows_unread() const;
     void send_rows();
     void drop_channel();

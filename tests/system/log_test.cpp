@@ -1,6 +1,9 @@
 // The log through USR1: rename and reopen under load, every line once and none torn.
+#include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
 #include "tests/support/repeater.h"
+#include "tests/support/shortage.h"
 
 #include <filesystem>
 #include <map>
@@ -189,6 +192,41 @@ TEST_CASE("JSON lines") {
         CHECK_MESSAGE((line.starts_with("{") && line.ends_with("}")), line);
     }
     CHECK(count > 0);
+}
+
+TEST_CASE("workers that could not be sent the log for want of descriptors get it after the shortage") {
+    MasterUnderTest master({.workers = 3, .log_file = "logs/drover.log", .pool = "hang_timeout = \"off\"\n"},
+                           {.prepare = [](MasterUnderTest& self) {
+                               std::filesystem::create_directory(self.folder().file("logs"));
+                           }});
+    const std::string log = master.folder().file("logs/drover.log");
+    const std::string old = master.folder().file("logs/old.log");
+    const std::vector<pid_t> workers = master.worker_pids();
+    StreamClient caller = StreamClient::connect_unix(master.control_path());
+    const auto reopen = [&caller] {
+        caller.send("{\"command\":\"reopen\"}\n");
+        CHECK(caller.read_until("\n").starts_with("{\"ok\":true"));
+    };
+    reopen();
+    for (const pid_t worker : workers)
+        REQUIRE(freeze(worker));
+    // Until what is sent to them waits in the master.
+    const std::size_t before = count_fds_of(master.pid());
+    for (int i = 0; i < 2000 && count_fds_of(master.pid()) < before + workers.size(); ++i)
+        reopen();
+    REQUIRE(count_fds_of(master.pid()) >= before + workers.size());
+    std::filesystem::rename(log, old);
+    {
+        // For opening the log, and then for one of them.
+        const NoDescriptors shortage(master.pid(), 2);
+        reopen();
+    }
+    for (const pid_t worker : workers)
+        kill(worker, SIGCONT);
+    for (const pid_t worker : workers)
+        master.wait_until("the new log",
+                          [&] { return fds_of(worker, old).empty() && !fds_of(worker, log).empty(); });
+    master.finish();
 }
 
 }  // namespace drover::test
