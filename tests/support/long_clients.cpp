@@ -67,9 +67,13 @@ bool raise_descriptor_limit(std::size_t wanted) {
     return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-IdleClients::IdleClients(std::uint16_t port, std::size_t count) {
+IdleClients::IdleClients(std::uint16_t port, std::size_t count) : port_(port) {
+    add(count);
+}
+
+void IdleClients::add(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
-        sockets_.push_back(connect_to(port));
+        sockets_.push_back(connect_to(port_));
 }
 
 std::size_t IdleClients::ask(const std::string& body, const Deadline& deadline) {

@@ -23,11 +23,13 @@ class IdleClients {
   public:
     // Connects; throws std::system_error.
     IdleClients(std::uint16_t port, std::size_t count);
+    void add(std::size_t count);
 
     // One request on each. How many were answered 200 with this body, whole and on the same socket.
     std::size_t ask(const std::string& body, const Deadline& deadline = Deadline(std::chrono::seconds(30)));
 
   private:
+    std::uint16_t port_;
     std::vector<UniqueFd> sockets_;
 };
 

@@ -37,10 +37,12 @@ struct MidHandOver {
                  .pool = pool,
                  .balance = balance},
           master(config, trouble_program),
-          idle(master.http_port(), idle_count),
+          idle(master.http_port(), 0),
           busy(master.http_port(), busy_count) {
-        CHECK(idle.ask("old") == idle_count);
         const std::vector<WorkerView> old = master.status().workers;
+        connect_idle(old.at(0).pid, old.at(1).pid);
+        connect_idle(old.at(1).pid, old.at(0).pid);
+        CHECK(idle.ask("old") == idle_count);
         const std::string once = master.folder().file("once");
         write_file(once, "");
         config.body = "new";
@@ -81,6 +83,15 @@ struct MidHandOver {
     }
 
   private:
+    // Half of them, when the other cannot take all.
+    void connect_idle(pid_t worker, pid_t other) {
+        REQUIRE(freeze(other));
+        idle.add(idle_count / 2);
+        master.wait_until("clients of a worker",
+                          [&] { return clients_held_by(worker, master.http_port()).size() > busy_count; });
+        kill(other, SIGCONT);
+    }
+
     bool is_ready(pid_t pid) const {
         return master.output().find("(pid " + std::to_string(pid) + ") is ready") != std::string::npos;
     }
