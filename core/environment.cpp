@@ -1,5 +1,6 @@
 #include "core/environment.h"
 
+#include "core/process_facts.h"
 #include "core/unique_fd.h"
 
 #include <algorithm>
@@ -39,23 +40,12 @@ char** make_block(std::span<const std::string_view> entries, std::span<char>& te
     return list;
 }
 
-// Where the kernel has laid the environment: fields 50 and 51 of /proc/self/stat (proc(5)).
-std::span<char> initial_text() noexcept {
-    constexpr int first_field = 3;  // behind the name, which is in parentheses
-    constexpr int env_start = 50;
-    char buffer[2048];
-    const UniqueFd file(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
-    const ssize_t size = file ? ::read(file.get(), buffer, sizeof buffer) : 0;
-    const char* const last = buffer + std::max<ssize_t>(size, 0);
-    const char* at = std::find(static_cast<const char*>(buffer), last, ')');
-    for (const char* next = at; next != last; next = std::find(next + 1, last, ')'))
-        at = next;
-    for (int field = first_field; field <= env_start; ++field)
-        at = std::find(at == last ? last : at + 1, last, ' ');
+// Where the kernel has laid the environment (proc(5), stat: env_start and env_end).
+std::span<char> initial_text() {
     std::uintptr_t bounds[2] = {0, 0};
-    for (std::uintptr_t& bound : bounds) {
-        if (at == last) return {};
-        at = std::from_chars(at + 1, last, bound).ptr;
+    for (unsigned i = 0; i < 2; ++i) {
+        const std::string field = stat_field(::getpid(), 50 + i);
+        std::from_chars(field.data(), field.data() + field.size(), bounds[i]);
     }
     if (bounds[0] == 0 || bounds[1] <= bounds[0]) return {};
     return {reinterpret_cast<char*>(bounds[0]), bounds[1] - bounds[0]};

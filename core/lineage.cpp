@@ -1,6 +1,6 @@
 #include "core/lineage.h"
 
-#include "core/unique_fd.h"
+#include "core/process_facts.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,17 +28,10 @@ rlim_t mark_of_children() noexcept {
     return std::min(highest_mark, std::max<rlim_t>(own.rlim_max, 1) - 1);
 }
 
-std::string text_of(pid_t pid, const char* name) {
-    const UniqueFd file(::open(("/proc/" + std::to_string(pid) + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
-    char buffer[4096];
-    const ssize_t size = file ? ::read(file.get(), buffer, sizeof buffer) : 0;
-    return {buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
-}
-
 // proc(5), limits: its name, the soft limit, the hard one. prlimit(2) would need CAP_SYS_RESOURCE.
 bool has_mark(pid_t pid) {
     constexpr std::string_view name = "Max realtime timeout";
-    const std::string text = text_of(pid, "limits");
+    const std::string text = process_file(pid, "limits");
     const std::size_t line = text.find(name);
     if (line == text.npos) return false;
     const std::size_t soft = text.find_first_not_of(' ', line + name.size());
@@ -50,14 +42,8 @@ bool has_mark(pid_t pid) {
     return limit <= mark_of_children();
 }
 
-// proc(5), stat: behind the name in parentheses come the state and the parent.
 bool is_child(pid_t pid) {
-    const std::string text = text_of(pid, "stat");
-    const std::size_t name_end = text.rfind(") ");
-    if (name_end == text.npos || text.size() < name_end + 5) return false;
-    pid_t parent = 0;
-    std::from_chars(text.data() + name_end + 4, text.data() + text.size(), parent);
-    return parent == ::getpid();
+    return stat_field(pid, 4) == std::to_string(::getpid());
 }
 
 }  // namespace

@@ -7,21 +7,27 @@
 
 namespace drover {
 
-namespace {
-
-std::string read_proc(pid_t pid, const char* file) {
-    std::ifstream stream("/proc/" + std::to_string(pid) + "/" + file);
+std::string process_file(pid_t pid, const char* name) {
+    std::ifstream stream("/proc/" + std::to_string(pid) + "/" + name);
     std::string text;
     std::getline(stream, text, '\0');
     return text;
 }
 
-}  // namespace
+std::string stat_field(pid_t pid, unsigned number) {
+    constexpr unsigned first = 3;  // behind the name, which is in parentheses
+    const std::string stat = process_file(pid, "stat");
+    std::size_t begin = stat.rfind(") ");
+    if (begin == stat.npos) return {};
+    ++begin;
+    for (unsigned field = first; field < number && begin != stat.npos; ++field)
+        begin = stat.find(' ', begin + 1);
+    return begin == stat.npos ? std::string() : stat.substr(begin + 1, stat.find(' ', begin + 1) - begin - 1);
+}
 
 char state_in_kernel(pid_t pid) {
-    const std::string stat = read_proc(pid, "stat");
-    const std::size_t name_end = stat.rfind(')');
-    return name_end == std::string::npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
+    const std::string state = stat_field(pid, 3);
+    return state.empty() ? '?' : state.front();
 }
 
 std::uint64_t resident_bytes_of(pid_t pid) {
@@ -41,7 +47,7 @@ std::uint64_t processor_time_us_of(pid_t pid) {
 }
 
 std::string wait_channel(pid_t pid) {
-    const std::string name = read_proc(pid, "wchan");
+    const std::string name = process_file(pid, "wchan");
     return name == "0" ? "" : name;
 }
 

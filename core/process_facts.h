@@ -1,4 +1,4 @@
-// What the kernel says of a process (proc(5)). Runs in: the master, of its workers.
+// What the kernel says of a process (proc(5)). Runs in: the master, of its workers; all, of themselves.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,9 @@
 
 namespace drover {
 
+std::string process_file(pid_t pid, const char* name);  // up to its first NUL; empty when it cannot be read
+// As proc(5) counts them, from 3, the state, on; empty when it cannot be read.
+std::string stat_field(pid_t pid, unsigned number);
 char state_in_kernel(pid_t pid);                // R, S, D, T (stopped), t, Z; '?' when it cannot be read
 std::uint64_t resident_bytes_of(pid_t pid);     // 0 when it cannot be read
 std::uint64_t processor_time_us_of(pid_t pid);  // of all its threads; 0 when it cannot be asked
