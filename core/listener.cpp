@@ -255,9 +255,9 @@ void Listener::apply_stream_options(int fd, const ListenerOptions& options) cons
 void Listener::apply_live_options(const ListenerOptions& options) {
     for (unsigned i = 0; i < sockets(); ++i) {
         const int fd = sockets_[i].get();
-        static_cast<void>(sockets_[i].as_made.put_back(fd));
+        const bool undone = sockets_[i].as_made.put_back(fd).undone;
         apply_options(fd, options);
-        sockets_[i].as_made = SocketOptions(fd);
+        if (undone) sockets_[i].as_made = SocketOptions(fd);  // else the next look binds it again
         // On a socket that listens already listen(2) changes the backlog alone.
         if (i < listening_) begin_listening(fd, options);
     }

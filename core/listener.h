@@ -137,6 +137,7 @@ class Listener {
     void begin_listening(int fd, const ListenerOptions& options) const;
     std::string disturbance(unsigned slot) const;
     std::string breakage(unsigned slot) const;
+    bool listens(unsigned slot) const noexcept;
     void look_at_options(unsigned slot, std::string& mended, std::string& broken) const;
     void leave_group(std::vector<ListenerDamage>& broken);
     ListenerDamage::Now restore(unsigned slot);

@@ -3,6 +3,7 @@
 #include "core/listener.h"
 #include "core/system_error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -60,8 +61,11 @@ std::vector<ListenerDamage> Listener::mend(Look look) {
         if (!disturbed.empty()) found.push_back({slot, std::move(disturbed)});
         if (!broke.empty()) broken.push_back({slot, std::move(broke)});
     }
-    // The order in which several have left the group is not known: it is made again, as at first.
-    if (broken.size() > 1 && !shared()) leave_group(broken);
+    // Those that have left the group come first: the others leave it as they are bound again, in that order.
+    const auto others = std::ranges::stable_partition(
+        broken, [this](const ListenerDamage& damage) { return !listens(damage.slot); });
+    // The order in which several have left is not known: it is made again, as at first.
+    if (others.begin() - broken.begin() > 1 && !shared()) leave_group(broken);
     for (ListenerDamage& damage : broken) {
         try {
             damage.now = restore(damage.slot);
@@ -102,6 +106,10 @@ std::string Listener::breakage(unsigned slot) const {
     return {};
 }
 
+bool Listener::listens(unsigned slot) const noexcept {
+    return socket_option(sockets_[slot].get(), SO_ACCEPTCONN) != 0;
+}
+
 void Listener::look_at_options(unsigned slot, std::string& mended, std::string& broken) const {
     const SocketOptions::Changes changes = sockets_[slot].as_made.put_back(sockets_[slot].get());
     if (!changes.found.empty()) note(changes.undone ? mended : broken, "had other options: " + changes.found);
@@ -120,9 +128,11 @@ void Listener::leave_group(std::vector<ListenerDamage>& broken) {
     broken = std::move(all);
 }
 
+// One that listens was not shut down, and what else is wrong with it cannot be undone.
 ListenerDamage::Now Listener::restore(unsigned slot) {
+    const bool has_left = !listens(slot);
     left_group(slot);
-    const bool in_place = restore_in_place(sockets_[slot]);
+    const bool in_place = has_left && restore_in_place(sockets_[slot]);
     if (!in_place) bind_anew(slot);
     order_.push_back(slot);
     return in_place ? ListenerDamage::Now::mended : ListenerDamage::Now::bound_anew;

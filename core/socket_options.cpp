@@ -18,6 +18,7 @@ namespace {
 enum class Undo {
     by_value,
     by_half,   // the kernel doubles what is set
+    by_zero,   // and then by value: the kernel keeps the time of what is switched off
     by_reset,  // to the system's own, which may be another one since
 };
 
@@ -35,7 +36,7 @@ constexpr std::array options{
     Option{SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"},
     Option{SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT"},
     Option{SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE"},
-    Option{SOL_SOCKET, SO_LINGER, "SO_LINGER"},
+    Option{SOL_SOCKET, SO_LINGER, "SO_LINGER", Undo::by_zero},
     Option{SOL_SOCKET, SO_OOBINLINE, "SO_OOBINLINE"},
     Option{SOL_SOCKET, SO_DONTROUTE, "SO_DONTROUTE"},
     Option{SOL_SOCKET, SO_BROADCAST, "SO_BROADCAST"},
@@ -80,7 +81,12 @@ constexpr std::array options{
     Option{IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP"},
     Option{IPPROTO_TCP, TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT"},
     Option{IPPROTO_TCP, TCP_CONGESTION, "TCP_CONGESTION"},
+    Option{IPPROTO_TCP, TCP_SYNCNT, "TCP_SYNCNT"},
+    Option{IPPROTO_TCP, TCP_TX_DELAY, "TCP_TX_DELAY"},
     Option{IPPROTO_UDP, UDP_CORK, "UDP_CORK"},
+    Option{IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP"},
+    Option{IPPROTO_UDP, UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX"},
+    Option{IPPROTO_UDP, UDP_NO_CHECK6_RX, "UDP_NO_CHECK6_RX"},
     Option{IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT"},
     Option{IPPROTO_UDP, UDP_GRO, "UDP_GRO"},
 };
@@ -109,6 +115,9 @@ void undo(int socket, const Option& option, const Bytes& value) {
         const bool forced = set_number(socket, {option.level, force, option.name}, number / 2);
         if (!forced) set_number(socket, option, number / 2);
     } else {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        if (option.undo == Undo::by_zero)
+            ::setsockopt(socket, option.level, option.number, &at_once, sizeof at_once);
         ::setsockopt(socket, option.level, option.number, value.data(), static_cast<socklen_t>(value.size()));
     }
 }

@@ -18,7 +18,6 @@ constexpr std::chrono::milliseconds room_interval{20};
 // Between them others of the loop have their turn.
 constexpr unsigned starts_a_turn = 4;
 // Each is a channel between the two.
-constexpr std::size_t most_heirs = 16;
 
 }  // namespace
 
@@ -144,8 +143,7 @@ bool Pool::grow() {
     return true;
 }
 
-// Each worker that goes gives its connections evenly to those that stay, or to several of them; its socket is
-// watched by one of them. While none of those serves yet it serves on.
+// The sockets of those that go are watched by those that stay.
 void Pool::shrink(unsigned to) {
     if (phase_ != Phase::serving || to < 1 || to >= size()) return;
     const auto first = slots_.begin() + static_cast<std::ptrdiff_t>(to);
@@ -153,22 +151,13 @@ void Pool::shrink(unsigned to) {
                                                    std::make_move_iterator(slots_.end()));
     slots_.erase(first, slots_.end());
     steer();
-    std::vector<WorkerProcess*> heirs;
-    for (const auto& slot : slots_) {
-        const bool serves = slot->worker != nullptr && slot->worker->state() == WorkerState::serving;
-        if (serves) heirs.push_back(slot->worker.get());
-    }
     for (const auto& slot : going) {
         drop_newcomer(*slot);
         if (slot->worker == nullptr) continue;
-        WorkerProcess& worker = *slot->worker;
         leaving_.push_back(std::move(slot->worker));
-        if (heirs.empty() && worker.state() == WorkerState::serving) continue;
-        for (std::size_t i = 0; i < std::min(heirs.size(), most_heirs); ++i)
-            worker.hand_over_to(*heirs[(slot->number + i) % heirs.size()], handover_limit(),
-                                context_.reserve);
-        worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
+        if (leaving_.back()->state() != WorkerState::serving) leave(*leaving_.back());
     }
+    dismiss_slotless();
     retire_sockets();
     replace_next();  // the one that was being replaced may be gone
     observer_.on_status_changed();
@@ -231,6 +220,7 @@ void Pool::hold_sockets() noexcept {
 }
 
 void Pool::on_sockets_quiet() {
+    if (!slotless().empty()) return retire_sockets();  // some still accept from them
     for (const auto& listener : listeners_) {
         if (listener->sockets() > size()) listener->resize(size());
     }

@@ -236,10 +236,11 @@ class Pool : private WorkerObserver {
     void replace_outdated(Slot& slot, const std::string& reason);
     void begin_retirement();
     void begin_serving(WorkerProcess& worker);
-    // Those whose slots are gone or taken and who still serve, for want of somebody to go on with their
-    // clients.
-    std::vector<WorkerProcess*> heirless() const;
-    void dismiss_heirless(WorkerProcess& heir);
+    // Workers that have no slot any more and still serve: nobody could take their clients so far.
+    std::vector<WorkerProcess*> slotless() const;
+    void dismiss_slotless();
+    std::vector<WorkerProcess*> heirs_of(const WorkerProcess& worker) const;
+    void leave(WorkerProcess& worker) const;
     void fill_empty(Slot& slot);
     void fill_wanted();
     // Those that new connections should go to: who has room, else who answers.

@@ -14,6 +14,7 @@ namespace {
 
 // Between two tries to start a successor while the machine has no room for one.
 constexpr std::chrono::milliseconds successor_delay{500};
+constexpr std::size_t most_heirs = 16;
 
 }  // namespace
 
@@ -103,6 +104,41 @@ void Pool::take_over(Slot& slot) {
     slot.worker = std::move(slot.newcomer);
     begin_serving(*slot.worker);
     replace_next();
+}
+
+std::vector<WorkerProcess*> Pool::slotless() const {
+    std::vector<WorkerProcess*> serving;
+    for (const auto& worker : leaving_) {
+        if (worker->state() == WorkerState::serving) serving.push_back(worker.get());
+    }
+    return serving;
+}
+
+// They leave as soon as somebody has been told to take their clients.
+void Pool::dismiss_slotless() {
+    for (WorkerProcess* const worker : slotless()) {
+        bool told = false;
+        for (WorkerProcess* const heir : heirs_of(*worker))
+            told = worker->hand_over_to(*heir, handover_limit(), context_.reserve) || told;
+        if (told) leave(*worker);
+    }
+}
+
+// Whoever serves in its slot; when that is gone those that serve, several of them.
+std::vector<WorkerProcess*> Pool::heirs_of(const WorkerProcess& worker) const {
+    const unsigned number = worker.identity().slot;
+    std::vector<WorkerProcess*> heirs;
+    for (unsigned i = 0; i < size() && heirs.size() < most_heirs; ++i) {
+        const Slot& slot = *slots_[(number + i) % size()];
+        const bool serves = slot.worker != nullptr && slot.worker->state() == WorkerState::serving;
+        if (serves) heirs.push_back(slot.worker.get());
+        if (serves && slot.number == number) break;
+    }
+    return heirs;
+}
+
+void Pool::leave(WorkerProcess& worker) const {
+    worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
 }
 
 // It has no connection yet.

@@ -52,24 +52,8 @@ void Pool::begin_serving(WorkerProcess& worker) {
     if (next_.settings != nullptr) prepare(worker);
     steer();
     watch_queues();
+    dismiss_slotless();
     hand_over_to(*this, worker);  // from those that have left this slot and still hold connections
-    dismiss_heirless(worker);
-}
-
-std::vector<WorkerProcess*> Pool::heirless() const {
-    std::vector<WorkerProcess*> serving;
-    for (const auto& worker : leaving_) {
-        if (worker->state() == WorkerState::serving) serving.push_back(worker.get());
-    }
-    return serving;
-}
-
-void Pool::dismiss_heirless(WorkerProcess& heir) {
-    for (WorkerProcess* const worker : heirless()) {
-        const bool given = worker->identity().slot % size() == heir.identity().slot;
-        if (!given) worker->hand_over_to(heir, handover_limit(), context_.reserve);
-        worker->leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
-    }
 }
 
 void Pool::on_stopped_accepting(WorkerProcess& worker) {
@@ -284,7 +268,9 @@ void Pool::mend_sockets(Listener::Look look) {
             const bool lasting = damage.now == ListenerDamage::Now::lasting;
             said += (said.empty() ? "" : "; ") + listener->address().text() + ", socket " +
                     std::to_string(damage.slot) + ": it " + damage.what +
-                    (lasting ? "; this lasts until its workers are gone"
+                    (lasting ? std::string("; this lasts until ") + (listener->address().is_udp()
+                                                                         ? "the master is started again"
+                                                                         : "its workers are gone")
                      : anew  ? "; bound again"
                              : "; mended");
             if (anew) note_bound_anew(*listener, damage.slot);
@@ -317,12 +303,15 @@ unsigned Pool::times_bound_anew() const noexcept {
 void Pool::on_mend_time() {
     mend_sockets(Listener::Look::options_too);
     steer();
-    watch_queues();  // who could not be told for want of a descriptor is told now
+    // Who could not be told for want of a descriptor is told now.
+    watch_queues();
+    dismiss_slotless();
     const std::int64_t now = context_.loop.now_ms();
     for (const auto& slot : slots_) {
         const bool old_socket = slot->worker != nullptr && slot->worker->has_old_socket();
         const bool too_soon = !slot->replace_reason.empty() || now < slot->no_recycling_before_ms;
-        if (old_socket && !too_soon) restart(slot->number, "a listening socket was bound again");
+        const bool too_many = leaving_.size() >= 2 * std::size_t{size()};
+        if (old_socket && !too_soon && !too_many) restart(slot->number, "a listening socket was bound again");
     }
 }
 
@@ -330,7 +319,13 @@ void Pool::on_mend_time() {
 // watched a queue may have died or be full since, and nobody may have been there when its own worker died.
 void Pool::watch_queues() {
     std::vector<WorkerProcess*> serving = takers();
-    if (serving.empty()) serving = heirless();
+    if (serving.empty()) {
+        serving = slotless();
+        // Others number their listeners as another generation does.
+        std::erase_if(serving, [this](const WorkerProcess* worker) {
+            return !worker->answers() || worker->generation() != origin_.generation;
+        });
+    }
     if (serving.empty()) return;
     const bool full = serving.front()->full();
     for (const auto& slot : slots_) {

@@ -281,23 +281,28 @@ std::uint64_t WorkerProcess::resident_bytes() const {
     return resident_bytes_of(pid());
 }
 
-void WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit,
+bool WorkerProcess::hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit,
                                  DescriptorReserve& reserve) {
-    if (channel_ == nullptr || successor.channel_ == nullptr) return;
+    const std::uint64_t instance = successor.identity_.instance;
+    if (std::ranges::find(successors_, instance) != successors_.end()) return true;
+    if (channel_ == nullptr || successor.channel_ == nullptr) return false;
     const DescriptorReserve::Room room(reserve);
     std::pair<UniqueFd, UniqueFd> ends;
     try {
         ends = Channel::make_pair();
     } catch (const std::system_error&) {
-        return;  // the machine has none: the worker drains like one without a successor
+        return false;
     }
     const auto& [give, take] = ends;
     const bool told = successor.channel_->send(MessageType::handover_take, HandoverPeer{identity_.instance},
                                                std::array{take.get()});
-    if (!told) return;
-    channel_->send(MessageType::handover_give, HandoverPeer{successor.identity_.instance},
-                   std::array{give.get()});
+    if (!told) return false;
+    const bool gives =
+        channel_->send(MessageType::handover_give, HandoverPeer{instance}, std::array{give.get()});
+    if (!gives) return false;
     handover_limit_ = limit;
+    successors_.push_back(instance);
+    return true;
 }
 
 bool WorkerProcess::send_log(const LogTarget& log) {

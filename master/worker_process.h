@@ -147,7 +147,9 @@ class WorkerProcess {
     // Makes the two a channel on which this one gives its connections to `successor` when it drains, at the
     // longest for `limit`. The reserve, of hand_over_descriptors, serves a master at its limit.
     static constexpr std::size_t hand_over_descriptors = 4;  // both ends, and their duplicates that wait
-    void hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit, DescriptorReserve& reserve);
+    // False when the two cannot be told, for want of descriptors. Told twice of the same successor it does
+    // nothing.
+    bool hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit, DescriptorReserve& reserve);
     // Files that have been opened anew. False when that cannot be sent now, for want of a descriptor.
     bool send_log(const LogTarget& log);
     bool send_file(const OpenedFile& file) {
@@ -223,6 +225,7 @@ class WorkerProcess {
     std::string killed_because_;  // by the master
     DeathCause killed_for_ = DeathCause::killed;
     std::chrono::milliseconds handover_limit_{0};
+    std::vector<std::uint64_t> successors_;  // instances that it was told of
     std::int64_t leaves_by_ms_ = 0;
 };
 

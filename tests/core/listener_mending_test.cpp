@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -217,6 +218,8 @@ TEST_CASE("options of a socket and of the connections that come from it are put 
         Change{IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 60},
         Change{IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", 100},
         Change{IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", 1},
+        Change{IPPROTO_TCP, TCP_SYNCNT, "TCP_SYNCNT", 127},
+        Change{IPPROTO_TCP, TCP_TX_DELAY, "TCP_TX_DELAY", 2'000'000},
     };
     Listener group = listening_group(2);
     for (const Change& change : changes) {
@@ -229,12 +232,43 @@ TEST_CASE("options of a socket and of the connections that come from it are put 
         CHECK(option_of(fd, change.level, change.option) == before);
         CHECK(mended_text(group).empty());
     }
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    ::setsockopt(group.socket_for(0), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    CHECK(mended_text(group) == "0 had other options: SO_LINGER; ");
-    CHECK(mended_text(group).empty());
+    for (const int seconds : {0, 5}) {
+        const linger some{.l_onoff = 1, .l_linger = seconds};
+        ::setsockopt(group.socket_for(0), SOL_SOCKET, SO_LINGER, &some, sizeof some);
+        CHECK(mended_text(group) == "0 had other options: SO_LINGER; ");
+        CHECK(mended_text(group).empty());
+    }
     group.steer(std::array{1U});
     CHECK(reached(group, 4) == std::vector<unsigned>{0, 4});
+}
+
+TEST_CASE("sockets with options that cannot be put back are bound again, and others keep their queues") {
+    Listener group = listening_group(3);
+    group.steer(std::array{0U});
+    const UniqueFd client = connect_to(group.address());
+    const int small = 2304;
+    for (const unsigned slot : {1U, 2U})
+        REQUIRE(::setsockopt(group.socket_for(slot), IPPROTO_TCP, TCP_WINDOW_CLAMP, &small, sizeof small) ==
+                0);
+    CHECK(mended_text(group) ==
+          "1 had other options: TCP_WINDOW_CLAMP (anew); 2 had other options: TCP_WINDOW_CLAMP (anew); ");
+    CHECK(UniqueFd(::accept4(group.socket_for(0), nullptr, nullptr, SOCK_CLOEXEC)));
+    for (unsigned slot = 0; slot < 3; ++slot) {
+        group.steer(std::array{slot});
+        std::vector<unsigned> expected(3, 0);
+        expected[slot] = 4;
+        CHECK(reached(group, 4) == expected);
+    }
+}
+
+TEST_CASE("a datagram socket that was told to expect another protocol hears everybody again") {
+    Listener udp = Listener::bind(Address::parse("udp:127.0.0.1:0"), {}, 1);
+    udp.listen();
+    const int esp_in_udp = 2;
+    REQUIRE(::setsockopt(worker_copy(udp, 0).get(), IPPROTO_UDP, UDP_ENCAP, &esp_in_udp, sizeof esp_in_udp) ==
+            0);
+    CHECK(mended_text(udp) == "0 had other options: UDP_ENCAP; ");
+    CHECK(mended_text(udp).empty());
 }
 
 TEST_CASE("a socket with an option that cannot be put back is bound anew") {
