@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,6 +15,8 @@
 namespace drover {
 
 namespace {
+
+constexpr unsigned most_waits = 8;
 
 volatile std::sig_atomic_t waited = 0;
 
@@ -46,12 +49,17 @@ ssize_t BoundedSendfile::send(int socket, int file, off_t offset, std::size_t si
     const ssize_t sent = ::sendfile(socket, file, &offset, size);
     const int error = errno;
     set_timer(std::chrono::milliseconds(0));
-    if (waited != 0) {
-        ::timer_delete(timer_);
-        state_ = State::copying;
-    }
+    if (waited != 0) note_wait(socket);
     errno = error;
     return sent;
+}
+
+// A slow disk takes time, too, and so does a process that stands still: that happens now and then.
+void BoundedSendfile::note_wait(int socket) noexcept {
+    const bool blocks = (::fcntl(socket, F_GETFL) & O_NONBLOCK) == 0;
+    if (!blocks && ++waits_ < most_waits) return;
+    ::timer_delete(timer_);
+    state_ = State::copying;
 }
 
 // Without SA_RESTART: the call must end.

@@ -1,7 +1,8 @@
 // BoundedSendfile is sendfile(2) to a socket that another process may hold, too, and make blocking at any
 // moment. sendfile(2) cannot be told not to wait, as send(2) can: a timer's signal ends a call that does.
-// Special state: copying, after the first such call and where the kernel has no timer to give; from then on
-// it reads and sends, which never waits. Owned by a ConnectionList. Runs in: worker, on its loop's thread.
+// Special state: copying, after the first such call, after several that took as long for other reasons, and
+// where the kernel has no timer to give; from then on it reads and sends, which never waits. Owned by a
+// ConnectionList. Runs in: worker, on its loop's thread.
 #pragma once
 
 #include <chrono>
@@ -32,10 +33,12 @@ class BoundedSendfile {
     enum class State : std::uint8_t { unused, bounded, copying };
 
     State begin() noexcept;
+    void note_wait(int socket) noexcept;
     void set_timer(std::chrono::milliseconds wait) noexcept;
 
     timer_t timer_{};
     State state_ = State::unused;
+    unsigned waits_ = 0;  // for other reasons
 };
 
 }  // namespace drover
