@@ -123,6 +123,12 @@ void kill_and_reap(pid_t pid) noexcept {
     }
 }
 
+// PTRACE_TRACEME made us its tracer: what it stands in is no standstill that SIGCONT would end, and no limit
+// of ours reaches it there. `pid` may be one of its threads.
+void kill_traced(pid_t pid) noexcept {
+    ::kill(pid, SIGKILL);
+}
+
 ExitReport to_report(int status) noexcept {
     if (WIFSIGNALED(status)) return {.signal = WTERMSIG(status), .core_dumped = WCOREDUMP(status) != 0};
     return {.code = WEXITSTATUS(status)};
@@ -154,20 +160,31 @@ void hold_signals() noexcept {
 }
 
 std::optional<Standstill> next_standstill() noexcept {
-    siginfo_t info{};
-    while (::waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0) {
-        if (errno != EINTR) return std::nullopt;
+    for (;;) {
+        siginfo_t info{};
+        if (::waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0) {
+            if (errno != EINTR) return std::nullopt;
+        } else if (info.si_pid == 0) {
+            return std::nullopt;
+        } else if (info.si_code == CLD_TRAPPED) {
+            kill_traced(info.si_pid);
+        } else {
+            return Standstill{.pid = info.si_pid, .stopped = info.si_code != CLD_CONTINUED};
+        }
     }
-    if (info.si_pid == 0) return std::nullopt;
-    return Standstill{.pid = info.si_pid, .stopped = info.si_code != CLD_CONTINUED};
 }
 
 std::optional<Reaped> reap_any() noexcept {
     for (;;) {
         int status = 0;
         const pid_t pid = ::waitpid(-1, &status, WNOHANG);
-        if (pid > 0) return Reaped{.pid = pid, .report = to_report(status)};
-        if (pid == 0 || errno != EINTR) return std::nullopt;
+        if (pid > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
+            return Reaped{.pid = pid, .report = to_report(status)};
+        if (pid > 0) {
+            kill_traced(pid);
+        } else if (pid == 0 || errno != EINTR) {
+            return std::nullopt;
+        }
     }
 }
 

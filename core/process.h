@@ -55,7 +55,9 @@ struct Reaped {
 };
 
 // Reaps one ended child, whoever it is; none when there is none left. One SIGCHLD can stand for many deaths:
-// call it in a loop. As PID 1 it also returns strangers: an unknown pid is no error.
+// call it in a loop. As PID 1 it also returns strangers: an unknown pid is no error. A child that has made us
+// its tracer (ptrace(2), PTRACE_TRACEME) and stands still is killed; its end is returned later. So does
+// next_standstill().
 std::optional<Reaped> reap_any() noexcept;
 
 // A child was stopped by a signal (SIGSTOP, a terminal), or goes on.

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -86,6 +87,26 @@ TEST_CASE("process: children that stop and go on are told, each change once") {
     int status = 0;
     CHECK(::waitpid(child.pid(), &status, 0) == child.pid());
     CHECK_FALSE(next_standstill());
+}
+
+TEST_CASE("process: a child that makes us its tracer and stops is killed, and has ended only then") {
+    for (const bool looks_for_ends : {true, false}) {
+        CAPTURE(looks_for_ends);
+        const Process child = spawn({}, [] {
+            ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+            ::raise(SIGUSR1);
+            return 0;
+        });
+        siginfo_t info{};
+        REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WSTOPPED | WNOWAIT) == 0);
+        CHECK(info.si_code == CLD_TRAPPED);
+        if (!looks_for_ends) CHECK_FALSE(next_standstill());
+        std::optional<Reaped> reaped;
+        while (!(reaped = reap_any()))
+            ::sched_yield();
+        CHECK(reaped->pid == child.pid());
+        CHECK(reaped->report.signal == SIGKILL);
+    }
 }
 
 TEST_CASE("process: exit codes, signals and core dumps are told apart") {

@@ -29,6 +29,7 @@
 
 #include <linux/keyctl.h>
 #include <poll.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -181,6 +182,10 @@ void act(std::string_view what) {
     if (what.starts_with("throw ")) throw std::runtime_error(std::string(what.substr(6)));
     if (what == "lack") throw std::system_error(EMFILE, std::generic_category(), "trouble");
     if (what == "throw") throw std::runtime_error("trouble was asked for");
+    if (what == "trace") {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        std::raise(SIGUSR1);
+    }
     if (what == "crash") std::raise(SIGKILL);
     if (what == "abort") std::abort();
     if (what == "exit") _exit(0);

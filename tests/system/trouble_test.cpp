@@ -68,6 +68,9 @@ TEST_CASE("a module whose check throws: its text is the finding") {
 TEST_CASE("a config reader that is killed") {
     check_trouble_refused("in_check = \"crash\"\n", "SIGKILL");
 }
+TEST_CASE("a config reader that makes the master its tracer is killed") {
+    check_trouble_refused("in_check = \"trace\"\n", "SIGKILL");
+}
 TEST_CASE("a config reader that exits without a word") {
     check_trouble_refused("in_check = \"exit\"\n", "reader");
 }
@@ -98,6 +101,23 @@ TEST_CASE("a worker that hangs at start meets start_timeout") {
 }
 TEST_CASE("a worker that sends garbage at start") {
     check_trouble_refused("in_start = \"garbage\"\n", "main/");
+}
+
+TEST_CASE("a worker that makes the master its tracer is killed and replaced") {
+    TroubledMaster troubled;
+    MasterUnderTest& master = troubled.master;
+    const std::vector<pid_t> before = master.worker_pids();
+    StreamClient client = StreamClient::connect_tcp(troubled.port.number());
+    client.send("trace\n");
+    master.wait_until("a worker replaced", [&] {
+        const std::vector<pid_t> now = master.worker_pids();
+        return now.size() == 2 && now != before;
+    });
+    // Its socket is closed: it has ended, not only its slot been filled.
+    CHECK(client.ended());
+    master.wait_serving(2);
+    CHECK(master.output().find("killed by signal 9") != std::string::npos);
+    master.finish();
 }
 
 TEST_CASE("a worker that sends garbage on its channel is killed and replaced") {
