@@ -183,6 +183,11 @@ void Master::on_replacement_failed(Pool& pool, unsigned slot, const std::string&
         orders_.fail_restart(pool.name(), slot, reason);
 }
 
+void Master::on_not_filled(Pool& pool, unsigned slot, const std::string& reason) {
+    if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
+        orders_.fail_start(pool.name(), slot, reason);
+}
+
 void Master::on_committed(Pool&) {
     check_quiet();
 }

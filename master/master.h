@@ -73,6 +73,7 @@ class Master : private PoolObserver {
     void on_not_prepared(Pool& pool, const std::string& reason) override;
     void on_committed(Pool& pool) override;
     void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) override;
+    void on_not_filled(Pool& pool, unsigned slot, const std::string& reason) override;
     void on_given_up() override;
     void on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) override;
     void on_status_changed() override;

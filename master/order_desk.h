@@ -24,7 +24,7 @@ class OrderDesk {
     void look_at(const Generation& generation);
     // The worker in the slot could not be replaced.
     void fail_restart(std::string_view pool, unsigned slot, std::string_view reason);
-    // A worker of the pool died before it was ready.
+    // A worker of the pool died before it was ready, or none could be started.
     void fail_start(std::string_view pool, unsigned slot, std::string_view reason);
     void close_all(std::string_view reason);
 

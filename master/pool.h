@@ -66,6 +66,8 @@ class PoolObserver {
     virtual void on_committed(Pool& pool) = 0;
     // A worker ended that nobody had told to; `ready`: it had been.
     virtual void on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) = 0;
+    // A slot that is to have a worker could not get one for want of something; it is tried again.
+    virtual void on_not_filled(Pool& pool, unsigned slot, const std::string& reason) = 0;
     // A process is not waited for any more: it does not end.
     virtual void on_given_up() = 0;
     // The worker in the slot stays.

@@ -46,11 +46,12 @@ void Pool::Slot::fill() {
         worker = start_worker();
     } catch (const std::exception& failure) {
         if (pool.phase_ == Phase::gated) return pool.observer_.on_start_failed(pool, failure.what());
+        const std::string text = name() + " cannot be started: " + failure.what();
         if (policy.shortages() == 0)
-            pool.context_.events.error(
-                EventKind::back_off, subject(),
-                name() + " cannot be started: " + failure.what() + "; tried again until it can be");
-        return fill_after(policy.delay_after_shortage());
+            pool.context_.events.error(EventKind::back_off, subject(),
+                                       text + "; tried again until it can be");
+        fill_after(policy.delay_after_shortage());
+        return pool.observer_.on_not_filled(pool, number, text);
     }
     policy.end_shortage();
     next_attempt_ms = 0;

@@ -380,10 +380,16 @@ void Pool::on_standstill(const Standstill& change) {
         WorkerProcess* const worker = slot->worker.get();
         if (worker == nullptr || worker->pid() != change.pid) continue;
         worker->set_stopped(change.stopped);
-        context_.events.warning(EventKind::standstill, worker->subject(),
-                                worker->name() + (change.stopped ? " was stopped by a signal" : " goes on"));
-        steer();
-        watch_queues();
+        if (const auto left_out = worker->standstill_lines().tell(change.stopped, context_.loop.now_ms())) {
+            std::string text = worker->name() + (change.stopped ? " was stopped by a signal" : " goes on");
+            if (*left_out > 0)
+                text += "; " + std::to_string(*left_out) + " such changes before were not told";
+            context_.events.warning(EventKind::standstill, worker->subject(), text);
+            steer();
+            watch_queues();
+        } else {
+            room_pacer_.ask();
+        }
         observer_.on_status_changed();
     }
 }

@@ -16,6 +16,7 @@
 #include "master/file_registry.h"
 #include "master/master_counters.h"
 #include "master/observation_desk.h"
+#include "master/standstill_lines.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -134,6 +135,7 @@ class WorkerProcess {
     // some looks. To be asked only of one that is silent.
     bool had_its_chance();
     void set_stopped(bool stopped) noexcept { stopped_ = stopped; }
+    StandstillLines& standstill_lines() noexcept { return standstill_lines_; }
     // Ends it, leaving a core if it can: ABRT, a little later KILL. Returns what the kernel says of it.
     std::string end_hanging();
     // KILL, and why.
@@ -198,6 +200,7 @@ class WorkerProcess {
     bool handed_over_ = false;  // it has said so
     bool hangs_ = false;
     bool stopped_ = false;  // by a signal
+    StandstillLines standstill_lines_;
     bool outdated_ = false;
     bool has_old_socket_ = false;
     bool idle_ = false;

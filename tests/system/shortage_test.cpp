@@ -189,6 +189,30 @@ TEST_CASE("a pool's size that a worker's configuration prevents is answered") {
     master.finish();
 }
 
+TEST_CASE("a pool's size and a restart that a shortage prevents are answered, and the pool goes on trying") {
+    MasterUnderTest master;
+    std::size_t round = 0;
+    for (const char* const request : {"{\"command\":\"workers\",\"count\":2}\n",
+                                      "{\"command\":\"restart\",\"pool\":\"main\",\"slot\":0}\n"}) {
+        StreamClient caller = StreamClient::connect_unix(master.control_path());
+        caller.send(control_request("status"));
+        CHECK(caller.read_until("\n").starts_with("{\"ok\":true"));
+        const pid_t worker = master.worker_pids().front();
+        ++round;
+        {
+            const NoDescriptors shortage(master.pid(), NoDescriptors::none_at_all);
+            kill(worker, SIGKILL);
+            master.wait_output("cannot be started", round);
+            caller.send(request);
+            const std::string reply = caller.read_until("\n");
+            CHECK_MESSAGE(reply.starts_with("{\"ok\":false,\"error\":\"worker main/0 cannot be started: "),
+                          reply);
+        }
+        master.wait_serving(2);
+    }
+    master.finish();
+}
+
 TEST_CASE("while sixty workers crash in a circle the master answers, and stops when told") {
     const TemporaryFolder folder;
     const std::string orders = folder.file("orders");

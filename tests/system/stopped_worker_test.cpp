@@ -84,6 +84,30 @@ TEST_CASE("while a worker is stopped others get the new connections, and what wa
     master.finish();
 }
 
+TEST_CASE("a worker that is stopped and goes on in a circle fills neither the log nor the events") {
+    MasterUnderTest master;
+    const pid_t worker = master.worker_pids().front();
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(freeze(worker));
+        // Asked a second time, the master has heard of the stop.
+        static_cast<void>(master.status());
+        static_cast<void>(master.status());
+        kill(worker, SIGCONT);
+        static_cast<void>(master.status());
+        static_cast<void>(master.status());
+    }
+    const std::string events = master.cli({"events"}).output;
+    std::size_t lines = 0;
+    for (std::size_t at = events.find("was stopped"); at != std::string::npos;
+         at = events.find("was stopped", at + 1))
+        ++lines;
+    CHECK(lines >= 1);
+    CHECK(lines < 10);
+    CHECK(master.get() == "first");
+    master.wait_serving(2);
+    master.finish();
+}
+
 TEST_CASE("a stopped worker does not hold up a fresh reload") {
     MasterUnderTest master({.workers = 3, .master = "reload = \"fresh\"\n"});
     const pid_t stopped = master.worker_pids().front();
