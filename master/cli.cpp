@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -109,10 +110,14 @@ int print(std::string_view text) {
     return to_int(ExitCode::refused);
 }
 
-int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
+void complain(const Invocation& invocation, std::string_view reason) {
     while (reason.ends_with('\n'))
         reason.remove_suffix(1);
     std::fputs(fmt::format("{}: {}\n", invocation.program, visible_lines(reason)).c_str(), stderr);
+}
+
+int fail(const Invocation& invocation, ExitCode code, std::string_view reason) {
+    complain(invocation, reason);
     return to_int(code);
 }
 
@@ -150,7 +155,7 @@ ControlRequest make_request(const CommandLine& line) {
     request.fresh = line.fresh;
     request.probation = line.probation;
     request.pool = line.pool;
-    request.progress = ::isatty(STDERR_FILENO) == 1;
+    request.progress = true;  // an answer of some kind, whether it is shown or not
     request.follow = line.follow;
     if (!line.last.empty() &&
         (!parse_number(line.last, request.last.emplace()) || *request.last > most_events))
@@ -191,7 +196,8 @@ int fail_unanswered(const Invocation& invocation, const std::string& path, const
 
 // Each line leaves at once: who reads them may be waiting for one. A reader that has seen enough is no
 // failure.
-ControlAnswer show_events(const std::string& path, const ControlRequest& request) {
+ControlAnswer show_events(const std::string& path, const ControlRequest& request,
+                          const SilenceNotice& silence) {
     std::signal(SIGPIPE, SIG_IGN);
     int write_error = 0;
     const auto show = [&write_error](std::string_view text) {
@@ -201,9 +207,27 @@ ControlAnswer show_events(const std::string& path, const ControlRequest& request
         if (!written && errno != EPIPE) write_error = errno;
         return written;
     };
-    const ControlAnswer answer = ask_for_events(path, request, show, STDOUT_FILENO);
+    const ControlAnswer answer = ask_for_events(path, request, show, STDOUT_FILENO, silence);
     if (write_error == 0) return answer;
     return {false, fmt::format("standard output: {}", std::generic_category().message(write_error))};
+}
+
+// Who only asks gets no use from an answer that comes some time. Who follows from now on is sent nothing
+// before something happens.
+SilenceNotice notice_of_silence(const Invocation& invocation, const ControlRequest& request) {
+    const CommandId command = invocation.line.command->id;
+    const bool only_asks = command == CommandId::status || command == CommandId::config ||
+                           (command == CommandId::events && !request.follow);
+    SilenceNotice notice;
+    if (request.follow && request.last == 0U) return notice;
+    const std::string text = fmt::format(
+        "no answer from the master within {} s{}",
+        std::chrono::duration_cast<std::chrono::seconds>(notice.after).count(), only_asks ? "" : "; waiting");
+    notice.tell = [&invocation, only_asks, text] {
+        if (only_asks) throw std::runtime_error(text);
+        complain(invocation, text);
+    };
+    return notice;
 }
 
 int call_master(const Invocation& invocation) {
@@ -215,13 +239,16 @@ int call_master(const Invocation& invocation) {
         return fail(invocation, ExitCode::usage, error.what());
     }
     const std::string path = control_path_of(line);
-    const auto show_progress = [](std::string_view text) {
-        std::fputs((visible_text(text) + "\n").c_str(), stderr);
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    const auto show_progress = [terminal](std::string_view text) {
+        if (terminal) std::fputs((visible_text(text) + "\n").c_str(), stderr);
     };
+    const SilenceNotice silence = notice_of_silence(invocation, request);
     const auto ask = [&] {
-        if (line.command->id == CommandId::events) return show_events(path, request);
+        if (line.command->id == CommandId::events) return show_events(path, request, silence);
         const bool ends = line.command->id == CommandId::stop || line.command->id == CommandId::quit;
-        return ends ? stop_master(path, request, show_progress) : ask_master(path, request, show_progress);
+        return ends ? stop_master(path, request, show_progress, silence)
+                    : ask_master(path, request, show_progress, silence);
     };
     try {
         const ControlAnswer answer = ask();

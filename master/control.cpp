@@ -266,6 +266,13 @@ bool ControlServer::State::serve(ControlCaller number) {
             const ParsedControlRequest parsed = parse_control_request(*line);
             if (!parsed.error.empty()) {
                 caller->connection.leave(parsed.error);
+            } else if (changes_something(parsed.request) && caller->connection.gone()) {
+                log.warning(
+                    fmt::format("control: \"{}\" is not carried out: its caller had left before it was "
+                                "read",
+                                parsed.request.command));
+                drop(number);
+                return true;
             } else {
                 caller->request = parsed.request;
                 caller->asked_ms = loop.now_ms();

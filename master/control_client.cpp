@@ -50,40 +50,55 @@ struct TimeLimit {
     }
 };
 
-// connect(2) waits while the queue of a master that accepts nobody is full.
-void limit_connecting(int socket, const TimeLimit& limit) {
-    const int left = std::max(limit.left_ms(), 1);
+// Until something has come from the master, or its silence has been told.
+class Silence {
+  public:
+    explicit Silence(const SilenceNotice& notice) : limit_{.length = notice.after}, tell_(notice.tell) {}
+
+    bool watched() const noexcept { return static_cast<bool>(tell_); }
+    int left_ms() const noexcept { return watched() ? limit_.left_ms() : -1; }
+    void end() noexcept { tell_ = nullptr; }
+    void tell() {
+        if (const auto tell = std::exchange(tell_, nullptr)) tell();
+    }
+
+  private:
+    TimeLimit limit_;
+    std::function<void()> tell_;
+};
+
+// connect(2) waits while the queue of a master that accepts nobody is full. 0: without a limit.
+void limit_connecting(int socket, int left) {
     const timeval time{.tv_sec = left / 1000, .tv_usec = suseconds_t{left} % 1000 * 1000};
     check_call(::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time), "setsockopt",
                "SO_SNDTIMEO");
 }
 
-UniqueFd connect_to(const std::string& path, const std::optional<TimeLimit>& limit) {
+UniqueFd connect_to(const std::string& path, const std::optional<TimeLimit>& limit, Silence& silence) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) throw_error(ENAMETOOLONG, "connect", path);
     std::memcpy(address.sun_path, path.data(), path.size());
     UniqueFd socket(check_call(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    if (limit) limit_connecting(socket.get(), *limit);
-    const int result = ::connect(socket.get(), name, sizeof address);
+    if (limit || silence.watched())
+        limit_connecting(socket.get(), std::max(limit ? limit->left_ms() : silence.left_ms(), 1));
+    int result = ::connect(socket.get(), name, sizeof address);
     if (result != 0 && errno == EAGAIN && limit) limit->say_that_it_is_over();
+    if (result != 0 && errno == EAGAIN && silence.watched()) {
+        silence.tell();
+        limit_connecting(socket.get(), 0);
+        result = ::connect(socket.get(), name, sizeof address);
+    }
     check_call(result, "connect", path);
     return socket;
 }
 
 class MasterConnection {
   public:
-    explicit MasterConnection(const std::string& path, std::optional<TimeLimit> limit = std::nullopt)
-        : limit_(limit), socket_(connect_to(path, limit)) {
-        ucred peer{};
-        socklen_t size = sizeof peer;
-        // 0 when the master lives in a pid namespace that we cannot see.
-        if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return;
-        pid_ = peer.pid;
-        // By number: glibc 2.36 declares pidfd_open without C linkage.
-        pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-    }
+    MasterConnection(const std::string& path, TimeLimit limit) : MasterConnection(path, limit, {}) {}
+    MasterConnection(const std::string& path, const SilenceNotice& silence)
+        : MasterConnection(path, std::nullopt, silence) {}
 
     pid_t pid() const noexcept { return pid_; }
 
@@ -159,23 +174,37 @@ class MasterConnection {
     }
 
   private:
+    MasterConnection(const std::string& path, std::optional<TimeLimit> limit, const SilenceNotice& silence)
+        : limit_(limit), silence_(silence), socket_(connect_to(path, limit, silence_)) {
+        ucred peer{};
+        socklen_t size = sizeof peer;
+        // 0 when the master lives in a pid namespace that we cannot see.
+        if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return;
+        pid_ = peer.pid;
+        // By number: glibc 2.36 declares pidfd_open without C linkage.
+        pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    }
+
     // False when `reader_fd` has lost its reader.
     bool wait_for_input(int reader_fd) {
         std::array<pollfd, 2> watched{pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
                                       pollfd{.fd = reader_fd, .events = 0, .revents = 0}};
-        while (::poll(watched.data(), watched.size(), -1) < 0 && errno == EINTR) {
+        int count = 0;
+        while ((count = ::poll(watched.data(), watched.size(), silence_.left_ms())) <= 0) {
+            if (count == 0) silence_.tell();
         }
         reader_left_ = watched[1].revents != 0;
         return !reader_left_;
     }
 
-    void wait_for_bytes() const {
+    void wait_for_bytes() {
         pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
         int count = 0;
-        do {
-            count = ::poll(&readable, 1, limit_ ? limit_->left_ms() : -1);
-        } while (count < 0 && errno == EINTR);
-        if (count == 0) limit_->say_that_it_is_over();
+        while ((count = ::poll(&readable, 1, limit_ ? limit_->left_ms() : silence_.left_ms())) <= 0) {
+            if (count == 0 && limit_) limit_->say_that_it_is_over();
+            if (count == 0) silence_.tell();
+        }
+        silence_.end();
     }
 
     // False when the connection has ended.
@@ -191,6 +220,7 @@ class MasterConnection {
     }
 
     std::optional<TimeLimit> limit_;
+    Silence silence_;
     UniqueFd socket_;
     UniqueFd pidfd_;
     pid_t pid_ = 0;
@@ -224,16 +254,16 @@ RowSource row_source_of(const std::string& path, pid_t pid) {
 }  // namespace
 
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
-                         const ProgressHandler& on_progress) {
-    MasterConnection master(path);
+                         const ProgressHandler& on_progress, const SilenceNotice& silence) {
+    MasterConnection master(path, silence);
     master.send(control_request_line(request));
     ControlReply reply = master.read_reply(on_progress);
     return {reply.kind == ControlReply::Kind::done, std::move(reply.text)};
 }
 
 ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
-                             const EventHandler& on_event, int reader_fd) {
-    MasterConnection master(path);
+                             const EventHandler& on_event, int reader_fd, const SilenceNotice& silence) {
+    MasterConnection master(path, silence);
     master.send(control_request_line(request));
     const std::optional<ControlReply> reply = master.read_events(on_event, reader_fd);
     if (!reply) return {true, ""};
@@ -251,8 +281,8 @@ CounterSource ask_for_counters(const std::string& path, std::chrono::millisecond
 }
 
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,
-                          const ProgressHandler& on_progress) {
-    MasterConnection master(path);
+                          const ProgressHandler& on_progress, const SilenceNotice& silence) {
+    MasterConnection master(path, silence);
     master.send(control_request_line(request));
     const ControlReply reply = master.read_reply(on_progress);
     const bool promised = reply.kind == ControlReply::Kind::done;

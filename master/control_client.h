@@ -20,10 +20,18 @@ struct ControlAnswer {
 
 using ProgressHandler = std::function<void(std::string_view)>;
 
+// `tell` is called, once, when nothing at all has come from the master `after` the call began: it may stand
+// still, or lack descriptors. What it throws ends the call; else the call goes on waiting. Empty: nothing is
+// told.
+struct SilenceNotice {
+    std::chrono::milliseconds after{5000};
+    std::function<void()> tell = {};
+};
+
 // Waits as long as the master is there: a reload takes its time, and so does a master that is stopped. Throws
 // std::system_error when no master listens at `path`.
 ControlAnswer ask_master(const std::string& path, const ControlRequest& request,
-                         const ProgressHandler& on_progress);
+                         const ProgressHandler& on_progress, const SilenceNotice& silence = {});
 
 struct CounterSource {
     UniqueFd table;   // read-only, for a CounterReader
@@ -40,11 +48,11 @@ CounterSource ask_for_counters(const std::string& path, std::chrono::millisecond
 // has nobody who reads any more; both end the call with success. Waits and throws like ask_master().
 using EventHandler = std::function<bool(std::string_view)>;
 ControlAnswer ask_for_events(const std::string& path, const ControlRequest& request,
-                             const EventHandler& on_event, int reader_fd);
+                             const EventHandler& on_event, int reader_fd, const SilenceNotice& silence = {});
 
 // For a request that ends the master: waits until its process is gone. The master need not answer; a refusal
 // ends the wait. Throws like ask_master().
 ControlAnswer stop_master(const std::string& path, const ControlRequest& request,
-                          const ProgressHandler& on_progress);
+                          const ProgressHandler& on_progress, const SilenceNotice& silence = {});
 
 }  // namespace drover

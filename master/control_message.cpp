@@ -19,6 +19,8 @@ using Json = nlohmann::json;
 constexpr std::array<std::string_view, 11> commands = {"reload",   "stop",         "quit",    "reopen",
                                                        "status",   "config",       "workers", "restart",
                                                        "counters", "counter_rows", "events"};
+constexpr std::array<std::string_view, 6> commands_that_change = {"reload", "stop",    "quit",
+                                                                  "reopen", "workers", "restart"};
 constexpr std::array<std::string_view, 3> commands_with_format = {"status", "config", "events"};
 
 // Long enough to recognise a typing error, short enough to send back.
@@ -99,6 +101,10 @@ ParsedControlRequest parse_control_request(std::string_view line) noexcept {
         parsed.error = failure.what();
     }
     return parsed;
+}
+
+bool changes_something(const ControlRequest& request) noexcept {
+    return std::ranges::find(commands_that_change, request.command) != commands_that_change.end();
 }
 
 ControlReply parse_control_reply(std::string_view line) noexcept {

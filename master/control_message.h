@@ -42,6 +42,9 @@ struct ParsedControlRequest {
 // counter_rows, which brings those of rows (row_batch_text), all read-only.
 ParsedControlRequest parse_control_request(std::string_view line) noexcept;
 
+// The service is another one afterwards.
+bool changes_something(const ControlRequest& request) noexcept;
+
 // A line of the master's answer.
 struct ControlReply {
     enum class Kind : std::uint8_t { progress, event, done, refused, garbage };

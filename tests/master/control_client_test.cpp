@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -166,6 +167,33 @@ TEST_CASE("a master that stands still does not hold up who asks for counters, it
     CHECK(failure() == "the master does not answer within 0.05 s");
     // The first caller has gone and is still in the queue, which has room for one.
     CHECK(failure() == "the master does not answer within 0.05 s");
+}
+
+TEST_CASE("the silence of a master is told once, and ends a call when who is told wants it") {
+    test::TemporaryFolder folder;
+    const std::string path = folder.file("control.sock");
+    const UniqueFd listening = listen_at(path, 0);
+    unsigned told = 0;
+    UniqueFd caller;
+    SilenceNotice silence{.after = std::chrono::milliseconds(20), .tell = [&] {
+                              ++told;
+                              caller = UniqueFd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+                              const std::string_view line = "{\"ok\":true,\"text\":\"at last\"}\n";
+                              ::send(caller.get(), line.data(), line.size(), MSG_NOSIGNAL);
+                          }};
+    const ControlAnswer answer = ask_master(path, request_of("reopen"), {}, silence);
+    CHECK(answer.text == "at last");
+    CHECK(told == 1);
+    const ControlAnswer events = ask_for_events(
+        path, request_of("events"), [](std::string_view) { return true; }, 2, silence);
+    CHECK(events.text == "at last");
+    CHECK(told == 2);
+
+    silence.tell = [] { throw std::runtime_error("silent"); };
+    const auto ask = [&] { (void)ask_master(path, request_of("status"), {}, silence); };
+    CHECK_THROWS_WITH_AS(ask(), "silent", std::runtime_error);
+    // The first caller has gone and is still in the queue, which has room for one.
+    CHECK_THROWS_WITH_AS(ask(), "silent", std::runtime_error);
 }
 
 TEST_CASE("a refusal to hand out counters is told in its words") {

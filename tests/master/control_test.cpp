@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -16,6 +18,31 @@ using drover::test::RawCaller;
 using drover::test::status_reply;
 using drover::test::status_request;
 using Fixture = drover::test::ControlFixture;
+
+TEST_CASE("what changes something is not carried out when its caller has left before it was read") {
+    const ControlRequest requests[] = {{.command = "reload"},
+                                       {.command = "stop"},
+                                       {.command = "quit"},
+                                       {.command = "reopen"},
+                                       {.command = "workers", .count = 2},
+                                       {.command = "restart", .pool = "main", .slot = 0}};
+    for (const ControlRequest& request : requests) {
+        CAPTURE(request.command);
+        const std::string line = control_request_line(request);
+        Fixture fixture;
+        RawCaller(fixture.path).send(line);
+        CHECK(fixture.answers_others());
+        CHECK(fixture.requests == std::vector<std::string>{"status"});
+        CHECK(fixture.logged().find("is not carried out") != std::string::npos);
+        RawCaller patient(fixture.path);
+        patient.send(line);
+        patient.finish_sending();
+        REQUIRE(fixture.until([&] { return fixture.requests.size() == 2; }));
+        fixture.server->reply(fixture.last_caller, true, "done");
+        CHECK(fixture.until([&] { return patient.ended(); }));
+        CHECK(patient.received() == "{\"ok\":true,\"text\":\"done\"}\n");
+    }
+}
 
 TEST_CASE("a request is answered, and the next one on the same connection too") {
     Fixture fixture;

@@ -1,8 +1,11 @@
 // The command line: exit codes and what it prints.
 #include "tests/support/contains.h"
+#include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sched.h>
 
 namespace drover::test {
 namespace {
@@ -41,6 +44,28 @@ TEST_CASE("help config is the reference of every key") {
          {"runtime_dir", "log_level", "max_connections", "drain_timeout", "balance", "backlog"}) {
         CHECK_MESSAGE(contains(help.output, key), "the reference does not name " << key);
     }
+}
+
+TEST_CASE(
+    "a master that stands still: what only asks gives it up, what changes something says so and waits") {
+    MasterUnderTest master({.workers = 1});
+    const std::string told = master.folder().file("told");
+    const UniqueFd errors(::open(told.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    REQUIRE(freeze(master.pid()));
+    Child patient = Child::start({DROVER_PROGRAM, "workers", "2", "-c", master.config_path()},
+                                 {.output = errors.get(), .errors = errors.get()});
+    for (const char* const command : {"status", "events"}) {
+        const CommandResult asked = master.cli({command});
+        CHECK(asked.code() == 1);
+        CHECK(contains(asked.errors, "no answer from the master within 5 s"));
+    }
+    const Deadline deadline;
+    while (!contains(read_file(told), "within 5 s; waiting") && !deadline.passed())
+        ::sched_yield();
+    CHECK(contains(read_file(told), "within 5 s; waiting"));
+    master.signal(SIGCONT);
+    CHECK(patient.wait_exit().code == 0);
+    master.finish();
 }
 
 TEST_CASE("check says that a configuration is valid, or every finding") {
