@@ -36,6 +36,17 @@ inline bool is_shortage(const std::exception& failure) noexcept {
     return error != nullptr && is_shortage(error->code());
 }
 
+// Within a catch block: what the exception says, whatever its type.
+inline std::string caught_text() {
+    try {
+        throw;
+    } catch (const std::exception& failure) {
+        return failure.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
 // Passes a system call's result through; throws when it is -1.
 inline int check_call(int result, std::string_view call, std::string_view what = {}) {
     if (result < 0) throw_errno(call, what);

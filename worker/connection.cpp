@@ -120,8 +120,8 @@ void Connection::begin_hook(Connection*& outer) {
     list.outbox_.clear();
 }
 
-void Connection::fail_hook(const std::exception& failure) noexcept {
-    services_.log.error(std::string("connection ended: ") + failure.what());
+void Connection::fail_hook() noexcept {
+    services_.log.error("connection ended: " + caught_text());
     abort();
 }
 
@@ -163,6 +163,11 @@ void Connection::read_input() {
     } else if (!try_again(errno)) {
         retire();
     }
+}
+
+bool Connection::input_unread() const noexcept {
+    char unread = 0;
+    return ::recv(socket_.get(), &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool Connection::deliverable() const noexcept {
@@ -267,9 +272,7 @@ void Connection::finish_close() {
     input_.reset();
     if (end_of_input_) return retire();
     if (linger_ == Linger::if_unread) {
-        if (input_drained_) return retire();
-        char unread = 0;
-        if (::recv(socket_.get(), &unread, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return retire();
+        if (input_drained_ || !input_unread()) return retire();
     }
     ::shutdown(socket_.get(), SHUT_WR);
     state_ = State::lingering;
@@ -288,7 +291,7 @@ void Connection::forbid_linger() noexcept {
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
-// A socket that another process holds, too, would haunt epoll if it were closed first.
+// A socket that somebody else holds, too, would haunt epoll if it were closed first.
 void Connection::retire() noexcept {
     if (state_ == State::dead) return;
     HandoverGiver* const giver = services_.connections.giver_;

@@ -25,7 +25,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,7 +47,12 @@ class Connection : private DeadlineEntry {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    int fd() const noexcept { return socket_.get(); }
+    // A duplicate of it may be kept: from this call on the connection's end costs a system call more, which
+    // takes the socket from the poller. It stays non-blocking, and is not closed by others.
+    int fd() noexcept {
+        may_be_shared_ = true;
+        return socket_.get();
+    }
     // Asked of the kernel at each call; an unnamed unix address when it does not know (any more).
     Address peer_address() const;
     Address local_address() const;
@@ -121,6 +125,8 @@ class Connection : private DeadlineEntry {
     bool output_waits() const noexcept { return output_ != nullptr; }
     bool input_ended() const noexcept { return end_of_input_; }
     bool input_waits() const noexcept { return input_ != nullptr; }
+    // Whether the socket has input that was not read yet. Asks the kernel.
+    bool input_unread() const noexcept;
     // When the event came by which on_input is called: CLOCK_MONOTONIC, microseconds. Costs no look at the
     // clock.
     std::int64_t event_at_us() const noexcept { return services_.connections.events_at_us(); }
@@ -128,7 +134,8 @@ class Connection : private DeadlineEntry {
     // that it writes leaves in one piece.
     template <class Action>
     void in_hook(Action action) {
-        if (state_ != State::open || services_.connections.in_hook(*this)) return action();
+        if (services_.connections.in_hook(*this)) return action();
+        if (state_ != State::open) return fence(action);
         run_hook(action);
         deliver_resumed();
     }
@@ -182,10 +189,12 @@ class Connection : private DeadlineEntry {
     void begin_fresh();
     void on_ready(Readiness readiness);
     void on_deadline() final;
+    template <class Action>
+    void fence(Action action) noexcept;
     template <class Hook>
     void run_hook(Hook hook) noexcept;
     void begin_hook(Connection*& outer);
-    void fail_hook(const std::exception& failure) noexcept;
+    void fail_hook() noexcept;
     void end_hook(Connection* outer) noexcept;
     void read_input();
     void deliver(std::string_view fresh);
@@ -225,7 +234,7 @@ class Connection : private DeadlineEntry {
     bool watched_ : 1 = false;
     bool adopted_ : 1 = false;
     bool held_ : 1 = false;           // adopted, and the acknowledgement has not left yet
-    bool may_be_shared_ : 1 = false;  // another worker may hold the socket, too
+    bool may_be_shared_ : 1 = false;  // another worker, or the module, may hold the socket, too
     bool draining_ : 1 = false;
     bool stays_ : 1 = false;          // refused by a receiver: never offered again
     bool expired_ : 1 = false;        // its time limit passed while it was moving
@@ -240,15 +249,23 @@ class Connection : private DeadlineEntry {
     bool output_ended_ : 1 = false;  // and carried out
 };
 
+// What a module throws ends this connection alone.
+template <class Action>
+void Connection::fence(Action action) noexcept {
+    try {
+        action();
+    } catch (...) {
+        fail_hook();
+    }
+}
+
 template <class Hook>
 void Connection::run_hook(Hook hook) noexcept {
     Connection* outer = nullptr;
-    try {
+    fence([&] {
         begin_hook(outer);
         hook();
-    } catch (const std::exception& failure) {
-        fail_hook(failure);
-    }
+    });
     end_hook(outer);
 }
 

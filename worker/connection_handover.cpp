@@ -15,9 +15,13 @@ bool Connection::begin_moving(CarriedConnection& carried) {
     if (output_ != nullptr) files = output_->unsent_files();
     if (files.size() > 1) return false;
     if (state_ == State::open) {
-        const Movable movable = draining_ ? Movable::never : on_hand_over(carried.module_state);
+        Movable movable = Movable::never;
+        if (!draining_) fence([&] { movable = on_hand_over(carried.module_state); });
+        if (state_ != State::open) return false;  // by the hook
         if (movable == Movable::never) drain();
         if (movable != Movable::now) return false;
+        if (output_ != nullptr) files = output_->unsent_files();
+        if (files.size() > 1) return false;
     }
     if (!files.empty()) {
         carried.file = files.front().range;

@@ -163,6 +163,19 @@ std::uint64_t ConnectionList::close_batch() {
     return adopted_.back().number = ++batches_;
 }
 
+std::size_t ConnectionList::open_batch_size() const noexcept {
+    const bool open = !adopted_.empty() && adopted_.back().number == 0;
+    return open ? adopted_.back().connections.size() : 0;
+}
+
+void ConnectionList::cut_open_batch(std::size_t count) noexcept {
+    while (open_batch_size() > count) {
+        Connection* const last = adopted_.back().connections.back();
+        adopted_.back().connections.pop_back();
+        if (last != nullptr) last->retire();
+    }
+}
+
 std::vector<Connection*> ConnectionList::take_batch(std::uint64_t number) noexcept {
     const auto batch = std::ranges::find(adopted_, number, &Batch::number);
     if (batch == adopted_.end()) return {};

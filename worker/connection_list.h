@@ -48,6 +48,9 @@ class ConnectionList {
     // Connections that were taken over since the last call are one batch, of this number. They are held: no
     // byte is read or sent, until they begin; or they are let go without a word.
     std::uint64_t close_batch();
+    // How many there are since; those behind the first `count` are let go.
+    std::size_t open_batch_size() const noexcept;
+    void cut_open_batch(std::size_t count) noexcept;
     std::size_t begin_adopted(std::uint64_t batch);
     void drop_adopted(std::uint64_t batch) noexcept;
 

@@ -23,6 +23,7 @@ struct HandoverGiver::Draft {
     std::vector<Connection*> connections;
     std::vector<int> fds;
     std::string records;
+    bool broken = false;  // one of the connections has ended meanwhile, by the hook of another
 
     bool empty() const noexcept { return connections.empty(); }
     bool full(std::size_t most_fds) const noexcept {
@@ -115,10 +116,12 @@ void HandoverGiver::pump() {
 
 void HandoverGiver::give() {
     while (Receiver* const receiver = next_receiver()) {
-        Draft draft;
-        const bool more = fill(draft, receiver->most);
+        draft_ = std::make_unique<Draft>();
+        const bool more = fill(*draft_, receiver->most);
+        const std::unique_ptr<Draft> draft = std::move(draft_);
+        if (draft->broken) keep(draft->connections);
         // What could not be sent is offered to the next receiver.
-        const bool sent = draft.empty() || send(*receiver, draft);
+        const bool sent = draft->empty() || (!draft->broken && send(*receiver, *draft));
         if (!sent) connections_.begin_offering();
         if (sent && !more) return;
     }
@@ -128,7 +131,7 @@ void HandoverGiver::give() {
 bool HandoverGiver::fill(Draft& draft, std::size_t most_fds) {
     // Evenly over the receivers also when there are few connections.
     const std::size_t share = connections_.size() / std::max<std::size_t>(receivers_.size(), 1) + 1;
-    while (!draft.full(most_fds) && draft.connections.size() < share) {
+    while (!draft.broken && !draft.full(most_fds) && draft.connections.size() < share) {
         Connection* const connection = connections_.next_to_offer();
         if (connection == nullptr) return false;
         CarriedConnection carried;
@@ -259,6 +262,13 @@ void HandoverGiver::take_back(Receiver& receiver) {
 }
 
 void HandoverGiver::forget(const Connection& connection) noexcept {
+    if (draft_ != nullptr) {
+        const auto drafted = std::ranges::find(draft_->connections, &connection);
+        if (drafted != draft_->connections.end()) {
+            *drafted = nullptr;
+            draft_->broken = true;
+        }
+    }
     for (const auto& receiver : receivers_) {
         if (receiver->large && receiver->large->connection == &connection)
             receiver->large->connection = nullptr;

@@ -100,6 +100,7 @@ class HandoverGiver {
     std::string listener_names_;
     std::size_t first_gone_name_;
     std::vector<std::unique_ptr<Receiver>> receivers_;
+    std::unique_ptr<Draft> draft_;  // while hooks are called for it
     std::size_t turn_ = 0;
     Timer pump_timer_;
     Timer rest_timer_;  // while a receiver rests

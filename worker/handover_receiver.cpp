@@ -172,10 +172,12 @@ bool HandoverReceiver::take_one(std::string_view& records, std::span<UniqueFd>& 
     if (needed > 1 && !has_range(carried->file.file->get(), carried->file)) return false;
     carried->listener = static_cast<std::uint16_t>(target.listener);
     const unsigned known = target.listener < first_gone_listener ? target.listener : 0;
+    const std::size_t before = connections_.open_batch_size();
     try {
         target.module->adopt(Accepted{std::move(socket), known, &*carried}, carried->module_state);
         return true;
-    } catch (const std::exception&) {
+    } catch (...) {
+        connections_.cut_open_batch(before);  // it may have been made already: the giver serves it on
         return false;
     }
 }

@@ -18,9 +18,12 @@
 //   commit      worker, serving       the same; Services have the       noexcept
 //                                     next configuration
 //   abandon     worker, serving       the same; nothing has changed     noexcept
-//   drain       worker, once          the same; what was queued may  no: an exception ends the worker
+//   drain       worker, once          the same; what was queued may  yes: logged, and it drains on
 //                                     still come for a moment
 //   stop        worker, last          Services; no connection       noexcept
+//
+// What throws may be of any type. An exception out of a Timer, an FdWatch, posted work or the `done` of
+// blocking work belongs to no hook: it is logged and ends the worker, whose connections end with it.
 //
 // All hooks run on the worker's one event-loop thread. Modules start in the order the pool lists them and
 // stop in reverse.

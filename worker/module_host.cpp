@@ -20,6 +20,17 @@ std::unique_ptr<Module> make(std::span<const ModuleFactory> factories, std::stri
     throw std::runtime_error("module \"" + std::string(name) + "\": this program has no such module");
 }
 
+// Within a catch block. A shortage says nothing of the module, and stays what it is.
+[[noreturn]] void throw_named(std::string_view module) {
+    try {
+        throw;
+    } catch (const std::exception& failure) {
+        if (is_shortage(failure)) throw;
+    } catch (...) {
+    }
+    throw std::runtime_error("module " + std::string(module) + ": " + caught_text());
+}
+
 }  // namespace
 
 ModuleHost::ModuleHost(std::span<const ModuleFactory> factories, const std::vector<std::string_view>& names) {
@@ -31,10 +42,9 @@ void ModuleHost::start(Services& services, const ImageNode& module_options) {
     for (Entry& entry : modules_) {
         try {
             entry.module->start(services, module_options.find(entry.module->name()));
-        } catch (const std::exception& failure) {
+        } catch (...) {
             stop();
-            if (is_shortage(failure)) throw;
-            throw std::runtime_error("module " + std::string(entry.module->name()) + ": " + failure.what());
+            throw_named(entry.module->name());
         }
         entry.generation = services.configuration->generation();
         ++started_;
@@ -48,10 +58,9 @@ void ModuleHost::prepare(const Configuration& running, const std::shared_ptr<con
         if (same_values(running.module_options(name), options)) continue;
         try {
             entry.module->prepare(next, options);
-        } catch (const std::exception& failure) {
+        } catch (...) {
             abandon();
-            if (is_shortage(failure)) throw;
-            throw std::runtime_error("module " + std::string(name) + ": " + failure.what());
+            throw_named(name);
         }
         entry.prepared = next->generation();
     }
@@ -71,9 +80,15 @@ void ModuleHost::abandon() noexcept {
     }
 }
 
-void ModuleHost::drain() {
-    for (std::size_t i = started_; i > 0; --i)
-        modules_[i - 1].module->drain();
+void ModuleHost::drain(Log& log) {
+    for (std::size_t i = started_; i > 0; --i) {
+        Module& module = *modules_[i - 1].module;
+        try {
+            module.drain();
+        } catch (...) {
+            log.error("module " + std::string(module.name()) + ": drain: " + caught_text());
+        }
+    }
 }
 
 void ModuleHost::stop() noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "conf/image.h"
+#include "core/log.h"
 #include "worker/module.h"
 
 #include <cstdint>
@@ -27,7 +28,8 @@ class ModuleHost {
     void prepare(const Configuration& running, const std::shared_ptr<const Configuration>& next);
     void commit() noexcept;
     void abandon() noexcept;
-    void drain();
+    // One that throws is logged, and the others are told all the same.
+    void drain(Log& log);
     void stop() noexcept;
 
     // Null for a name that the pool does not list.

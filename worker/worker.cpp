@@ -90,8 +90,10 @@ Worker::~Worker() = default;
 ExitCode Worker::run() {
     try {
         loop_.run();
-    } catch (const std::exception& failure) {
-        fail(failure.what(), ExitCode::refused);
+    } catch (...) {
+        const std::string reason = caught_text();
+        report_handover(ended_ + connections_.size());
+        fail(reason, ExitCode::refused);
     }
     hold_signals();
     for (const auto& acceptor : acceptors_)
@@ -310,7 +312,7 @@ void Worker::drain(bool limited) {
     }
     for (const auto& acceptor : watched_)
         acceptor->finish();
-    modules_->drain();
+    modules_->drain(log_);
     if (giver_ != nullptr) {
         drop_predecessors();  // they have been given our successors, too
         giver_->start();
@@ -369,6 +371,7 @@ void Worker::on_drain_timeout() {
 }
 
 void Worker::leave_when_done() {
+    if (leaving_) return;
     const bool awaits_more =
         std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
@@ -384,6 +387,7 @@ void Worker::on_blocking_idle() {
 
 // Takes effect when the callback that is running has returned: it may be one of a connection.
 void Worker::leave(ExitCode code) {
+    leaving_ = true;
     exit_code_ = code;
     loop_.stop();
 }

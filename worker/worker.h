@@ -242,6 +242,7 @@ class Worker {
     bool short_of_descriptors_ =
         false;  // some that the master sent are lost: what comes next would be built on them
     bool said_stopped_ = false;
+    bool leaving_ = false;        // its exit code is decided
     bool at_limit_ = false;       // acceptors pause: max_connections
     bool pool_full_ = false;      // no other worker has room: idle connections make some
     bool shortage_said_ = false;  // of descriptors

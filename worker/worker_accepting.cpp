@@ -1,4 +1,5 @@
 // How a worker accepts: from its own sockets and those it watches for others, up to its limits.
+#include "core/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -59,9 +60,9 @@ void Worker::on_accept(Accepted accepted) {
     try {
         Module* const module = listener_modules_[accepted.listener];
         module->connection(std::move(accepted));
-    } catch (const std::exception& failure) {
+    } catch (...) {
         refused_.add();
-        log_.error(std::string("connection refused: ") + failure.what());
+        log_.error("connection refused: " + caught_text());
     }
     if (state_ != WorkerState::serving || connections_.size() < connection_limit_) return;
     note_room();

@@ -1,6 +1,7 @@
 // A worker's udp listeners. All workers of the pool read the same sockets: one that leaves stops reading, and
 // what waits is read by another.
 #include "conf/counters.h"
+#include "core/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -60,11 +61,11 @@ bool Worker::on_datagram(Module* module, const Datagram& datagram) {
     try {
         module->datagram(datagram);
         return true;
-    } catch (const std::exception& failure) {
+    } catch (...) {
         const std::int64_t now = loop_.now_ms();
         if (now - datagram_failure_said_ms_ < failure_interval_ms) return false;
         datagram_failure_said_ms_ = now;
-        log_.error(std::string("datagram: ") + failure.what() + " (said once a second)");
+        log_.error("datagram: " + caught_text() + " (said once a second)");
         return false;
     }
 }

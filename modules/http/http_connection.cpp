@@ -5,8 +5,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <sys/socket.h>
-
 namespace drover::http {
 
 static_assert(sizeof(HttpConnection) <= 160, "an idle connection is small");
@@ -175,7 +173,7 @@ void HttpConnection::end_phase() {
         return exchange_ != nullptr ? refuse(408, exchange_->head, exchange_->tally)
                                     : refuse(408, RequestHead(), malformed_request());
     // A request that came just now is served first.
-    if (has_unread_input()) return start_phase(phase_);
+    if (input_unread()) return start_phase(phase_);
     close();
 }
 
@@ -237,11 +235,6 @@ void HttpConnection::carry_on(const Carried& carried) noexcept {
 
 void HttpConnection::on_drain() {
     if (phase_ == Phase::first || phase_ == Phase::idle) start_phase(phase_);
-}
-
-bool HttpConnection::has_unread_input() const noexcept {
-    char byte = 0;
-    return ::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 }  // namespace drover::http

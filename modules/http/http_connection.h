@@ -104,7 +104,6 @@ class HttpConnection final : public Connection {
     void start_phase(Phase phase) noexcept;
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
     void end_phase();
-    bool has_unread_input() const noexcept;
 
     static constexpr char carried_version = 2;
 

@@ -22,9 +22,11 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <linux/keyctl.h>
@@ -213,7 +215,8 @@ void act(std::string_view what) {
 
 // Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "key NAME" whether the session
 // keyring has such a key, "rows" asks the master for more than it reads, "eat N" holds N MiB more, "block
-// FILE" answers when FILE is gone, anything else is acted upon.
+// FILE" answers when FILE is gone, "throw after FILE" throws then, outside of hooks, anything else is acted
+// upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -233,19 +236,20 @@ class TroubleConnection final : public Connection {
         if (!blocked_) close();
     }
 
-    // The answer comes when the file is gone; the loop goes on meanwhile.
-    void block_while_there_is(const std::string& path) {
+    // `done` comes when the file is gone; the loop goes on meanwhile.
+    void block_while_there_is(const std::string& path, std::function<void()> done) {
         blocked_ = true;
         services().blocking.run(
             [path] {
                 while (::access(path.c_str(), F_OK) == 0)
                     ::sched_yield();
             },
-            [this](const std::exception_ptr&) {
-                blocked_ = false;
-                write("unblocked\n");
-                if (draining()) close();
-            });
+            [done = std::move(done)](const std::exception_ptr&) { done(); });
+    }
+    void on_unblocked() {
+        blocked_ = false;
+        write("unblocked\n");
+        if (draining()) close();
     }
 
     bool blocked_ = false;
@@ -264,7 +268,9 @@ class TroubleConnection final : public Connection {
         } else if (line == "rows") {
             write(std::to_string(count_row_answers()) + " answers\n");
         } else if (line.starts_with("block ")) {
-            return block_while_there_is(std::string(line.substr(6)));
+            return block_while_there_is(std::string(line.substr(6)), [this] { on_unblocked(); });
+        } else if (line.starts_with("throw after ")) {
+            block_while_there_is(std::string(line.substr(12)), [] { act("throw"); });
         } else if (line.starts_with("eat ")) {
             static std::vector<std::string> hoard;
             hoard.emplace_back(std::stoul(std::string(line.substr(4))) << 20, 'x');

@@ -119,7 +119,7 @@ class WorkerFixture {
     }
 
     void drain() {
-        modules_.drain();
+        modules_.drain(log_);
         connections_.drain();
     }
     // As if that much time had passed, as far as time limits go.

@@ -2,9 +2,11 @@
 #include "tests/support/http_load.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/trouble_program.h"
 #include "tests/support/unfinished_request.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include <doctest/doctest.h>
@@ -146,6 +148,26 @@ TEST_CASE("a worker that dies while it drains has died, and is counted") {
     kill(leaving, SIGKILL);
     master.wait_until("its death", [&] { return master.status().counters.at(deaths) == 1; });
     master.wait_output("killed by signal 9 (SIGKILL) while it was leaving");
+    CHECK(master.status().serving(1));
+    master.finish();
+}
+
+TEST_CASE("a worker that an exception ends while it drains has not left in order") {
+    const ReservedPort port;
+    MasterUnderTest master(
+        {.workers = 1,
+         .modules = "\"http\", \"echo\", \"trouble\"",
+         .rest = "\n[[pool.main.listen]]\naddress = \"" + port.address() + "\"\nmodule = \"trouble\"\n"},
+        trouble_program);
+    const std::string gate = master.folder().file("gate");
+    write_file(gate, "");
+    StreamClient client = StreamClient::connect_tcp(port.number());
+    client.send("throw after " + gate + "\n");
+    REQUIRE(client.read_until("ok\n") == "ok\n");
+    REQUIRE(master.cli({"worker", "restart", "main/0"}).code() == 0);
+    std::remove(gate.c_str());
+    master.wait_output("trouble was asked for");
+    master.wait_output("exited with code 1: trouble was asked for while it was leaving");
     CHECK(master.status().serving(1));
     master.finish();
 }

@@ -2,10 +2,14 @@
 
 #include "tests/worker/scripted_module.h"
 
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 using namespace drover;
 using namespace drover::test;
@@ -14,6 +18,17 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::string large(4 * 1024 * 1024, 'x');  // more than two socket buffers take
+
+// In all epoll instances of this process (proc(5), fdinfo).
+std::size_t count_watched_descriptors() {
+    std::size_t count = 0;
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(each.path());
+        for (std::string line; std::getline(info, line);)
+            if (line.starts_with("tfd:")) ++count;
+    }
+    return count;
+}
 
 }  // namespace
 
@@ -220,13 +235,19 @@ TEST_CASE("an exception in a hook ends that connection alone") {
     Script script;
     script.input = [&](ScriptedConnection& connection, std::string_view bytes) {
         if (bytes == "throw") throw std::runtime_error("no");
+        if (bytes == "throw 5") throw 5;
         connection.write(bytes);
         return bytes.size();
     };
     ScriptedWorker worker(script);
     FixtureClient good(worker);
     FixtureClient bad(worker);
-    REQUIRE(bad.send("throw"));
+    SUBCASE("of the standard library") {
+        REQUIRE(bad.send("throw"));
+    }
+    SUBCASE("of another kind") {
+        REQUIRE(bad.send("throw 5"));
+    }
     REQUIRE(bad.read_to_end());
     REQUIRE(good.send("still here"));
     REQUIRE(good.read_bytes(10));
@@ -356,4 +377,35 @@ TEST_CASE("output that waits leaves although its connection was closed before it
     script.last->close();
     CHECK(client.read_to_end());
     CHECK(client.received().size() == written);
+}
+
+TEST_CASE("an exception in what runs as a hook ends that connection, also one that is closing") {
+    Script script;
+    ScriptedWorker worker(script);
+    FixtureClient client(worker);
+    worker.settle();
+    ScriptedConnection* const connection = script.last;
+    SUBCASE("open") {}
+    SUBCASE("closing") {
+        while (!connection->output_waits())
+            connection->write(std::string(100'000, 'x'));
+        connection->close();
+    }
+    connection->in_hook([] { throw std::runtime_error("no"); });
+    worker.settle();
+    CHECK(worker.connection_count() == 0);
+}
+
+TEST_CASE("a duplicate that a module keeps of a connection's socket does not outlive it in the poller") {
+    Script script;
+    ScriptedWorker worker(script);
+    FixtureClient other(worker);
+    worker.settle();
+    const std::size_t watched = count_watched_descriptors();
+    FixtureClient client(worker);
+    worker.settle();
+    REQUIRE(count_watched_descriptors() == watched + 1);
+    const UniqueFd duplicate(check_call(::fcntl(script.last->fd(), F_DUPFD_CLOEXEC, 0), "fcntl"));
+    script.last->abort();
+    CHECK(count_watched_descriptors() == watched);
 }

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -417,4 +419,88 @@ TEST_CASE("when the giver itself closes the channel, what it had sent has one ow
         return client.received().size() >= 4;
     }));
     CHECK(client.received() == "once");
+}
+
+TEST_CASE("a connection that fails when it is asked to move ends alone; the others move") {
+    Script script;
+    void (*fail)(ScriptedConnection&) = nullptr;
+    SUBCASE("an exception") {
+        fail = [](ScriptedConnection&) { throw std::runtime_error("cannot move"); };
+    }
+    SUBCASE("an exception of another kind") {
+        fail = [](ScriptedConnection&) { throw 5; };
+    }
+    SUBCASE("it has aborted itself") {
+        fail = [](ScriptedConnection& connection) { connection.abort(); };
+    }
+    SUBCASE("it has closed itself") {
+        fail = [](ScriptedConnection& connection) { connection.close(); };
+    }
+    ScriptedConnection* bad = nullptr;
+    script.hand_over = [&](ScriptedConnection& connection, std::string&) {
+        if (&connection == bad) fail(connection);
+        return ScriptedConnection::Move::now;
+    };
+    TwoWorkers workers(script);
+    FixtureClient before(workers.old_worker);
+    FixtureClient client(workers.old_worker);
+    bad = script.last;
+    FixtureClient after(workers.old_worker);
+    workers.begin();
+    REQUIRE(workers.run_until([&] {
+        client.read();
+        return client.ended() || client.reset();
+    }));
+    client.close();
+    REQUIRE(workers.moved(2));
+    CHECK(workers.giver->given() >= 2);
+}
+
+TEST_CASE("a connection that is ended by the next one's hook is not given") {
+    Script script;
+    std::vector<ScriptedConnection*> asked;
+    script.hand_over = [&](ScriptedConnection& connection, std::string&) {
+        asked.push_back(&connection);
+        if (asked.size() == 2) asked.front()->abort();
+        return ScriptedConnection::Move::now;
+    };
+    TwoWorkers workers(script);
+    std::vector<FixtureClient> clients;
+    for (int i = 0; i < 8; ++i)
+        clients.emplace_back(workers.old_worker);
+    workers.begin();
+    REQUIRE(workers.moved(clients.size() - 1));
+    CHECK(workers.giver->given() == clients.size() - 1);
+    CHECK(workers.receiver->taken() == clients.size() - 1);
+}
+
+TEST_CASE("a connection whose adopt fails after it was made has one owner: its giver") {
+    Script script;
+    script.hand_over = [](ScriptedConnection&, std::string&) { return ScriptedConnection::Move::now; };
+    bool known = false;
+    SUBCASE("an exception") {
+        known = true;
+    }
+    SUBCASE("an exception of another kind") {}
+    int failed = 0;
+    script.adopted = [&](ScriptedConnection&) {
+        ++failed;
+        if (known) throw std::runtime_error("cannot go on");
+        throw 5;
+    };
+    script.input = [](ScriptedConnection& connection, std::string_view bytes) {
+        connection.write(bytes);
+        return bytes.size();
+    };
+    TwoWorkers workers(script);
+    FixtureClient client(workers.old_worker);
+    workers.begin();
+    REQUIRE(workers.run_until([&] { return failed == 1 && workers.giver->given() == 0; }));
+    REQUIRE(client.send("still here"));
+    REQUIRE(workers.run_until([&] {
+        client.read();
+        return client.received() == "still here";
+    }));
+    CHECK(workers.old_worker.connection_count() == 1);
+    CHECK(workers.new_worker.connection_count() == 0);
 }

@@ -14,7 +14,8 @@ using namespace drover::test;
 namespace {
 
 std::vector<std::string> calls;
-std::string fails;  // the module whose start throws
+std::string fails;        // the module whose start throws
+std::string drain_fails;  // the one whose drain does
 
 template <char Name>
 class Noting final : public Module {
@@ -29,7 +30,10 @@ class Noting final : public Module {
         note("start ");
     }
     void connection(Accepted) override {}
-    void drain() override { note("drain "); }
+    void drain() override {
+        note("drain ");
+        if (drain_fails == name()) throw std::runtime_error("will not drain");
+    }
     void stop() noexcept override { note("stop "); }
 
   private:
@@ -51,7 +55,7 @@ TEST_CASE("modules start in the pool's order, drain and stop in reverse") {
     CHECK(host.find("a") != nullptr);
     CHECK(host.find("d") == nullptr);
     host.start(worker.services(), ImageNode());
-    host.drain();
+    host.drain(worker.services().log);
     host.stop();
     host.stop();
     CHECK(calls == std::vector<std::string>{"start b", "start a", "start c", "drain c", "drain a", "drain b",
@@ -71,4 +75,18 @@ TEST_CASE("a start that throws names the module and stops those that had started
 
 TEST_CASE("a name without a factory is an error that names it") {
     CHECK_THROWS_WITH(ModuleHost(factories, {"a", "x"}), "module \"x\": this program has no such module");
+}
+
+TEST_CASE("a module whose drain fails does not keep the others from being told") {
+    calls.clear();
+    fails.clear();
+    WorkerFixture worker(factories, "a", "");
+    ModuleHost host(factories, {"a", "b", "c"});
+    host.start(worker.services(), ImageNode());
+    calls.clear();
+    drain_fails = "b";
+    host.drain(worker.services().log);
+    drain_fails.clear();
+    CHECK(calls == std::vector<std::string>{"drain c", "drain b", "drain a"});
+    host.stop();
 }

@@ -23,6 +23,7 @@ struct Script {
     std::function<void(ScriptedConnection&)> drain = [](ScriptedConnection&) {};
     std::function<Connection::Movable(ScriptedConnection&, std::string&)> hand_over;
     bool refuse = false;  // to adopt
+    std::function<void(ScriptedConnection&)> adopted = [](ScriptedConnection&) {};
     int refused = 0;
     ScriptedConnection* last = nullptr;  // the newest connection
     int destroyed = 0;
@@ -81,7 +82,9 @@ class ScriptedModule final : public Module {
             ++script->refused;
             throw std::runtime_error("refused");
         }
-        open_connection<ScriptedConnection>(*services_, std::move(accepted), *script).set_state(state);
+        auto& connection = open_connection<ScriptedConnection>(*services_, std::move(accepted), *script);
+        connection.set_state(state);
+        script->adopted(connection);
     }
 
   private:
