@@ -136,7 +136,9 @@ std::uint64_t image_checksum(std::span<const std::byte> image) noexcept;
 // The flat bytes of `root`. Throws std::length_error when they would exceed max_image_bytes or
 // max_image_depth.
 std::vector<std::byte> build_image(const ImageValue& root);
-// Copies them into a new memfd and seals it.
-UniqueFd publish_image(std::span<const std::byte> image);
+// A memfd for an image: empty, not sealed. Throws std::system_error.
+UniqueFd create_image_memory();
+// Copies the bytes into `memory` and seals it. Throws std::system_error.
+void publish_image(std::span<const std::byte> image, int memory);
 
 }  // namespace drover

@@ -86,15 +86,18 @@ std::vector<std::byte> build_image(const ImageValue& root) {
     return image;
 }
 
-UniqueFd publish_image(std::span<const std::byte> image) {
-    UniqueFd fd = create_memfd("drover-configuration", image.size(), true);
+UniqueFd create_image_memory() {
+    return create_memfd("drover-configuration", 0, false);
+}
+
+void publish_image(std::span<const std::byte> image, int memory) {
+    reserve_memory(memory, 0, image.size(), "drover-configuration");
     {
         // F_SEAL_WRITE is refused while a writable mapping exists: it must be gone before the seals.
-        const Mapping mapping = map_shared_writable(fd.get(), 0, image.size());
+        const Mapping mapping = map_shared_writable(memory, 0, image.size());
         std::memcpy(mapping.data(), image.data(), image.size());
     }
-    seal_memory(fd.get());
-    return fd;
+    seal_memory(memory);
 }
 
 }  // namespace drover

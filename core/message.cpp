@@ -40,7 +40,7 @@ constexpr MessageRule handover_connections_rule = {.min_size = sizeof(HandoverBa
                                                    .max_fds = max_message_fds};
 constexpr MessageRule text_rule = text(0, 0);
 constexpr MessageRule text_and_file_rule = text(1, 1);
-constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 1);
+constexpr MessageRule config_image_rule = fixed(sizeof(ConfigImageMessage), 0);
 
 }  // namespace
 

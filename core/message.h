@@ -71,7 +71,7 @@ enum class MessageType : std::uint16_t {
     config_library,  // text: its path as the file has it, [sealed copy]; in the order of the image's list
     config_error,    // text: one finding, "file:line:column: message"; any number
     config_change,   // text: one line of the difference from the running image; any number
-    config_image,    // ConfigImageMessage, [sealed memfd]: success, the last message
+    config_image,    // ConfigImageMessage: the image is written and sealed; the last message
 
     // worker to worker, on a channel that the master made for the two
     handover_begin,        // text: the giver's listeners, a line each

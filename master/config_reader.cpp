@@ -28,8 +28,10 @@ ConfigReader::ConfigReader(const RunClock& clock, const std::string& config_path
       end_timer_(clock, Timer::Handler::to<&ConfigReader::on_end_time>(this)) {
     EventLoop& loop = clock.loop();
     auto [ours, theirs] = Channel::make_pair();
-    const ReaderInheritance inheritance{theirs.get(), running_image_fd, config_path, modules};
-    std::vector<int> keep{theirs.get()};
+    image_memory_ = create_image_memory();
+    const ReaderInheritance inheritance{theirs.get(), image_memory_.get(), running_image_fd, config_path,
+                                        modules};
+    std::vector<int> keep{theirs.get(), image_memory_.get()};
     if (running_image_fd >= 0) keep.push_back(running_image_fd);
     process_ =
         spawn({.loop = &loop, .keep_fds = keep}, [&inheritance] { return run_config_reader(inheritance); });
@@ -68,7 +70,7 @@ void ConfigReader::on_message(Message& message) {
                 return;
             }
             verdict_.change = static_cast<Change>(change);
-            verdict_.image_fd = std::move(message.fds[0]);
+            done_ = true;
             return;
         }
         default:
@@ -113,6 +115,7 @@ void ConfigReader::on_end_time() {
 
 // Module code ran in the process that made it: it must not open for the master what the file does not name.
 void ConfigReader::take_image() {
+    verdict_.image_fd = std::move(image_memory_);
     verdict_.image.emplace(Image::open(verdict_.image_fd.get()));
     const Settings settings = Settings::load(*verdict_.image);
     if (!rights_complete_ || !allows(rights_, settings))
@@ -143,6 +146,8 @@ void ConfigReader::on_exit(const ExitReport& report) {
     } else if (!report.clean() && findings.empty()) {
         findings = {"the config reader " + report.text()};
         if (!loading_.empty()) findings.front() += "; the last module that it loaded was " + loading_;
+    } else if (findings.empty() && !done_) {
+        findings = {"the config reader has ended before all that it had to say could be sent"};
     } else if (findings.empty()) {
         try {
             take_image();

@@ -1,7 +1,7 @@
-// ConfigReader is one run of the config reader: a child that reads and checks the configuration and hands
-// over a sealed image with the difference from the running one. Whatever it does (findings, crash, hang,
-// lies) becomes one Verdict. Owned by whoever wants the verdict; destroying it kills the child. Runs in: the
-// master, and `drover check`; the child is master/reader_child.h.
+// ConfigReader is one run of the config reader: a child that reads and checks the configuration and fills and
+// seals the image, whose memory it was given, and tells the difference from the running one. Whatever it does
+// (findings, crash, hang, lies) becomes one Verdict. Owned by whoever wants the verdict; destroying it kills
+// the child. Runs in: the master, and `drover check`; the child is master/reader_child.h.
 #pragma once
 
 #include "conf/diff.h"
@@ -64,12 +64,16 @@ class ConfigReader {
     VerdictHandler on_verdict_;
     Process process_;
     std::unique_ptr<Channel> channel_;
+    // Made here, filled and sealed by the child: what it would have to send could be held up by others of its
+    // user, who have too many descriptors on their way (unix(7), ETOOMANYREFS).
+    UniqueFd image_memory_;
     RunTimer deadline_timer_;
     RunTimer end_timer_;  // from its KILL on
     Verdict verdict_;
     std::string loading_;  // the shared library that the child was about to load
     std::string rights_;   // conf/privileged_values.h of the file
     bool rights_complete_ = false;
+    bool done_ = false;   // the child has said that the image is made
     std::string broken_;  // why what came on the channel cannot be used
     bool late_ = false;
     bool reaped_ = false;  // or given up

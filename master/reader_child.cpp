@@ -115,16 +115,15 @@ CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channe
     return check_document(document, modules, running ? &*running : nullptr);
 }
 
-ExitCode report(Channel& channel, const CheckedConfiguration& checked) {
+ExitCode report(Channel& channel, const CheckedConfiguration& checked, int image_memory) {
     for (const std::string& finding : checked.findings)
         channel.send_text(MessageType::config_error, finding);
     if (!checked.findings.empty()) return ExitCode::config;
     for (const std::string& line : checked.difference.lines)
         channel.send_text(MessageType::config_change, line);
-    const UniqueFd image = publish_image(checked.image);
-    const int fds[] = {image.get()};
+    publish_image(checked.image, image_memory);
     const ConfigImageMessage message{static_cast<std::uint32_t>(checked.difference.change), 0};
-    return channel.send(MessageType::config_image, message, fds) ? ExitCode::ok : ExitCode::refused;
+    return channel.send(MessageType::config_image, message) ? ExitCode::ok : ExitCode::refused;
 }
 
 }  // namespace
@@ -136,7 +135,7 @@ int run_config_reader(const ReaderInheritance& inheritance) {
     Channel channel(loop, UniqueFd(inheritance.channel_fd), {}, {});
     ExitCode code = ExitCode::refused;
     try {
-        code = report(channel, read_and_check(inheritance, channel));
+        code = report(channel, read_and_check(inheritance, channel), inheritance.image_memory_fd);
     } catch (const ConfigError& error) {
         code = ExitCode::config;
         for (const std::string& finding : error.findings)

@@ -215,7 +215,8 @@ TEST_CASE("equal strings are stored once") {
 
 TEST_CASE("a published image can be opened, and only when it is sealed") {
     const std::vector<std::byte> bytes = build_image(sample());
-    const UniqueFd fd = publish_image(bytes);
+    const UniqueFd fd = create_image_memory();
+    publish_image(bytes, fd.get());
     CHECK(is_sealed(fd.get()));
     Image image = Image::open(fd.get());
     const Image moved = std::move(image);

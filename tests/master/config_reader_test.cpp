@@ -3,19 +3,26 @@
 #include "conf/privileged_values.h"
 #include "conf/settings.h"
 #include "core/message.h"
+#include "core/packet.h"
 #include "core/shared_memory.h"
+#include "tests/support/in_child.h"
 #include "tests/support/run_until.h"
 #include "tests/support/temporary_folder.h"
 
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <grp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 using namespace drover;
 using namespace drover::test;
@@ -116,6 +123,25 @@ TEST_CASE("config reader: large tables of modules are no matter, many names of f
     REQUIRE(run.verdict->findings.size() == 1);
     CHECK_MESSAGE(run.verdict->findings.front().find("unknown module \"other\"") != std::string::npos,
                   run.verdict->findings.front());
+}
+
+TEST_CASE("config reader: a user who has all his descriptors on their way gets an image all the same") {
+    in_child([] {
+        // A user of its own, so that no other process is short of them.
+        if (::getuid() == 0 &&
+            (::setgroups(0, nullptr) != 0 || ::setuid(static_cast<uid_t>(20'000 + ::getpid() % 40'000)) != 0))
+            return 1;
+        const rlimit limit{.rlim_cur = 64, .rlim_max = 64};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+        auto [sender, receiver] = Channel::make_pair();
+        PacketSent sent = PacketSent::sent;
+        while (sent == PacketSent::sent)
+            sent = send_packet(sender.get(), std::as_bytes(std::span("x")), {}, std::array{sender.get()});
+        if (sent != PacketSent::busy) return 3;
+        const TemporaryFolder folder;
+        const ReadRun run(folder, honest, "");
+        return run.verdict->findings.empty() && run.verdict->image ? 0 : 4;
+    });
 }
 
 TEST_CASE("config reader: one that was given up and ends at last gives no second verdict") {

@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <poll.h>
 #include <sys/ptrace.h>
@@ -128,20 +129,26 @@ std::size_t count_row_answers() {
     }
 }
 
+// In the config reader: what it is to fill. The running image is sealed.
+int find_image_memory() {
+    int memory = 3;
+    while (::fcntl(memory, F_GET_SEALS) != 0)
+        ++memory;
+    return memory;
+}
+
 // In the config reader: says that an image of its own making is the file's.
 void forge_image() {
     const int channel = find_channel();
     const Document document = parse_toml(
         "[master]\nlog_file = \"forged.log\"\n[pool.main]\nmodules = [\"echo\"]\n", "/forged.toml");
-    const UniqueFd image =
-        publish_image(check_document(document, declare_modules(all_modules()), nullptr).image);
+    const int memory = find_image_memory();
+    publish_image(check_document(document, declare_modules(all_modules()), nullptr).image, memory);
     MessageHeader header;
     header.type = static_cast<std::uint16_t>(MessageType::config_image);
     header.payload_size = sizeof(ConfigImageMessage);
-    header.fd_count = 1;
     const ConfigImageMessage message{static_cast<std::uint32_t>(Change::fresh), 0};
-    send_packet(channel, std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(&message, 1)),
-                std::array{image.get()});
+    send_packet(channel, std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(&message, 1)), {});
     _exit(0);
 }
 
