@@ -62,10 +62,10 @@ std::vector<ListenerDamage> Listener::mend(Look look) {
         if (!broke.empty()) broken.push_back({slot, std::move(broke)});
     }
     // Those that have left the group come first: the others leave it as they are bound again, in that order.
-    const auto others = std::ranges::stable_partition(
-        broken, [this](const ListenerDamage& damage) { return !listens(damage.slot); });
+    const auto others = std::stable_partition(
+        broken.begin(), broken.end(), [this](const ListenerDamage& damage) { return !listens(damage.slot); });
     // The order in which several have left is not known: it is made again, as at first.
-    if (others.begin() - broken.begin() > 1 && !shared()) leave_group(broken);
+    if (others - broken.begin() > 1 && !shared()) leave_group(broken);
     for (ListenerDamage& damage : broken) {
         try {
             damage.now = restore(damage.slot);
