@@ -100,10 +100,8 @@ int find_channel() {
     return channel;
 }
 
-// Asks the master for rows over and over and reads nothing meanwhile. How many answers had come when it
-// answered a last question of another kind.
-std::size_t count_row_answers() {
-    const int channel = find_channel();
+// Asks the master for rows over and over, then something else.
+void ask_for_rows(int channel) {
     const auto ask = [channel](MessageType type) {
         MessageHeader header;
         header.type = static_cast<std::uint16_t>(type);
@@ -115,6 +113,10 @@ std::size_t count_row_answers() {
     for (int i = 0; i < 50; ++i)
         ask(MessageType::counter_rows_wanted);
     ask(MessageType::status_wanted);
+}
+
+// How many of those answers come before the last.
+std::size_t count_row_answers(int channel) {
     std::vector<std::byte> buffer(64 * 1024);
     std::size_t answers = 0;
     for (;;) {
@@ -221,9 +223,9 @@ void act(std::string_view what) {
 }
 
 // Each line is a command: "log TEXT" logs it, "env NAME" answers a variable, "key NAME" whether the session
-// keyring has such a key, "rows" asks the master for more than it reads, "eat N" holds N MiB more, "block
-// FILE" answers when FILE is gone, "throw after FILE" throws then, outside of hooks, anything else is acted
-// upon.
+// keyring has such a key, "rows FILE" asks the master for rows, takes FILE away and reads no answer before
+// there is another, "eat N" holds N MiB more, "block FILE" answers when FILE is gone, "throw after FILE"
+// throws then, outside of hooks, anything else is acted upon.
 class TroubleConnection final : public Connection {
   public:
     TroubleConnection(Services& services, Accepted accepted) : Connection(services, std::move(accepted)) {}
@@ -272,8 +274,14 @@ class TroubleConnection final : public Connection {
             const long key =
                 ::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", name.c_str(), 0);
             write(key < 0 ? "none" : "found");
-        } else if (line == "rows") {
-            write(std::to_string(count_row_answers()) + " answers\n");
+        } else if (line.starts_with("rows ")) {
+            const int channel = find_channel();
+            ask_for_rows(channel);
+            const std::string file(line.substr(5));
+            ::unlink(file.c_str());
+            while (::access(file.c_str(), F_OK) != 0)
+                ::poll(nullptr, 0, 1);
+            write(std::to_string(count_row_answers(channel)) + " answers\n");
         } else if (line.starts_with("block ")) {
             return block_while_there_is(std::string(line.substr(6)), [this] { on_unblocked(); });
         } else if (line.starts_with("throw after ")) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 namespace drover::test {
 namespace {
@@ -144,7 +145,14 @@ TEST_CASE("a worker that asks for rows without reading them gets no more before 
     troubled.master.write_config(config);
     REQUIRE(troubled.master.control("reload").ok);
     StreamClient client = StreamClient::connect_tcp(troubled.port.number());
-    client.send("rows\n");
+    const std::string file = troubled.master.folder().file("asks");
+    write_file(file, "");
+    client.send("rows " + file + "\n");
+    troubled.master.wait_until("questions", [&] { return ::access(file.c_str(), F_OK) != 0; });
+    // The master reads 32 messages of a worker in a turn.
+    for (int turn = 0; turn < 10; ++turn)
+        CHECK(troubled.master.status().generation > 0);
+    write_file(file, "");
     const std::string answers = client.read_until(" answers\n");
     CHECK_MESSAGE(std::stoul(answers) < 10, answers);
     troubled.master.finish();
