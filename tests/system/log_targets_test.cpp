@@ -72,7 +72,7 @@ class FifoReader {
 };
 
 // Whether a worker's writing to `path` is on a description that the master or another worker has, too.
-bool shares_description(const MasterUnderTest& master, const std::string& path) {
+bool shares_description(MasterUnderTest& master, const std::string& path) {
     std::vector<pid_t> processes = master.worker_pids();
     processes.push_back(master.pid());
     for (const pid_t one : processes) {
