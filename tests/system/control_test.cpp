@@ -160,7 +160,10 @@ TEST_CASE("descriptors sent along are closed") {
 TEST_CASE("a caller who leaves in mid-reload misses its answer and nothing else happens") {
     MasterUnderTest master;
     master.write_config({.body = "second"});
-    { ControlCall client = master.start_control("reload"); }
+    {
+        const ControlCall client = master.start_control("reload");
+        master.wait_output("reload: reading");
+    }
     master.wait_until("the reload", [&] { return master.get() == "second"; });
     master.wait_serving(2);
     master.finish();
