@@ -11,6 +11,9 @@
 
 namespace drover {
 
+// There may be a million idle ones.
+static_assert(sizeof(Connection) <= 11 * sizeof(void*));
+
 Connection::Connection(Services& services, Accepted accepted)
     : services_(services),
       socket_(std::move(accepted.socket)),

@@ -228,9 +228,9 @@ class Connection : private DeadlineEntry {
     std::uint16_t listener_;
     State state_ = State::open;
     State resume_state_ = State::open;  // while moving
-    Linger linger_ = Linger::if_unread;
-    Interest interest_ = Interest::none;  // of the poller
-    bool fresh_ : 1 = false;              // not looked at yet
+    Linger linger_ : 4 = Linger::if_unread;
+    Interest interest_ : 4 = Interest::none;  // of the poller
+    bool fresh_ : 1 = false;                  // not looked at yet
     bool watched_ : 1 = false;
     bool adopted_ : 1 = false;
     bool held_ : 1 = false;           // adopted, and the acknowledgement has not left yet
