@@ -207,7 +207,13 @@ void bench_count() {
                          {.name = "requests_total"},
                          {.name = "latency", .kind = CounterKind::histogram, .bounds = bounds}});
     const std::uint32_t own = table.take_row({1, 1, "bench", 0}).value();
-    const std::uint32_t neighbour = table.take_row({2, 1, "bench", 1}).value();
+    // Of each second process: a row has one writer in its life.
+    std::uint64_t instance = 1;
+    std::uint32_t neighbour = table.take_row({++instance, 1, "bench", 1}).value();
+    const auto next_neighbour = [&] {
+        table.fold(neighbour);
+        neighbour = table.take_row({++instance, 1, "bench", 1}).value();
+    };
     const CounterRow row(table.read_only_fd(), table.row_fd(own), own, 1);
     Counter counter = row.counter("requests_total");
     Histogram histogram = row.histogram("latency", bounds);
@@ -227,7 +233,8 @@ void bench_count() {
         {"load + store", [&] { add_bare(cell, counts); }, [&] { add_bare(rival_cell, some); }},
         {"Counter::add", [&] { add_counter(counter, counts); },
          [&] {
-             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour, 2);
+             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour,
+                                           instance);
              static Counter requests = other.counter("requests_total");
              add_counter(requests, some);
          }},
@@ -235,7 +242,8 @@ void bench_count() {
         {"(a value, not observed)", [&] { make_values(last, counts); }, [&] { make_values(last, some); }},
         {"Histogram::observe", [&] { observe(histogram, counts); },
          [&] {
-             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour, 2);
+             static const CounterRow other(table.read_only_fd(), table.row_fd(neighbour), neighbour,
+                                           instance);
              static Histogram latency = other.histogram("latency", bounds);
              observe(latency, some);
          }},
@@ -248,6 +256,7 @@ void bench_count() {
                 const RivalThread rival(way.rival);
                 measure(way, way.contended);
             } else {
+                next_neighbour();
                 const Rival rival({table.read_only_fd(), table.row_fd(neighbour)}, running, way.rival);
                 measure(way, way.contended);
             }
