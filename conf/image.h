@@ -87,7 +87,7 @@ class ImageNode {
 
     std::uint32_t size() const noexcept;                         // number of children
     ImageNode child(std::uint32_t index) const noexcept;         // no node beyond size()
-    ImageNode find(std::string_view child_name) const noexcept;  // no node when there is none
+    ImageNode find(std::string_view child_name) const noexcept;  // no node: there is no such child
 
   private:
     friend class Image;

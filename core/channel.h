@@ -92,8 +92,8 @@ class Channel {
     // Gets a message whose descriptors did not all find room in this process (RLIMIT_NOFILE), with those that
     // did. Without such a handler the message closes the channel.
     void set_cut_handler(MessageHandler on_cut) noexcept { on_cut_ = on_cut; }
-    // From now on descriptors are kept back whose places a message of this type gets, and nothing else does.
-    // Costs a system call for each message received.
+    // From now on the descriptors of a message of this type always find room in this process: places are kept
+    // free for them. Costs a system call more for each message received.
     void keep_room_for(MessageType type);
 
     // Delivers what has arrived and not been read yet, without waiting: the last words of a peer that has

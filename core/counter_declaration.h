@@ -47,7 +47,7 @@ struct CounterDeclaration {
     // So many of what is counted make one unit: 1000000 for microseconds shown as seconds.
     std::uint32_t per_unit = 1;
     CounterScope scope = CounterScope::service;  // worker: gauges only
-    // Who asks for it ("core", "module.http"); filled in where declarations are collected.
+    // The part that declares it ("core", "module.http"); filled in where declarations are collected.
     std::string owner = {};
 
     friend bool operator==(const CounterDeclaration&, const CounterDeclaration&) = default;

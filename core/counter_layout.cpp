@@ -94,7 +94,7 @@ TableLayout checked_layout(std::span<const std::byte> table) {
     static_assert(sizeof header == offsetof(TableHeader, fold));
     load_words(&header, table.data(), sizeof header);
     const TableLayout& layout = header.layout;
-    if (header.magic != TableHeader::expected_magic) refuse("this is none (wrong magic number)");
+    if (header.magic != TableHeader::expected_magic) refuse("this is no counter table (wrong magic number)");
     if (header.version != TableHeader::expected_version) {
         refuse(fmt::format("version {} is not known here, expected {}", header.version,
                            TableHeader::expected_version));

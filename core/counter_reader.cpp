@@ -38,7 +38,7 @@ std::size_t count_cells(std::span<const CellRange> columns) noexcept {
     return count;
 }
 
-// Counters and gauges have one cell; a histogram's are as many as its bounds say, or it is none.
+// Counters and gauges have one cell, a histogram has as many as its bounds say.
 bool is_sound(const CounterReader::Sum& sum, CellRange cells) noexcept {
     return is_kind(sum.kind) && cells.count > 0 && cells.count == cells_of(sum);
 }

@@ -98,11 +98,11 @@ class CounterReader {
         }
     };
     // Of the columns that are `wanted`: one description of the columns and one pass over the rows, however
-    // many workers there are. The master's own row is none of them. Throws as sums() does.
+    // many workers there are. The master's own row is left out. Throws as sums() does.
     using WantedColumns = std::function<bool(const CounterDeclaration&)>;
     WorkerRows worker_rows(const WantedColumns& wanted) const;
 
-    // Who fills a row, and that worker's own figure.
+    // The worker that fills a row, and its own figure.
     struct WorkerValue {
         std::string pool;
         std::uint32_t slot = 0;
@@ -133,7 +133,7 @@ class CounterReader {
     // StatusPage::read of it.
     StatusSnapshot status_snapshot() const { return status().read(status_size()); }
     std::uint32_t row_count() const noexcept { return view_.layout().row_count; }
-    // Who fills the row (below row_count()); 0: nobody.
+    // The instance that fills the row (below row_count()); 0: the row is free.
     std::uint64_t instance_of(std::uint32_t row) const noexcept;
     const TableLayout& layout() const noexcept { return view_.layout(); }
 

@@ -15,7 +15,7 @@ namespace {
 std::shared_ptr<const Mapping> map_row(int fd, std::size_t expected) {
     const std::size_t size = file_size(fd);
     if (size != expected || !is_sealed_against_shrinking(fd))
-        throw std::runtime_error(fmt::format("counter table: a row of {} bytes is none", size));
+        throw std::runtime_error(fmt::format("counter table: a row cannot have {} bytes", size));
     auto row = std::make_shared<const Mapping>(map_shared_read_only(fd, 0, size));
     row->keep_from_children();
     return row;

@@ -32,8 +32,8 @@ Mapping map_row(const CounterReader& table, int fd, std::uint32_t row, std::uint
             fmt::format("counter row: it has {} bytes, those of the table {}", size, layout.row_size));
     }
     Mapping mapping = map_shared_writable(fd, 0, layout.row_size);
-    // From here on this mapping is the only way to write, and nobody can make a hole, which whoever reads
-    // there would have to fill.
+    // From here on this mapping is the only way to write. Nor can anybody punch a hole into the row: reading
+    // there would need new memory, and without it be SIGBUS.
     check_call(::fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), "fcntl",
                "F_ADD_SEALS on a counter row");
     // A child of the worker would be a second writer.

@@ -18,8 +18,8 @@ namespace drover {
 namespace {
 
 // The mark is a hard limit of RLIMIT_RTTIME, microseconds that a realtime process may take without a pause:
-// so large that it limits nothing. Lower ones are marks, too: nobody gets rid of his by lowering it, and a
-// master among the descendants of another marks its own with the next lower one.
+// so large that it limits nothing. Lower ones are marks, too: a process that lowers its limit keeps its mark,
+// and a master among the descendants of another marks its own with the next lower one.
 constexpr rlim_t highest_mark = rlim_t{1} << 62U;
 
 rlim_t mark_of_children() noexcept {

@@ -106,7 +106,7 @@ Listener::Listener(Listener&& other) noexcept
       sockets_(std::exchange(other.sockets_, {})),
       listening_(std::exchange(other.listening_, 0)),
       order_(std::exchange(other.order_, {})),
-      times_bound_anew_(other.times_bound_anew_),
+      times_rebound_(other.times_rebound_),
       refuses_new_(other.refuses_new_),
       path_(std::exchange(other.path_, {})) {}
 
@@ -118,7 +118,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
     sockets_ = std::exchange(other.sockets_, {});
     listening_ = std::exchange(other.listening_, 0);
     order_ = std::exchange(other.order_, {});
-    times_bound_anew_ = other.times_bound_anew_;
+    times_rebound_ = other.times_rebound_;
     refuses_new_ = other.refuses_new_;
     path_ = std::exchange(other.path_, {});
     return *this;

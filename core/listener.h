@@ -24,7 +24,7 @@ enum class Balance { reuseport, shared };
 
 // What another holder of a listening socket has done to it: whoever has a duplicate can.
 struct ListenerDamage {
-    enum class Now { mended, bound_anew, lasting };
+    enum class Now { mended, rebound, lasting };
 
     unsigned slot = 0;
     std::string what;  // "was shut down"
@@ -97,8 +97,8 @@ class Listener {
     // not tell (TCP_MD5SIG, TCP_AO_ADD_KEY) is not found.
     enum class Look { state, options_too };
     std::vector<ListenerDamage> mend(Look look);
-    // So often mend() has put another socket in the place of one.
-    unsigned times_bound_anew() const noexcept { return times_bound_anew_; }
+    // How many sockets mend() has replaced by new ones.
+    unsigned times_rebound() const noexcept { return times_rebound_; }
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
     // closed without a reset. Nothing to do for unix and udp sockets.
@@ -143,7 +143,7 @@ class Listener {
     ListenerDamage::Now restore(unsigned slot);
     bool restore_in_place(const Socket& socket) const;
     void bind_again(int fd) const noexcept;
-    void bind_anew(unsigned slot);
+    void rebind(unsigned slot);
     void left_group(unsigned slot);
     void apply_live_options(const ListenerOptions& options);
     void remove_path() noexcept;
@@ -153,7 +153,7 @@ class Listener {
     std::vector<Socket> sockets_;
     unsigned listening_ = 0;       // sockets [0, listening_) listen
     std::vector<unsigned> order_;  // of a reuseport group: slots by the kernel's number for them
-    unsigned times_bound_anew_ = 0;
+    unsigned times_rebound_ = 0;
     bool refuses_new_ = false;
     UnixPath path_;
 };

@@ -133,9 +133,9 @@ ListenerDamage::Now Listener::restore(unsigned slot) {
     const bool has_left = !listens(slot);
     left_group(slot);
     const bool in_place = has_left && restore_in_place(sockets_[slot]);
-    if (!in_place) bind_anew(slot);
+    if (!in_place) rebind(slot);
     order_.push_back(slot);
-    return in_place ? ListenerDamage::Now::mended : ListenerDamage::Now::bound_anew;
+    return in_place ? ListenerDamage::Now::mended : ListenerDamage::Now::rebound;
 }
 
 bool Listener::restore_in_place(const Socket& socket) const {
@@ -153,7 +153,7 @@ void Listener::bind_again(int fd) const noexcept {
     static_cast<void>(::bind(fd, address_.data(), address_.size()));
 }
 
-void Listener::bind_anew(unsigned slot) {
+void Listener::rebind(unsigned slot) {
     Socket& socket = sockets_[slot];
     if (!address_.is_unix() && !address_.is_udp()) ::shutdown(socket.get(), SHUT_RDWR);
     UniqueFd fresh;
@@ -165,7 +165,7 @@ void Listener::bind_anew(unsigned slot) {
     }
     begin_listening(fresh.get(), options_);
     socket = Socket(std::move(fresh));
-    ++times_bound_anew_;
+    ++times_rebound_;
 }
 
 }  // namespace drover

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -78,6 +80,11 @@ std::size_t peek_packet(int socket, std::span<std::byte> buffer) noexcept {
         if (size >= 0) return static_cast<std::size_t>(size);
         if (errno != EINTR && errno != ECONNRESET) return 0;
     }
+}
+
+bool all_read(int socket) noexcept {
+    int unread = 0;
+    return ::ioctl(socket, SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
 ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer) {

@@ -42,6 +42,9 @@ struct ReceivedPacket {
 // there is none.
 std::size_t peek_packet(int socket, std::span<std::byte> buffer) noexcept;
 
+// Whether the peer has read all that was sent to it (unix(7), SIOCOUTQ). False when the kernel does not say.
+bool all_read(int socket) noexcept;
+
 ReceivedPacket receive_packet(int socket, std::span<std::byte> buffer);
 
 }  // namespace drover

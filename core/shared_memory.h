@@ -57,7 +57,7 @@ Mapping map_private_read_only(int fd, std::size_t size);
 void seal_memory(int fd);
 // True for a memfd that carries all four.
 bool is_sealed(int fd) noexcept;
-// What shrinks under a mapping is SIGBUS for whoever reads there.
+// Without that seal the memory can shrink under a mapping, and reading there is SIGBUS.
 bool is_sealed_against_shrinking(int fd) noexcept;
 std::size_t file_size(int fd);
 

@@ -14,7 +14,6 @@
 #include <fmt/format.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -44,10 +43,8 @@ bool ControlConnection::gone() const noexcept {
     return ::poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-// Bytes that he has not read count as ours (unix(7), SIOCOUTQ).
 bool ControlConnection::descriptors_unread() noexcept {
-    int unread = 0;
-    if (descriptors_sent_ && ::ioctl(fd(), SIOCOUTQ, &unread) == 0 && unread == 0) descriptors_sent_ = false;
+    descriptors_sent_ = descriptors_sent_ && !all_read(fd());
     return descriptors_sent_ || !attached_.empty();
 }
 

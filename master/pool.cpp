@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds mend_interval{1000};
 constexpr std::chrono::milliseconds room_interval{20};
 // Between them others of the loop have their turn.
 constexpr unsigned starts_a_turn = 4;
-// Each is a channel between the two.
 
 }  // namespace
 
@@ -48,7 +47,7 @@ RespawnPolicy::Rule Pool::respawn_rule() const noexcept {
 }
 
 void Pool::start() {
-    bound_anew_at_start_ = times_bound_anew();
+    rebound_at_start_ = times_rebound();
     for (const auto& slot : slots_)
         slot->fill_soon();
 }
@@ -79,7 +78,7 @@ std::vector<ListenerUse> Pool::uses(const PoolSettings& settings,
 void Pool::serve() {
     phase_ = Phase::serving;
     // The generation before mends sockets while this one starts, and tells its own workers alone.
-    const bool old_sockets = times_bound_anew() != bound_anew_at_start_;
+    const bool old_sockets = times_rebound() != rebound_at_start_;
     each_worker([old_sockets](WorkerProcess& worker) {
         if (old_sockets) worker.set_has_old_socket();
         if (worker.ready()) worker.serve();
@@ -100,8 +99,7 @@ void Pool::retire(int signal) {
 void Pool::make_way() {
     begin_retirement();
     each_worker([this](WorkerProcess& worker) {
-        if (worker.state() == WorkerState::draining) return;
-        worker.leave(SIGTERM, std::chrono::milliseconds(settings_->drain_timeout_ms));
+        if (worker.state() != WorkerState::draining) leave(worker);
     });
 }
 

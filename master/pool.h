@@ -174,7 +174,7 @@ class Pool : private WorkerObserver {
     // True when `pid` was one of this pool's workers.
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);
-    void send_log_files();  // the log and the modules' files, opened anew
+    void send_log_files();  // the log and the modules' files, opened again
     void append_status(std::vector<WorkerStatus>& lines) const;
 
   private:
@@ -260,8 +260,8 @@ class Pool : private WorkerObserver {
     void follow_room();
     void steer_to_takers();
     void mend_sockets(Listener::Look look);
-    void note_bound_anew(const Listener& listener, unsigned socket);
-    unsigned times_bound_anew() const noexcept;
+    void note_rebound(const Listener& listener, unsigned socket);
+    unsigned times_rebound() const noexcept;
     void on_mend_time();
     void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);
     unsigned listening() const noexcept;  // sockets of the listener that has most of them
@@ -293,12 +293,12 @@ class Pool : private WorkerObserver {
     Timer watch_timer_;
     Pacer room_pacer_;  // of workers that fill up, or have room again
     Timer mend_timer_;
-    std::string damage_said_;           // of the sockets, last
-    unsigned bound_anew_at_start_ = 0;  // times_bound_anew() when the first worker was started
-    Timer sockets_timer_;               // until retired sockets are closed
-    Timer fill_timer_;                  // while slots wait for their turn to get a worker
-    Timer log_timer_;                   // log files could not be sent to all
-    Timer replace_timer_;               // no successor could be started: it is tried again
+    std::string damage_said_;        // of the sockets, last
+    unsigned rebound_at_start_ = 0;  // times_rebound() when the first worker was started
+    Timer sockets_timer_;            // until retired sockets are closed
+    Timer fill_timer_;               // while slots wait for their turn to get a worker
+    Timer log_timer_;                // log files could not be sent to all
+    Timer replace_timer_;            // no successor could be started: it is tried again
     bool lacks_successors_ = false;
 };
 

@@ -1,5 +1,5 @@
 // What a pool gives to workers that run: the next generation, in a hot reload (all prepare, then the pool
-// goes over to it without new ones), and log files that were opened anew.
+// goes over to it without new ones), and log files that were opened again.
 #include "master/pool.h"
 
 #include <algorithm>

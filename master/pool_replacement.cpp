@@ -14,7 +14,7 @@ namespace {
 
 // Between two tries to start a successor while the machine has no room for one.
 constexpr std::chrono::milliseconds successor_delay{500};
-constexpr std::size_t most_heirs = 16;
+constexpr std::size_t most_heirs = 16;  // each is a channel between the two
 
 }  // namespace
 

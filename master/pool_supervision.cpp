@@ -264,16 +264,16 @@ void Pool::mend_sockets(Listener::Look look) {
     std::string said;
     for (const auto& listener : listeners_) {
         for (const ListenerDamage& damage : listener->mend(look)) {
-            const bool anew = damage.now == ListenerDamage::Now::bound_anew;
+            const bool rebound = damage.now == ListenerDamage::Now::rebound;
             const bool lasting = damage.now == ListenerDamage::Now::lasting;
             said += (said.empty() ? "" : "; ") + listener->address().text() + ", socket " +
                     std::to_string(damage.slot) + ": it " + damage.what +
-                    (lasting ? std::string("; this lasts until ") + (listener->address().is_udp()
-                                                                         ? "the master is started again"
-                                                                         : "its workers are gone")
-                     : anew  ? "; bound again"
-                             : "; mended");
-            if (anew) note_bound_anew(*listener, damage.slot);
+                    (lasting   ? std::string("; this lasts until ") + (listener->address().is_udp()
+                                                                           ? "the master is started again"
+                                                                           : "its workers are gone")
+                     : rebound ? "; bound again"
+                               : "; mended");
+            if (rebound) note_rebound(*listener, damage.slot);
         }
     }
     if (!said.empty() && said != damage_said_) {
@@ -283,8 +283,8 @@ void Pool::mend_sockets(Listener::Look look) {
     if (look == Listener::Look::options_too || !said.empty()) damage_said_ = said;
 }
 
-// Whoever watches the queue of the slot has the old socket, too.
-void Pool::note_bound_anew(const Listener& listener, unsigned socket) {
+// A worker that watches the slot's queue has the old socket, too: it is told again.
+void Pool::note_rebound(const Listener& listener, unsigned socket) {
     watchers_.erase(socket);
     for (const auto& slot : slots_) {
         if (!listener.shared() && slot->number != socket) continue;
@@ -293,10 +293,10 @@ void Pool::note_bound_anew(const Listener& listener, unsigned socket) {
     }
 }
 
-unsigned Pool::times_bound_anew() const noexcept {
+unsigned Pool::times_rebound() const noexcept {
     unsigned times = 0;
     for (const auto& listener : listeners_)
-        times += listener->times_bound_anew();
+        times += listener->times_rebound();
     return times;
 }
 

@@ -12,9 +12,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 namespace drover {
 
 namespace {
@@ -379,11 +376,8 @@ bool WorkerProcess::answer(const Message& message) {
     return true;
 }
 
-// Bytes that it has not read count as ours (unix(7), SIOCOUTQ).
 bool WorkerProcess::rows_unread() const {
-    int unread = 0;
-    return channel_->has_queued() ||
-           (rows_sent_ && (::ioctl(channel_->fd(), SIOCOUTQ, &unread) != 0 || unread > 0));
+    return channel_->has_queued() || (rows_sent_ && !all_read(channel_->fd()));
 }
 
 // One that asks for more before it has read what it was sent has to wait: descriptors would pile up.

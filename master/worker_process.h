@@ -115,7 +115,7 @@ class WorkerProcess {
 
     // For how long nothing has been heard of it while the master could listen.
     std::int64_t silent_ms() const noexcept;
-    // It serves what it should, and is neither stopped nor known to hang.
+    // It serves what it should on the sockets that it should have, and is neither stopped nor known to hang.
     bool answers() const noexcept {
         return state_ == WorkerState::serving && !hangs_ && !stopped_ && !outdated_ && !has_old_socket_;
     }
@@ -152,7 +152,7 @@ class WorkerProcess {
     // False when the two cannot be told, for want of descriptors. Told twice of the same successor it does
     // nothing.
     bool hand_over_to(WorkerProcess& successor, std::chrono::milliseconds limit, DescriptorReserve& reserve);
-    // Files that have been opened anew. False when that cannot be sent now, for want of a descriptor.
+    // Files that have been opened again. False when that cannot be sent now, for want of a descriptor.
     bool send_log(const LogTarget& log);
     bool send_file(const OpenedFile& file) {
         return send_file(MessageType::module_file, file) || unreachable();

@@ -23,8 +23,8 @@ class BoundedSendfile {
     BoundedSendfile(const BoundedSendfile&) = delete;
     BoundedSendfile& operator=(const BoundedSendfile&) = delete;
 
-    // As sendfile(2) to a non-blocking socket; may send less than the socket would take. EINTR: it has waited
-    // in vain.
+    // As sendfile(2) to a non-blocking socket; may send less than the socket would take. EINTR: the timer
+    // has ended the call.
     ssize_t send(int socket, int file, off_t offset, std::size_t size) noexcept;
 
     bool copies() const noexcept { return state_ == State::copying; }

@@ -29,7 +29,7 @@ std::string mended_text(Listener& listener) {
     std::string text;
     for (const ListenerDamage& damage : listener.mend(Listener::Look::options_too)) {
         text += std::to_string(damage.slot) + " " + damage.what;
-        if (damage.now == ListenerDamage::Now::bound_anew) text += " (anew)";
+        if (damage.now == ListenerDamage::Now::rebound) text += " (rebound)";
         if (damage.now == ListenerDamage::Now::lasting) text += " (lasting)";
         text += "; ";
     }
@@ -170,7 +170,7 @@ TEST_CASE("a filter is taken away; one that is locked costs the socket, not the 
     REQUIRE(attach_filter(copy.get(), SO_ATTACH_FILTER));
     const int on = 1;
     REQUIRE(::setsockopt(copy.get(), SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) == 0);
-    CHECK(mended_text(group) == "1 had its filter locked (anew); ");
+    CHECK(mended_text(group) == "1 had its filter locked (rebound); ");
     group.steer(std::array{1U});
     CHECK(reached(group, 4) == std::vector<unsigned>{0, 4});
 }
@@ -194,7 +194,7 @@ TEST_CASE("a unix socket that was shut down is bound anew at its path") {
     local.listen();
     const UniqueFd copy = worker_copy(local, 0);
     ::shutdown(copy.get(), SHUT_RDWR);
-    CHECK(mended_text(local) == "0 was shut down (anew); ");
+    CHECK(mended_text(local) == "0 was shut down (rebound); ");
     CHECK(reached(local, 3) == std::vector<unsigned>{3});
 }
 
@@ -250,8 +250,9 @@ TEST_CASE("sockets with options that cannot be put back are bound again, and oth
     for (const unsigned slot : {1U, 2U})
         REQUIRE(::setsockopt(group.socket_for(slot), IPPROTO_TCP, TCP_WINDOW_CLAMP, &small, sizeof small) ==
                 0);
-    CHECK(mended_text(group) ==
-          "1 had other options: TCP_WINDOW_CLAMP (anew); 2 had other options: TCP_WINDOW_CLAMP (anew); ");
+    CHECK(
+        mended_text(group) ==
+        "1 had other options: TCP_WINDOW_CLAMP (rebound); 2 had other options: TCP_WINDOW_CLAMP (rebound); ");
     CHECK(UniqueFd(::accept4(group.socket_for(0), nullptr, nullptr, SOCK_CLOEXEC)));
     for (unsigned slot = 0; slot < 3; ++slot) {
         group.steer(std::array{slot});
@@ -276,7 +277,7 @@ TEST_CASE("a socket with an option that cannot be put back is bound anew") {
     const UniqueFd copy = worker_copy(group, 1);
     const int small = 2304;  // a listening socket's is never "none" again
     REQUIRE(::setsockopt(copy.get(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &small, sizeof small) == 0);
-    CHECK(mended_text(group) == "1 had other options: TCP_WINDOW_CLAMP (anew); ");
+    CHECK(mended_text(group) == "1 had other options: TCP_WINDOW_CLAMP (rebound); ");
     CHECK(mended_text(group).empty());
     group.steer(std::array{1U});
     CHECK(reached(group, 4) == std::vector<unsigned>{0, 4});
