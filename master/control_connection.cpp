@@ -12,7 +12,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
