@@ -3,7 +3,14 @@
 #include "conf/master_files.h"
 #include "conf/value_text.h"
 
+#include <cerrno>
+#include <filesystem>
 #include <optional>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace drover {
 
@@ -104,6 +111,17 @@ void check_integer(const KeyCheck& check, ImageValue& result) {
     result.text.clear();
 }
 
+// Why it cannot be used as a directory by this process; empty: it can.
+std::string directory_fault(const std::string& text, const std::string& base) {
+    const std::string path = (std::filesystem::path(base) / text).lexically_normal();
+    struct stat status {};
+    int error = ::stat(path.c_str(), &status) == 0 ? 0 : errno;
+    if (error == 0 && !S_ISDIR(status.st_mode)) error = ENOTDIR;
+    if (error == 0 && ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) error = errno;
+    if (error == 0) return "";
+    return toml_string(path) + " cannot be used as a directory: " + std::generic_category().message(error);
+}
+
 void check_text(const KeyCheck& check, ImageValue& result) {
     const OptionKey& key = check.key;
     const std::string& text = check.value.text;
@@ -129,6 +147,9 @@ void check_text(const KeyCheck& check, ImageValue& result) {
         check.add(quoted(text) + fault);
     } else {
         result.text = text;
+        if (!key.text.directory || text.empty()) return;
+        const std::string missing = directory_fault(text, check.findings.document().directory);
+        if (!missing.empty()) check.add(missing);
     }
 }
 

@@ -58,6 +58,8 @@ struct TextRule {
     // A file that the master opens for the module to append to (worker/module_files.h); empty: none. There
     // must be no other fallback.
     bool master_file = false;
+    // A directory that has to be there, and may be entered, when the configuration is checked; empty: none.
+    bool directory = false;
 };
 
 class OptionTable;

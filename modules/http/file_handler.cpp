@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -25,19 +26,40 @@ std::string part_head(const ByteRange& range, std::uint64_t size, std::string_vi
 
 FileHandler::FileHandler(const Services& services, OpenFiles& files, const RouteOptions& route,
                          const std::string& root)
-    : services_(services), files_(files), route_(route), root_(root), reloads_(services.reloads()) {}
+    : services_(services),
+      files_(files),
+      route_(route),
+      root_(root),
+      reloads_(services.reloads()),
+      looked_up_ms_(services.loop.now_ms()) {
+    if (root_.error() != 0) log_missing();
+}
 
-// Who has put new files in place reloads to see them.
-void FileHandler::follow_reloads() noexcept {
+void FileHandler::log_missing() const {
+    services_.log.warning(
+        fmt::format("http: the root {} of the route {} cannot be opened: {}; it is looked up again "
+                    "every open_files_check",
+                    root_.path(), route_.path, std::generic_category().message(root_.error())));
+}
+
+// Who has put new files in place reloads to see them, or makes the root's name mean another directory.
+void FileHandler::follow_root() {
     const std::uint64_t reloads = services_.reloads();
-    if (reloads == reloads_) return;
+    if (reloads == reloads_ && !files_.is_due(looked_up_ms_)) return;
     reloads_ = reloads;
+    looked_up_ms_ = services_.loop.now_ms();
     files_.follow(reloads);
-    root_.reopen();
+    const bool was_missing = root_.error() != 0;
+    if (!root_.look_again()) return;
+    files_.forget(root_);
+    if (root_.error() != 0) return log_missing();
+    if (was_missing)
+        services_.log.info(
+            fmt::format("http: the root {} of the route {} is there again", root_.path(), route_.path));
 }
 
 void FileHandler::handle(const Request& request, Response response) {
-    follow_reloads();
+    follow_root();
     name_ = request.resolved_path().substr(route_.path.size());
     const bool names_directory = name_.empty() || name_.back() == '/';
     std::string directory;

@@ -13,14 +13,15 @@ namespace drover::http {
 
 class FileHandler final : public RequestHandler {
   public:
-    // All but `root` must stay. Throws std::system_error when the root cannot be opened.
+    // All but `root` must stay. A root that is missing is answered with an error until it is there.
     FileHandler(const Services& services, OpenFiles& files, const RouteOptions& route,
                 const std::string& root);
 
     void handle(const Request& request, Response response) override;
 
   private:
-    void follow_reloads() noexcept;
+    void follow_root();
+    void log_missing() const;
     OpenFiles::Found find_compressed(std::string_view name, const FileConditions& conditions);
     void send(const Request& request, Response& response, const OpenFile& file,
               const FileConditions& conditions) const;
@@ -33,8 +34,9 @@ class FileHandler final : public RequestHandler {
     OpenFiles& files_;
     const RouteOptions& route_;
     FileRoot root_;
-    std::uint64_t reloads_;  // when it was opened
-    std::string name_;       // of the file being answered with; kept for its memory
+    std::uint64_t reloads_;  // when the root was looked up
+    std::int64_t looked_up_ms_;
+    std::string name_;  // of the file being answered with; kept for its memory
 };
 
 }  // namespace drover::http

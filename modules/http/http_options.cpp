@@ -153,7 +153,7 @@ const Options<RouteOptions>& RouteOptions::options() {
             .text("handler", &RouteOptions::handler, {.max_size = 64}, Apply::hot,
                   "Code that makes the reply: \"status\" is the server's status as JSON; a program may have "
                   "more.")
-            .text("root", &RouteOptions::root, {.max_size = 4096}, Apply::hot,
+            .text("root", &RouteOptions::root, {.max_size = 4096, .directory = true}, Apply::hot,
                   "A directory whose files are the replies: what follows the route's path names the file. "
                   "Links out of it are not followed.")
             .text("index", &RouteOptions::index, {.fallback = "index.html", .max_size = 255}, Apply::hot,
@@ -218,8 +218,8 @@ const Options<HttpOptions>& HttpOptions::options() {
             .duration(
                 "open_files_check", &HttpOptions::open_files_check_ms,
                 {.fallback = second, .min = 0, .max = hour}, Apply::hot,
-                "How long an open file is taken for what its name means without looking again; until the "
-                "next reload at most.")
+                "How long an open file, and a route's root, is taken for what its name means without looking "
+                "again; until the next reload at most. A file that is written in place is noticed at once.")
             .tables("error_page", &HttpOptions::error_pages, ErrorPageOptions::options(), 64, Apply::hot,
                     "What errors are answered with.")
             .tables("route", &HttpOptions::routes, RouteOptions::options(), 1024, Apply::hot,

@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <iterator>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -87,13 +88,22 @@ std::string_view ending_of(std::string_view name) noexcept {
     return has_ending ? name.substr(dot + 1) : std::string_view();
 }
 
-int open_root(const std::string& path) noexcept {
-    return ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+std::string key_of(const FileRoot& root) {
+    const auto id = reinterpret_cast<std::uintptr_t>(&root);
+    return {reinterpret_cast<const char*>(&id), sizeof id};
+}
+
+bool same_time(const timespec& left, const timespec& right) noexcept {
+    return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
+}
+
+bool same_contents(const struct stat& left, const struct stat& right) noexcept {
+    return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
 }
 
 bool same_file(const struct stat& left, const struct stat& right) noexcept {
-    return left.st_dev == right.st_dev && left.st_ino == right.st_ino && left.st_size == right.st_size &&
-           left.st_mtim.tv_sec == right.st_mtim.tv_sec && left.st_mtim.tv_nsec == right.st_mtim.tv_nsec;
+    return left.st_dev == right.st_dev && left.st_ino == right.st_ino &&
+           same_time(left.st_ctim, right.st_ctim) && same_contents(left, right);
 }
 
 }  // namespace
@@ -105,14 +115,33 @@ std::string_view builtin_type(std::string_view name) noexcept {
     return "application/octet-stream";
 }
 
-FileRoot::FileRoot(std::string path)
-    : path_(std::move(path)), directory_(check_call(open_root(path_), "open root", path_)) {}
+bool FileRoot::look_again() noexcept {
+    struct stat status {};
+    if (::stat(path_.c_str(), &status) == 0) {
+        if (is_same(status)) return false;
+        UniqueFd next(::open(path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (next) {
+            directory_ = std::move(next);
+            return true;
+        }
+    }
+    const int error = errno;
+    if (directory_ && is_shortage(std::error_code(error, std::generic_category()))) return false;
+    error_ = error;
+    return std::exchange(directory_, UniqueFd()).get() >= 0;
+}
 
-void FileRoot::reopen() noexcept {
-    if (UniqueFd again(open_root(path_)); again) directory_ = std::move(again);
+bool FileRoot::is_same(const struct stat& status) const noexcept {
+    struct stat own {};
+    return directory_ && ::fstat(directory_.get(), &own) == 0 && own.st_dev == status.st_dev &&
+           own.st_ino == status.st_ino;
 }
 
 UniqueFd FileRoot::open(const std::string& name) const noexcept {
+    if (!directory_) {
+        errno = error_;
+        return {};
+    }
     if (has_openat2_) {
         open_how how{};
         how.flags = open_flags;
@@ -191,14 +220,32 @@ void OpenFiles::clear() noexcept {
     entries_.clear();
 }
 
+void OpenFiles::forget(const FileRoot& root) noexcept {
+    const std::string key = key_of(root);
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+        const auto next = std::next(entry);
+        if (entry->key.starts_with(key)) {
+            by_key_.erase(entry->key);
+            entries_.erase(entry);
+        }
+        entry = next;
+    }
+}
+
+// One that was rewritten in place has another size than was promised.
+bool OpenFiles::may_still_use(const OpenFile& file) const noexcept {
+    struct stat status {};
+    return !is_due(file.checked_ms) && ::fstat(file.file->get(), &status) == 0 &&
+           same_contents(status, file.status);
+}
+
 OpenFiles::Found OpenFiles::find(const FileRoot& root, std::string_view name) {
-    const auto id = reinterpret_cast<std::uintptr_t>(&root);
-    key_.assign(reinterpret_cast<const char*>(&id), sizeof id).append(name);
+    key_.assign(key_of(root)).append(name);
     const std::int64_t now = loop_.now_ms();
     const auto known = by_key_.find(key_);
     if (known != by_key_.end()) {
         const auto entry = known->second;
-        if (now - entry->file->checked_ms <= options_.open_files_check_ms) {
+        if (may_still_use(*entry->file)) {
             entries_.splice(entries_.begin(), entries_, entry);
             return {.file = entry->file};
         }

@@ -1,5 +1,5 @@
-// OpenFiles keeps the files open that were asked for lately, so that most requests need neither open(2) nor
-// fstat(2). An entry that was not looked at for open_files_check is opened anew and compared. Owned by an
+// OpenFiles keeps the files open that were asked for lately, so that most requests need no open(2). An entry
+// that was not looked at for open_files_check, or whose file has changed, is opened again. Owned by an
 // HttpServer; every reload empties it, whatever else that changes (FileHandler). Runs in: worker.
 #pragma once
 
@@ -14,19 +14,23 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include <sys/stat.h>
 
 namespace drover::http {
 
 // A directory that files are served from. Nothing outside of it can be named: not by "..", not by links.
+// Special state: missing, while its name means no directory that can be opened.
 class FileRoot {
   public:
-    // Throws std::system_error when it cannot be opened.
-    explicit FileRoot(std::string path);
-    // Finds the directory by its name again: a link may mean another one by now. Keeps the one it has when
-    // there is none.
-    void reopen() noexcept;
+    explicit FileRoot(std::string path) : path_(std::move(path)) { look_again(); }
+    // Finds the directory by its name again: a link may mean another one by now. True when it is another one
+    // than before, or missing now. A shortage changes nothing.
+    bool look_again() noexcept;
+    const std::string& path() const noexcept { return path_; }
+    // Why it is missing (errno); 0: it is not.
+    int error() const noexcept { return directory_ ? 0 : error_; }
 
     // A file or directory for reading, named from the root, without a '/' in front; "" is the root itself.
     // None: errno says why. Does not wait for the other end of a FIFO.
@@ -37,13 +41,16 @@ class FileRoot {
 
   private:
     UniqueFd open_by_steps(const std::string& name) const noexcept;
+    bool is_same(const struct stat& status) const noexcept;
 
     std::string path_;
-    UniqueFd directory_;
+    UniqueFd directory_;  // none: missing, for the reason `error_`
+    int error_ = 0;
     bool has_openat2_ = true;
 };
 
-// A file as it was when it was opened. Shared by the cache and by who sends it.
+// A file as it was when it was opened, or found to be still the same. Shared by the cache and by who sends
+// it.
 struct OpenFile {
     SharedFd file;
     struct stat status {};
@@ -70,6 +77,12 @@ class OpenFiles {
     // Empties it when that many reloads are another number than the last time: once for all routes.
     void follow(std::uint64_t reloads) noexcept;
     void clear() noexcept;
+    // Leaves out the files of that root, which is another directory now.
+    void forget(const FileRoot& root) noexcept;
+    // Whether what was looked at then has to be looked at again.
+    bool is_due(std::int64_t looked_at_ms) const noexcept {
+        return loop_.now_ms() - looked_at_ms > options_.open_files_check_ms;
+    }
 
     // The media type of a file of that name.
     std::string_view type_of(std::string_view name) const noexcept;
@@ -81,6 +94,7 @@ class OpenFiles {
         std::shared_ptr<OpenFile> file;
     };
     Found open(const FileRoot& root, const std::string& name) const;
+    bool may_still_use(const OpenFile& file) const noexcept;
     void keep(std::shared_ptr<OpenFile> file);
 
     EventLoop& loop_;

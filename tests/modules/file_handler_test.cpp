@@ -269,10 +269,82 @@ TEST_CASE("no more files are kept open than may be") {
     CHECK(files.find(root, "sub").is_directory);
 }
 
-TEST_CASE("a root that is not there stops the start") {
+TEST_CASE("a root that is not there is a finding") {
     const Site site;
     fs::remove_all(site.root());
-    CHECK_THROWS_WITH(FileServer server(site), doctest::Contains("open root"));
+    CHECK_THROWS_WITH(FileServer server(site), doctest::Contains("module.http.route[0].root: \""));
+}
+
+TEST_CASE("a root is looked up again: a swapped link, a folder that goes and comes back") {
+    const Site site;
+    site.write("public/a.txt", "first");
+    fs::create_directory(site.folder.file("second"));
+    site.write("second/a.txt", "second");
+    const std::string link = site.folder.file("current");
+    const auto point_to = [&](const std::string& target) {
+        fs::create_symlink(target, link + ".new");
+        fs::rename(link + ".new", link);
+    };
+    point_to("public");
+    Server server("[module.http]\nopen_files_check = 0\n[[module.http.route]]\npath = \"/\"\nroot = \"" +
+                  link + "\"\n");
+    const auto answers = [&](const std::string& body) {
+        return server.run_until([&] { return body_of(ask(server, "/a.txt")) == body; });
+    };
+    CHECK(answers("first"));
+    point_to("second");
+    CHECK(answers("second"));
+    fs::rename(site.folder.file("second"), site.folder.file("away"));
+    CHECK(server.run_until([&] { return status_of(server, "/a.txt") == 404; }));
+    CHECK(status_of(server, "/") == 404);
+    fs::rename(site.folder.file("away"), site.folder.file("second"));
+    CHECK(answers("second"));
+    fs::remove(link);
+    CHECK(server.run_until([&] { return status_of(server, "/a.txt") == 404; }));
+    point_to("public");
+    CHECK(answers("first"));
+}
+
+TEST_CASE("files of a root that is another now are kept open no longer") {
+    const Site site;
+    EventLoop loop;
+    http::HttpOptions options = http::HttpOptions::options().load({});
+    options.open_files_check_ms = 0;
+    http::OpenFiles files(loop, options);
+    http::FileRoot root(site.root());
+    const http::FileRoot other(site.root() + "/sub");
+    REQUIRE(files.find(root, "a.txt").file != nullptr);
+    REQUIRE(files.find(other, "b.json").file != nullptr);
+    CHECK_FALSE(root.look_again());
+    fs::rename(site.root(), site.folder.file("away"));
+    CHECK(root.look_again());
+    files.forget(root);
+    CHECK(files.size() == 1);
+    CHECK(files.find(root, "a.txt").error == ENOENT);
+    fs::rename(site.folder.file("away"), site.root());
+    CHECK(root.look_again());
+    CHECK(files.find(root, "a.txt").file != nullptr);
+}
+
+TEST_CASE("the size that is promised is the size that can be sent") {
+    const Site site;
+    const std::string large(200'000, 'l');
+    FileServer server(site, "", "open_files_check = \"1h\"\n");
+    for (const std::string& before : {std::string("0123456789"), large}) {
+        site.write("public/a.txt", before);
+        CHECK(body_of(ask(server, "/a.txt")) == before);
+        const std::string tag = field_of(ask(server, "/a.txt"), "ETag");
+        site.write("public/a.txt", "short");  // in place
+        const std::string reply = ask(server, "/a.txt");
+        CHECK(field_of(reply, "Content-Length") == "5");
+        CHECK(field_of(reply, "ETag") != tag);
+        CHECK(body_of(reply) == "short");
+    }
+    site.write("public/a.txt", large);
+    CHECK(body_of(ask(server, "/a.txt")) == large);
+    site.write("public/a.txt", "");
+    CHECK(field_of(ask(server, "/a.txt"), "Content-Length") == "0");
+    CHECK(status_of(server, "/a.txt", "Range: bytes=0-1,-2\r\n") == 416);
 }
 
 TEST_CASE("a reload empties the cache once, however many routes look") {

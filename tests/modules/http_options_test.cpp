@@ -124,16 +124,16 @@ TEST_CASE("redirects, files, hosts and types are checked") {
     CHECK(contains(only_finding(redirect("to = \"\", status = 301")), "must say where to"));
     CHECK(contains(only_finding(redirect("to = \"a b\"")), "has a blank"));
     CHECK(contains(only_finding(redirect("to = \"/\", status = 305")), "must be 301, 302, 303, 307 or 308"));
-    CHECK(contains(only_finding(route("path = \"/a\"\nroot = \"x\"")), "must end with \"/\""));
-    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nindex = \"../y\"")), "is a file's name"));
-    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nhandler = \"status\"")),
+    CHECK(contains(only_finding(route("path = \"/a\"\nroot = \"/\"")), "must end with \"/\""));
+    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nindex = \"../y\"")), "is a file's name"));
+    CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nhandler = \"status\"")),
                    "has \"handler\" and \"root\""));
     for (const std::string host : {"a b", "a:80", "*", "*.", "a/b", "[::1]:80"})
-        CHECK(contains(only_finding(route("path = \"/\"\nroot = \"x\"\nhost = \"" + host + "\"")),
+        CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nhost = \"" + host + "\"")),
                        "is no host name"));
     for (const std::string host : {"a.org", "*.a.org", "127.0.0.1", "[::1]"})
-        CHECK(check(route("path = \"/\"\nroot = \"x\"\nhost = \"" + host + "\"")).findings.empty());
-    CHECK(check(fixed("/") + route("host = \"a\"\npath = \"/\"\nroot = \"x\"")).findings.empty());
+        CHECK(check(route("path = \"/\"\nroot = \"/\"\nhost = \"" + host + "\"")).findings.empty());
+    CHECK(check(fixed("/") + route("host = \"a\"\npath = \"/\"\nroot = \"/\"")).findings.empty());
     CHECK(contains(only_finding("[module.http]\ntypes = [\"md\"]\n"), "is not \"ENDING TYPE\""));
 }
 

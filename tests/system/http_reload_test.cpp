@@ -1,8 +1,12 @@
 // What a reload renews beside the configuration: files that are kept open, and the directories they are in.
+#include "tests/support/contains.h"
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 
+#include <csignal>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -86,10 +90,45 @@ TEST_CASE("a root that is a link is followed anew by a reload that changes nothi
     REQUIRE(master.control("reload").ok);
     for (int i = 0; i < 8; ++i)
         CHECK(http_get(master.http_port(), "/files/a").body == "two");
-    // Without it the last one that was there goes on.
+    // Without it a reload is refused, and the last one that was there goes on until it is looked up again.
     std::filesystem::remove(master.folder().file("public"));
-    (void)master.control("reload");
+    const ControlReply refused = master.control("reload");
+    CHECK_FALSE(refused.ok);
+    CHECK(contains(refused.text, "module.http.route[2].root: \"" + master.folder().file("public") +
+                                     "\" cannot be used as a directory: No such file or directory"));
     CHECK(http_get(master.http_port(), "/files/a").body == "two");
+    master.finish();
+}
+
+TEST_CASE("a root that goes costs its own route alone, and is found again when it is back") {
+    TestConfig config = with_files();
+    config.workers = 1;
+    config.rest =
+        "[module.http]\nopen_files_check = \"10ms\"\n"
+        "[[module.http.route]]\npath = \"/files/\"\nroot = \"public\"\n";
+    MasterUnderTest master(config, {.prepare = [](MasterUnderTest& starting) {
+                               std::filesystem::create_directory(starting.folder().file("public"));
+                               put(starting, "public/a", "one");
+                           }});
+    const std::string root = master.folder().file("public");
+    const auto status = [&] { return http_get(master.http_port(), "/files/a").status; };
+    CHECK(status() == 200);
+    std::filesystem::rename(root, root + ".away");
+    master.wait_until("the root is missed", [&] { return status() == 404; });
+    master.wait_output("the root " + root +
+                       " of the route /files/ cannot be opened: No such file or directory");
+    const CommandResult check = master.cli({"check"});
+    CHECK(check.code() == 78);
+    CHECK(contains(check.errors, "module.http.route[2].root: \"" + root + "\" cannot be used"));
+
+    const std::vector<pid_t> before = master.worker_pids();
+    kill(before.front(), SIGKILL);
+    master.wait_replaced(before);
+    CHECK(master.get() == "first");
+    CHECK(status() == 404);
+    std::filesystem::rename(root + ".away", root);
+    master.wait_until("the root is back", [&] { return status() == 200; });
+    master.wait_output("the root " + root + " of the route /files/ is there again");
     master.finish();
 }
 
