@@ -3,14 +3,22 @@
 
 #include "core/unique_fd.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace drover::http {
 
-// Names are sorted, directories marked by a '/'; those that begin with a dot are left out, and what is more
-// than 10,000. None when the directory cannot be read: errno says why.
+// Names on a page. Each costs a look at the file.
+inline constexpr std::size_t max_listed_names = 2'000;
+// Names of a directory that are read at all: the worker's other connections wait meanwhile.
+inline constexpr std::size_t max_read_names = 100'000;
+
+// The first names in the order of their bytes, each with size and time of its last change (UTC), directories
+// marked by a '/'; the page says how many it leaves out. A link has neither: what it leads to may be outside
+// of what is served. Names that begin with a dot are none. None when the directory cannot be read: errno says
+// why.
 std::optional<std::string> list_directory(const UniqueFd& directory, std::string_view title);
 
 }  // namespace drover::http

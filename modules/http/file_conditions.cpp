@@ -12,14 +12,24 @@ namespace drover::http {
 
 namespace {
 
-// Our tags are strong ones; a weak one of the client's matches where weak comparison will do.
+bool is_weak(std::string_view tag) noexcept {
+    return tag.starts_with("W/");
+}
+
+// Strong comparison wants two strong tags that are equal; for weak comparison they may be weak ones (RFC
+// 9110, 8.8.3.2).
+bool same_tag(std::string_view left, std::string_view right, bool weak_will_do) noexcept {
+    if (!weak_will_do) return left == right && !is_weak(left);
+    if (is_weak(left)) left.remove_prefix(2);
+    if (is_weak(right)) right.remove_prefix(2);
+    return left == right;
+}
+
 bool has_tag(std::string_view list, std::string_view etag, bool weak_will_do) noexcept {
     if (trim_blanks(list) == "*") return true;
-    while (!list.empty()) {
-        std::string_view tag = take_list_element(list);
-        if (weak_will_do && tag.starts_with("W/")) tag.remove_prefix(2);
-        if (tag == etag) return true;
-    }
+    if (etag.empty()) return false;
+    while (!list.empty())
+        if (same_tag(take_list_element(list), etag, weak_will_do)) return true;
     return false;
 }
 
@@ -56,8 +66,9 @@ bool read_range(std::string_view text, std::uint64_t size, ByteRange& range) noe
 
 bool range_is_for(std::string_view if_range, const FileState& file) noexcept {
     if (if_range.empty()) return true;
-    if (if_range.starts_with('"')) return if_range == file.etag;
-    return parse_date(if_range) == file.modified;
+    if (if_range.starts_with('"')) return same_tag(if_range, file.etag, false);
+    // A tag is weak when the file may be written again in the second that the date names.
+    return file.modified && !is_weak(file.etag) && parse_date(if_range) == file.modified;
 }
 
 }  // namespace
@@ -101,14 +112,14 @@ unsigned check_preconditions(const FileConditions& conditions, const FileState& 
         if (!has_tag(conditions.if_match, file.etag, false)) return 412;
     } else if (!conditions.if_unmodified_since.empty()) {
         const std::optional<std::time_t> since = parse_date(conditions.if_unmodified_since);
-        if (since && file.modified > *since) return 412;
+        if (since && file.modified && *file.modified > *since) return 412;
     }
     if (!conditions.if_none_match.empty()) {
         return has_tag(conditions.if_none_match, file.etag, true) ? 304 : 200;
     }
     if (!conditions.if_modified_since.empty()) {
         const std::optional<std::time_t> since = parse_date(conditions.if_modified_since);
-        if (since && file.modified <= *since) return 304;
+        if (since && file.modified && *file.modified <= *since) return 304;
     }
     return 200;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -24,8 +25,8 @@ struct FileConditions {
 FileConditions find_conditions(std::string_view fields) noexcept;
 
 struct FileState {
-    std::string_view etag;
-    std::time_t modified = 0;
+    std::string_view etag;                // with its quotes, and "W/" when it is weak; empty: none
+    std::optional<std::time_t> modified;  // none: not known
     std::uint64_t size = 0;
 };
 

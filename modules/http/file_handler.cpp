@@ -22,6 +22,14 @@ std::string part_head(const ByteRange& range, std::uint64_t size, std::string_vi
                        type, range.offset, range.offset + range.length - 1, size);
 }
 
+// Some tools copy a file's time to its compressed one without the part below a second.
+bool is_older(const OpenFile& file, const OpenFile& other) noexcept {
+    const timespec& time = file.status.st_mtim;
+    const timespec& other_time = other.status.st_mtim;
+    if (time.tv_sec != other_time.tv_sec) return time.tv_sec < other_time.tv_sec;
+    return time.tv_nsec != 0 && time.tv_nsec < other_time.tv_nsec;
+}
+
 }  // namespace
 
 FileHandler::FileHandler(const Services& services, OpenFiles& files, const RouteOptions& route,
@@ -29,7 +37,7 @@ FileHandler::FileHandler(const Services& services, OpenFiles& files, const Route
     : services_(services),
       files_(files),
       route_(route),
-      root_(root),
+      root_(root, std::string(route.host) + std::string(route.path)),
       reloads_(services.reloads()),
       looked_up_ms_(services.loop.now_ms()) {
     if (root_.error() != 0) log_missing();
@@ -69,8 +77,9 @@ void FileHandler::handle(const Request& request, Response response) {
         name_.append(route_.index);
     }
     const FileConditions conditions = find_conditions(request.fields());
-    const OpenFiles::Found compressed = find_compressed(name_, conditions);
-    const OpenFiles::Found found = compressed.file != nullptr ? compressed : files_.find(root_, name_);
+    const OpenFiles::Found plain = files_.find(root_, name_);
+    const OpenFiles::Found compressed = find_compressed(name_, plain, conditions);
+    const OpenFiles::Found& found = compressed.file != nullptr ? compressed : plain;
     if (route_.precompressed) response.header("Vary", "Accept-Encoding");
     if (compressed.file != nullptr) response.header("Content-Encoding", "gzip");
     if (found.file != nullptr) return send(request, response, *found.file, conditions);
@@ -85,10 +94,14 @@ void FileHandler::handle(const Request& request, Response response) {
     response.header("Location", location).send(301, {}, {});
 }
 
-OpenFiles::Found FileHandler::find_compressed(std::string_view name, const FileConditions& conditions) {
-    if (!route_.precompressed || !accepts_gzip(conditions.accept_encoding)) return {};
+// One that is older than its file, or empty, was not made of it.
+OpenFiles::Found FileHandler::find_compressed(std::string_view name, const OpenFiles::Found& plain,
+                                              const FileConditions& conditions) {
+    const bool may_be_there = plain.file != nullptr || (!plain.is_directory && plain.error == ENOENT);
+    if (!route_.precompressed || !may_be_there || !accepts_gzip(conditions.accept_encoding)) return {};
     OpenFiles::Found found = files_.find(root_, std::string(name) + ".gz");
-    if (found.file == nullptr) return found;
+    if (found.file == nullptr || found.file->size() == 0) return {};
+    if (plain.file != nullptr && is_older(*found.file, *plain.file)) return {};
     // Its type is that of what is in it.
     const auto described = std::make_shared<OpenFile>(*found.file);
     described->type = files_.type_of(name);
@@ -98,7 +111,8 @@ OpenFiles::Found FileHandler::find_compressed(std::string_view name, const FileC
 
 void FileHandler::send(const Request& request, Response& response, const OpenFile& file,
                        const FileConditions& conditions) const {
-    const FileState state{.etag = file.etag, .modified = file.status.st_mtim.tv_sec, .size = file.size()};
+    const FileState state{
+        .etag = file.validators.etag, .modified = file.validators.modified, .size = file.size()};
     response.lines(file.fields);
     const unsigned status = check_preconditions(conditions, state);
     if (status == 412) return response.send_error(412);

@@ -22,7 +22,8 @@ class FileHandler final : public RequestHandler {
   private:
     void follow_root();
     void log_missing() const;
-    OpenFiles::Found find_compressed(std::string_view name, const FileConditions& conditions);
+    OpenFiles::Found find_compressed(std::string_view name, const OpenFiles::Found& plain,
+                                     const FileConditions& conditions);
     void send(const Request& request, Response& response, const OpenFile& file,
               const FileConditions& conditions) const;
     static void send_parts(Response& response, const OpenFile& file, const std::vector<ByteRange>& ranges,

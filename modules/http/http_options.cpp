@@ -159,9 +159,11 @@ const Options<RouteOptions>& RouteOptions::options() {
             .text("index", &RouteOptions::index, {.fallback = "index.html", .max_size = 255}, Apply::hot,
                   "With root: the file that answers for a directory; empty: none.")
             .boolean("listing", &RouteOptions::listing, false, Apply::hot,
-                     "With root: list a directory that has no index.")
-            .boolean("precompressed", &RouteOptions::precompressed, false, Apply::hot,
-                     "With root: send FILE.gz, where it is there, to who accepts gzip.");
+                     "With root: list a directory that has no index: at most 2000 names, with size and time.")
+            .boolean(
+                "precompressed", &RouteOptions::precompressed, false, Apply::hot,
+                "With root: send FILE.gz, where it is there, to who accepts gzip; not when it is older than "
+                "FILE, or empty.");
     return table;
 }
 

@@ -42,7 +42,7 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
                            .header_count = options.max_headers}),
       counters(options.counted ? HttpCounters(services.counters) : HttpCounters()),
       times(before != nullptr ? before->times : std::make_shared<ResponseTimes>()),
-      files(services.loop, options),
+      files(services.loop, options, before != nullptr ? &before->files : nullptr),
       spare_(std::make_shared<Exchange>()) {
     bind_routes(handlers);
     if (options.access_log.empty()) return;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -89,8 +90,7 @@ std::string_view ending_of(std::string_view name) noexcept {
 }
 
 std::string key_of(const FileRoot& root) {
-    const auto id = reinterpret_cast<std::uintptr_t>(&root);
-    return {reinterpret_cast<const char*>(&id), sizeof id};
+    return root.label() + '\0';
 }
 
 bool same_time(const timespec& left, const timespec& right) noexcept {
@@ -192,20 +192,19 @@ std::string_view OpenFiles::type_of(std::string_view name) const noexcept {
     return builtin_type(name);
 }
 
-OpenFiles::Found OpenFiles::open(const FileRoot& root, const std::string& name) const {
-    UniqueFd fd = root.open(name);
+// key_ is that of this root and name.
+OpenFiles::Found OpenFiles::open(const FileRoot& root, std::string_view name) const {
+    UniqueFd fd = root.open(std::string(name));
     auto file = std::make_shared<OpenFile>();
     if (!fd || ::fstat(fd.get(), &file->status) != 0) return {.error = errno};
     if (S_ISDIR(file->status.st_mode)) return {.is_directory = true};
     // A device, a FIFO or a socket is nothing to read from.
     if (!S_ISREG(file->status.st_mode)) return {.error = ENOENT};
-    const timespec& modified = file->status.st_mtim;
-    const auto nanoseconds = static_cast<std::uint64_t>(modified.tv_sec) * 1'000'000'000 +
-                             static_cast<std::uint64_t>(modified.tv_nsec);
-    file->etag = fmt::format("\"{:x}-{:x}\"", nanoseconds, file->size());
-    file->last_modified = format_date(modified.tv_sec);
-    file->fields = fmt::format("Last-Modified: {}\r\nETag: {}\r\nAccept-Ranges: bytes\r\n",
-                               file->last_modified, file->etag);
+    file->validators = validators_->find(key_, fd.get(), file->status, std::time(nullptr));
+    if (file->validators.modified)
+        file->fields = fmt::format("Last-Modified: {}\r\n", format_date(*file->validators.modified));
+    if (!file->validators.etag.empty()) file->fields += fmt::format("ETag: {}\r\n", file->validators.etag);
+    file->fields += "Accept-Ranges: bytes\r\n";
     file->type = type_of(name);
     file->file = std::make_shared<const UniqueFd>(std::move(fd));
     return {.file = std::move(file)};
@@ -250,10 +249,11 @@ OpenFiles::Found OpenFiles::find(const FileRoot& root, std::string_view name) {
             return {.file = entry->file};
         }
     }
-    Found found = open(root, std::string(name));
+    Found found = open(root, name);
     if (known != by_key_.end()) {
         const auto entry = known->second;
-        const bool same = found.file != nullptr && same_file(found.file->status, entry->file->status);
+        const bool same = found.file != nullptr && same_file(found.file->status, entry->file->status) &&
+                          found.file->validators.etag == entry->file->validators.etag;
         if (same) {
             entry->file->checked_ms = now;
             return {.file = entry->file};

@@ -5,6 +5,7 @@
 
 #include "core/event_loop.h"
 #include "core/unique_fd.h"
+#include "modules/http/file_validators.h"
 #include "modules/http/http_options.h"
 #include "worker/connection_output.h"
 
@@ -24,11 +25,16 @@ namespace drover::http {
 // Special state: missing, while its name means no directory that can be opened.
 class FileRoot {
   public:
-    explicit FileRoot(std::string path) : path_(std::move(path)) { look_again(); }
+    // `label` is another one for each root of an OpenFiles, and the same in every generation.
+    explicit FileRoot(std::string path, std::string label = {})
+        : path_(std::move(path)), label_(std::move(label)) {
+        look_again();
+    }
     // Finds the directory by its name again: a link may mean another one by now. True when it is another one
     // than before, or missing now. A shortage changes nothing.
     bool look_again() noexcept;
     const std::string& path() const noexcept { return path_; }
+    const std::string& label() const noexcept { return label_; }
     // Why it is missing (errno); 0: it is not.
     int error() const noexcept { return directory_ ? 0 : error_; }
 
@@ -44,6 +50,7 @@ class FileRoot {
     bool is_same(const struct stat& status) const noexcept;
 
     std::string path_;
+    std::string label_;
     UniqueFd directory_;  // none: missing, for the reason `error_`
     int error_ = 0;
     bool has_openat2_ = true;
@@ -54,10 +61,9 @@ class FileRoot {
 struct OpenFile {
     SharedFd file;
     struct stat status {};
-    std::string etag;           // with its quotes
-    std::string last_modified;  // as a date
-    std::string fields;         // Last-Modified, ETag, Accept-Ranges: complete lines
-    std::string_view type;      // Content-Type
+    Validators validators;
+    std::string fields;     // Last-Modified, ETag, Accept-Ranges: complete lines
+    std::string_view type;  // Content-Type
     std::int64_t checked_ms = 0;
 
     std::uint64_t size() const noexcept { return static_cast<std::uint64_t>(status.st_size); }
@@ -65,8 +71,11 @@ struct OpenFile {
 
 class OpenFiles {
   public:
-    // `options` must stay.
-    OpenFiles(EventLoop& loop, const HttpOptions& options) : loop_(loop), options_(options) {}
+    // `options` must stay. `before`, of the generation before this one, or null, passes on what it has seen.
+    OpenFiles(EventLoop& loop, const HttpOptions& options, const OpenFiles* before = nullptr)
+        : loop_(loop),
+          options_(options),
+          validators_(before != nullptr ? before->validators_ : std::make_shared<FileValidators>()) {}
 
     struct Found {
         std::shared_ptr<const OpenFile> file = {};  // null: not a regular file that can be read
@@ -93,16 +102,17 @@ class OpenFiles {
         std::string key;
         std::shared_ptr<OpenFile> file;
     };
-    Found open(const FileRoot& root, const std::string& name) const;
+    Found open(const FileRoot& root, std::string_view name) const;
     bool may_still_use(const OpenFile& file) const noexcept;
     void keep(std::shared_ptr<OpenFile> file);
 
     EventLoop& loop_;
     const HttpOptions& options_;
+    std::shared_ptr<FileValidators> validators_;
     std::list<Entry> entries_;  // the one that was used last first
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
     std::uint64_t reloads_ = 0;
-    std::string key_;  // the root's address and the name being looked for
+    std::string key_;  // the root's label and the name being looked for
 };
 
 // "text/html" for "a.html"; what is not known is application/octet-stream.

@@ -67,6 +67,35 @@ TEST_CASE("preconditions, in their order") {
     CHECK(preconditions("If-Match: \"tag\"\r\nIf-None-Match: \"tag\"\r\n") == 304);
 }
 
+TEST_CASE("a weak tag, and none") {
+    const auto ask = [](const FileState& state, const std::string& fields) {
+        return check_preconditions(find_conditions(fields), state);
+    };
+    const auto part = [](const FileState& state, const std::string& if_range) {
+        const std::string fields = "Range: bytes=0-9\r\nIf-Range: " + if_range + "\r\n";
+        return choose_ranges(find_conditions(fields), state).status;
+    };
+    const FileState weak{.etag = "W/\"tag\"", .modified = modified, .size = 1000};
+    CHECK(ask(weak, "If-None-Match: W/\"tag\"\r\n") == 304);
+    CHECK(ask(weak, "If-None-Match: \"tag\"\r\n") == 304);
+    CHECK(ask(weak, "If-Match: W/\"tag\"\r\n") == 412);
+    CHECK(ask(weak, "If-Match: \"tag\"\r\n") == 412);
+    CHECK(part(weak, "\"tag\"") == 200);
+    CHECK(part(weak, "W/\"tag\"") == 200);
+    CHECK(part(weak, date) == 200);
+
+    const FileState none{.etag = {}, .modified = {}, .size = 1000};
+    CHECK(ask(none, "If-None-Match: \"\", W/, \"tag\"\r\n") == 200);
+    CHECK(ask(none, "If-None-Match: *\r\n") == 304);
+    CHECK(ask(none, "If-Match: *\r\n") == 200);
+    CHECK(ask(none, "If-Match: \"tag\"\r\n") == 412);
+    CHECK(ask(none, "If-Modified-Since: " + date + "\r\n") == 200);
+    CHECK(ask(none, "If-Unmodified-Since: " + date + "\r\n") == 200);
+    CHECK(part(none, "\"\"") == 200);
+    CHECK(part(none, date) == 200);
+    CHECK(part(none, "never") == 200);
+}
+
 TEST_CASE("ranges") {
     CHECK(ranges("bytes=0-9") == "206 0+10");
     CHECK(ranges("Bytes=0-0") == "206 0+1");

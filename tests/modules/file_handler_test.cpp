@@ -2,14 +2,19 @@
 #include "modules/http/file_handler.h"
 
 #include "core/system_error.h"
+#include "modules/http/directory_listing.h"
 #include "modules/http/http_date.h"
 #include "tests/modules/http_server_fixture.h"
 #include "tests/support/temporary_folder.h"
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <string>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 using namespace drover;
@@ -17,6 +22,11 @@ using namespace drover::test;
 namespace fs = std::filesystem;
 
 namespace {
+
+void set_time(const std::string& path, std::time_t second, long nanosecond = 0) {
+    const timespec times[] = {{second, nanosecond}, {second, nanosecond}};
+    check_call(::utimensat(AT_FDCWD, path.c_str(), times, 0), "utimensat");
+}
 
 // A folder with "public" in it, which is what is served, and a secret beside it.
 struct Site {
@@ -194,13 +204,144 @@ TEST_CASE("a directory is its index, a listing, or nothing") {
     FileServer listing(site, "listing = true\n");
     const std::string page = ask(listing, "/sub/");
     CHECK(field_of(page, "Content-Type") == "text/html; charset=utf-8");
-    CHECK(page.find(
-              "<h1>/sub/</h1>\n<ul>\n<li><a href=\"../\">../</a></li>\n"
-              "<li><a href=\"./%3Cx%3E%20%26%20%22y%22\">&lt;x&gt; &amp; &quot;y&quot;</a></li>\n"
-              "<li><a href=\"./b.json\">b.json</a></li>\n<li><a href=\"./deep/\">deep/</a></li>\n</ul>") !=
-          std::string::npos);
+    CHECK(page.find("<h1>/sub/</h1>\n<table>\n") != std::string::npos);
+    CHECK(page.find("<a href=\"../\">../</a></td><td></td><td></td></tr>\n"
+                    "<tr><td><a href=\"./%3Cx%3E%20%26%20%22y%22\">&lt;x&gt; &amp; "
+                    "&quot;y&quot;</a></td><td>0</td>") != std::string::npos);
     CHECK(page.find("hidden") == std::string::npos);
     CHECK(body_of(ask(listing, "/")) == "<p>");
+}
+
+TEST_CASE("a listing shows size and time in order, and nothing of what a link leads to") {
+    const Site site;
+    site.write("public/sub/deep/inside", "");
+    set_time(site.root() + "/sub/b.json", 951'782'400);  // 2000-02-29
+    set_time(site.root() + "/sub/deep", 951'782'400);
+    fs::create_symlink("../../secret", site.root() + "/sub/a-link");
+    FileServer server(site, "listing = true\n");
+    const std::string page = ask(server, "/sub/");
+    CHECK(
+        page.find("<tr><td><a href=\"./a-link\">a-link</a></td><td></td><td></td></tr>\n"
+                  "<tr><td><a href=\"./b.json\">b.json</a></td><td>2</td><td>2000-02-29 00:00:00</td></tr>\n"
+                  "<tr><td><a href=\"./deep/\">deep/</a></td><td></td><td>2000-02-29 00:00:00</td></tr>\n"
+                  "</table>\n</body>") != std::string::npos);
+}
+
+TEST_CASE("a listing of many names has the first, and says how many it leaves out") {
+    const Site site;
+    for (std::size_t index = 0; index < http::max_listed_names + 3; ++index)
+        site.write("public/sub/deep/" + std::to_string(10'000 + index), "");
+    FileServer server(site, "listing = true\n");
+    const std::string page = ask(server, "/sub/deep/");
+    CHECK(occurrences(page, "<a href=\"./1") == http::max_listed_names);
+    CHECK(page.find("./10000\"") != std::string::npos);
+    CHECK(page.find("./" + std::to_string(10'000 + http::max_listed_names - 1)) != std::string::npos);
+    CHECK(page.find("./" + std::to_string(10'000 + http::max_listed_names)) == std::string::npos);
+    CHECK(page.find("<p>3 more names are left out.</p>") != std::string::npos);
+}
+
+TEST_CASE("a compressed file that is older than its file, or empty, is not used") {
+    const Site site;
+    const std::string file = site.root() + "/sub/b.json";
+    site.write("public/sub/b.json.gz", "not really gzip");
+    FileServer server(site, "precompressed = true\n", "open_files_check = 0\n");
+    const auto is_compressed = [&](const char* target = "/sub/b.json") {
+        return field_of(ask(server, target, "Accept-Encoding: gzip\r\n"), "Content-Encoding") == "gzip";
+    };
+    const auto set_both = [&](const timespec& plain, const timespec& compressed) {
+        set_time(file, plain.tv_sec, plain.tv_nsec);
+        set_time(file + ".gz", compressed.tv_sec, compressed.tv_nsec);
+    };
+    set_both({1'700'000'000, 0}, {1'700'000'001, 0});
+    CHECK(is_compressed());
+    set_both({1'700'000'000, 5}, {1'700'000'000, 5});
+    CHECK(server.run_until([&] { return is_compressed(); }));
+    set_both({1'700'000'000, 5}, {1'700'000'000, 0});  // copied without what is below a second
+    CHECK(server.run_until([&] { return is_compressed(); }));
+    set_both({1'700'000'000, 5}, {1'700'000'000, 4});
+    CHECK(server.run_until([&] { return !is_compressed(); }));
+    CHECK(body_of(ask(server, "/sub/b.json", "Accept-Encoding: gzip\r\n")) == "{}");
+    set_both({1'700'000'001, 0}, {1'700'000'000, 999});
+    CHECK_FALSE(is_compressed());
+    site.write("public/sub/b.json.gz", "");
+    CHECK_FALSE(is_compressed());
+    site.write("public/sub.gz", "of a directory");
+    CHECK(ask(server, "/sub", "Accept-Encoding: gzip\r\n").starts_with("HTTP/1.1 301 "));
+}
+
+TEST_CASE("files without a time that means anything are told apart by their contents") {
+    const Site site;
+    const std::string file = site.root() + "/a.txt";
+    const auto replace = [&](const std::string& contents, std::time_t time) {
+        site.write("public/new", contents);
+        set_time(site.root() + "/new", time);
+        fs::rename(site.root() + "/new", file);
+    };
+    FileServer server(site, "", "open_files_check = 0\n");
+    for (const std::time_t time : {std::time_t{1}, std::time(nullptr) + 86400}) {
+        replace("version 1", time);
+        REQUIRE(server.run_until([&] { return body_of(ask(server, "/a.txt")) == "version 1"; }));
+        const std::string first = ask(server, "/a.txt");
+        const std::string tag = field_of(first, "ETag");
+        CHECK(tag.starts_with("\""));
+        CHECK(field_of(first, "Last-Modified") == "none");
+        CHECK(status_of(server, "/a.txt", "If-None-Match: " + tag + "\r\n") == 304);
+        CHECK(status_of(server, "/a.txt", "If-Modified-Since: " + http::format_date(time) + "\r\n") == 200);
+        CHECK(status_of(server, "/a.txt", "Range: bytes=0-1\r\nIf-Range: " + tag + "\r\n") == 206);
+
+        replace("version 2", time);
+        const std::string lines = "If-None-Match: " + tag + "\r\n";
+        CHECK(server.run_until([&] { return status_of(server, "/a.txt", lines) == 200; }));
+        CHECK(status_of(server, "/a.txt", "Range: bytes=0-1\r\nIf-Range: " + tag + "\r\n") == 200);
+        replace("version 1", time);
+        CHECK(server.run_until([&] { return status_of(server, "/a.txt", lines) == 304; }));
+    }
+}
+
+TEST_CASE("two versions of one time and size are told apart, across a reload, too") {
+    const Site site;
+    const std::string file = site.root() + "/a.txt";
+    const std::time_t time = 1'700'000'000;
+    set_time(file, time);
+    FileServer server(site, "", "open_files_check = 0\n");
+    const std::string first = ask(server, "/a.txt");
+    const std::string tag = field_of(first, "ETag");
+    CHECK(tag.starts_with("\""));
+    const std::string since = "If-Modified-Since: " + field_of(first, "Last-Modified") + "\r\n";
+    CHECK(status_of(server, "/a.txt", since) == 304);
+    site.write("public/new", "9876543210");
+    set_time(site.root() + "/new", time);
+    fs::rename(site.root() + "/new", file);
+    CHECK(server.run_until(
+        [&] { return status_of(server, "/a.txt", "If-None-Match: " + tag + "\r\n") == 200; }));
+    CHECK(status_of(server, "/a.txt", since) == 200);
+    const std::string second_tag = field_of(ask(server, "/a.txt"), "ETag");
+    CHECK(second_tag != tag);
+    CHECK(status_of(server, "/a.txt", "If-None-Match: " + second_tag + "\r\n") == 304);
+
+    EventLoop loop;
+    http::HttpOptions options = http::HttpOptions::options().load({});
+    const http::FileRoot root(site.root());
+    auto before = std::make_unique<http::OpenFiles>(loop, options);
+    const std::string old_tag = before->find(root, "a.txt").file->validators.etag;
+    fs::copy_file(file, site.root() + "/copy");
+    set_time(site.root() + "/copy", time);
+    fs::rename(site.root() + "/copy", file);
+    http::OpenFiles after(loop, options, before.get());
+    before.reset();
+    CHECK(after.find(root, "a.txt").file->validators.etag != old_tag);
+}
+
+TEST_CASE("a file that was written just now has a weak tag, and a strong one later") {
+    const Site site;
+    FileServer server(site, "", "open_files_check = 0\n");
+    set_time(site.root() + "/a.txt", std::time(nullptr));
+    const std::string young = field_of(ask(server, "/a.txt"), "ETag");
+    REQUIRE(young.starts_with("W/\""));
+    CHECK(status_of(server, "/a.txt", "Range: bytes=0-1\r\nIf-Range: " + young + "\r\n") == 200);
+    CHECK(status_of(server, "/a.txt", "If-Match: " + young + "\r\n") == 412);
+    CHECK(server.run_until([&] { return field_of(ask(server, "/a.txt"), "ETag") == young.substr(2); }));
+    CHECK(status_of(server, "/a.txt", "If-None-Match: " + young + "\r\n") == 304);
 }
 
 TEST_CASE("a compressed file goes to who accepts it") {
@@ -312,7 +453,7 @@ TEST_CASE("files of a root that is another now are kept open no longer") {
     options.open_files_check_ms = 0;
     http::OpenFiles files(loop, options);
     http::FileRoot root(site.root());
-    const http::FileRoot other(site.root() + "/sub");
+    const http::FileRoot other(site.root() + "/sub", "other");
     REQUIRE(files.find(root, "a.txt").file != nullptr);
     REQUIRE(files.find(other, "b.json").file != nullptr);
     CHECK_FALSE(root.look_again());

@@ -1,0 +1,77 @@
+// What tells one version of a file from another.
+#include "modules/http/file_validators.h"
+
+#include "core/unique_fd.h"
+#include "tests/support/temporary_folder.h"
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+using namespace drover::http;
+
+namespace {
+
+constexpr std::time_t present = 1'800'000'000;
+
+struct stat file_of(std::time_t modified, off_t size, ino_t inode = 1) {
+    struct stat status {};
+    status.st_ino = inode;
+    status.st_size = size;
+    status.st_mtim.tv_sec = modified;
+    return status;
+}
+
+}  // namespace
+
+TEST_CASE("the hash is XXH64") {
+    CHECK(content_hash("") == 0xEF46DB3751D8E999);
+    CHECK(content_hash("a") == 0xD24EC4F1A98C6E5B);
+    CHECK(content_hash("abc") == 0x44BC2CF5AD770999);
+    CHECK(content_hash("Nobody inspects the spammish repetition") == 0xFBCEA83C8A378BF1);
+}
+
+TEST_CASE("what a tag is made of") {
+    constexpr std::int64_t large = FileValidators::max_read_bytes + 1;
+    CHECK(choose_tag_source(file_of(present - 2, large), present, false) == TagSource::times);
+    CHECK(choose_tag_source(file_of(present - 1, 1), present, false) == TagSource::young_times);
+    CHECK(choose_tag_source(file_of(present, 1), present, false) == TagSource::young_times);
+    CHECK(choose_tag_source(file_of(present + 1, 1), present, false) == TagSource::contents);
+    CHECK(choose_tag_source(file_of(present + 1, large), present, false) == TagSource::nothing);
+    for (const std::time_t early : {-1, 0, 1, 86400}) {
+        CHECK(choose_tag_source(file_of(early, large - 1), present, false) == TagSource::contents);
+        CHECK(choose_tag_source(file_of(early, large), present, false) == TagSource::nothing);
+    }
+    CHECK(choose_tag_source(file_of(86401, 1), present, false) == TagSource::times);
+    CHECK(choose_tag_source(file_of(86401, 1), present, true) == TagSource::contents);
+    CHECK(choose_tag_source(file_of(86401, large), present, true) == TagSource::nothing);
+}
+
+TEST_CASE("versions of a name that were seen are remembered, up to a number") {
+    const drover::test::TemporaryFolder folder;
+    std::ofstream(folder.file("a")) << "0123";
+    const drover::UniqueFd file(::open(folder.file("a").c_str(), O_RDONLY | O_CLOEXEC));
+    FileValidators validators;
+    const auto tag = [&](const std::string& name, ino_t inode, std::time_t modified = 1'000'000) {
+        return validators.find(name, file.get(), file_of(modified, 4, inode), present).etag;
+    };
+    const std::string of_times = tag("a", 1);
+    CHECK(of_times == "\"38d7ea4c68000-4\"");
+    CHECK(tag("a", 1) == of_times);
+    const std::string of_contents = tag("a", 2);
+    CHECK(of_contents == fmt::format("\"{:016x}\"", content_hash("0123")));
+    CHECK(tag("a", 2) == of_contents);
+    CHECK(tag("b", 2) == of_times);
+    CHECK(tag("a.gz", 1) == "\"38d7ea4c68000-4-gz\"");
+    CHECK(tag("a", 2, 2'000'000) == "\"71afd498d0000-4\"");
+    // Shorter than its status says: it is being written.
+    CHECK(validators.find("c", file.get(), file_of(1, 5), present).etag.empty());
+
+    for (std::size_t index = 0; index < FileValidators::max_names; ++index)
+        tag(std::to_string(index), 1);
+    CHECK(validators.size() <= FileValidators::max_names);
+}
