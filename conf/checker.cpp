@@ -59,8 +59,12 @@ class ModuleComplaints : public Complaints {
 
 class Check {
   public:
-    Check(const Document& document, std::span<const ModuleDeclaration> modules)
-        : document_(document), modules_(modules), findings_(document), pools_(modules, findings_) {}
+    Check(const Document& document, std::span<const ModuleDeclaration> modules, Machine machine)
+        : document_(document),
+          modules_(modules),
+          machine_(std::move(machine)),
+          findings_(document),
+          pools_(modules, findings_) {}
 
     CheckedConfiguration run(const Image* running);
 
@@ -73,6 +77,8 @@ class Check {
     void check_environment(const DocumentValue& master);
     void check_observer();
     ImageValue check_pools();
+    void share_machine(ImageValue& pools);
+    std::string auto_workers_text(const ImageValue& pools) const;
     ImageValue check_modules();
     ImageValue check_module(const ModuleDeclaration& module, const DocumentValue* table, SourcePlace user);
     void run_module_check(const ModuleDeclaration& module, const DocumentValue& table, ImageValue& checked);
@@ -84,6 +90,7 @@ class Check {
 
     const Document& document_;
     std::span<const ModuleDeclaration> modules_;
+    Machine machine_;
     Findings findings_;
     PoolChecker pools_;
 };
@@ -163,7 +170,35 @@ ImageValue Check::check_pools() {
     }
     for (const DocumentValue& pool : table->children)
         pools.children.push_back(pools_.check(pool));
+    share_machine(pools);
     return pools;
+}
+
+// Memory is shared by all workers, and their number may depend on the machine itself.
+void Check::share_machine(ImageValue& pools) {
+    machine_.workers = 0;
+    for (ImageValue& pool : pools.children) {
+        resolve_resources(PoolSettings::options(), pool, machine_);
+        const auto number = [&pool](std::string_view key) {
+            const auto found = std::ranges::find(pool.children, key, &ImageValue::name);
+            return static_cast<std::uint64_t>(found == pool.children.end() ? 0 : found->integer);
+        };
+        machine_.workers += static_cast<unsigned>(number("workers"));
+        const std::uint64_t descriptors = number("open_files_limit");
+        if (descriptors > 0) machine_.descriptors = std::min(machine_.descriptors, descriptors);
+    }
+    for (ImageValue& pool : pools.children)
+        resolve_resources(PoolSettings::options(), pool, machine_);
+}
+
+// What workers = "auto" means, and why; empty: no pool has it.
+std::string Check::auto_workers_text(const ImageValue& pools) const {
+    for (const ImageValue& pool : pools.children) {
+        const auto workers = std::ranges::find(pool.children, "workers", &ImageValue::name);
+        if (workers != pool.children.end() && workers->text == auto_word)
+            return std::to_string(workers->integer) + ": " + machine_.processors_reason;
+    }
+    return "";
 }
 
 // It is in the image as the pool that it stands for.
@@ -205,6 +240,7 @@ ImageValue Check::check_module(const ModuleDeclaration& module, const DocumentVa
     ImageValue checked = check_table(options, source, "module." + module.name, findings_);
     checked.name = module.name;
     checked.is_default = table == nullptr;
+    resolve_resources(options, checked, machine_);
     if (findings_.count() == before) run_module_check(module, source, checked);
     return checked;
 }
@@ -314,6 +350,8 @@ CheckedConfiguration Check::run(const Image* running) {
     root.children.push_back(check_master());
     check_observer();
     root.children.push_back(check_pools());
+    const std::string auto_workers = auto_workers_text(root.children.back());
+    root.children.push_back(text_value("auto_workers", auto_workers));
     root.children.push_back(check_modules());
     root.children.push_back(list_libraries());
     root.children.push_back(list_files());
@@ -334,8 +372,8 @@ CheckedConfiguration Check::run(const Image* running) {
 }  // namespace
 
 CheckedConfiguration check_document(const Document& document, std::span<const ModuleDeclaration> modules,
-                                    const Image* running) {
-    return Check(document, modules).run(running);
+                                    const Image* running, Machine machine) {
+    return Check(document, modules, std::move(machine)).run(running);
 }
 
 std::string configured_user(const Document& document) {

@@ -5,6 +5,7 @@
 #include "conf/diff.h"
 #include "conf/document.h"
 #include "conf/image.h"
+#include "conf/machine.h"
 #include "conf/options.h"
 #include "core/counter_declaration.h"
 
@@ -40,10 +41,10 @@ struct CheckedConfiguration {
     Difference difference;              // from `running`; Change::fresh without one
 };
 
-// `running` may be null (first start, `drover check`). A key declared Apply::restart that differs from it is
-// a finding.
+// `running` may be null (first start, `drover check`); `machine` is what "auto" goes by. A key declared
+// Apply::restart that differs from it is a finding.
 CheckedConfiguration check_document(const Document& document, std::span<const ModuleDeclaration> modules,
-                                    const Image* running);
+                                    const Image* running, Machine machine = Machine::look());
 
 // The user that module checks run as: [master] user, "" when absent or not a text (the check says so later).
 std::string configured_user(const Document& document);

@@ -58,9 +58,11 @@ class Comparison {
     }
 
   private:
-    // Where the file lies is no setting of it; counters are compared on their own; files follow from options.
+    // Where the file lies is no setting of it; counters are compared on their own; files follow from options,
+    // as why workers = "auto" is a number.
     static bool is_apart(std::string_view name) noexcept {
-        return name == "source" || name == "directory" || name == "counters" || name == "files";
+        return name == "source" || name == "directory" || name == "counters" || name == "files" ||
+               name == "auto_workers";
     }
 
     static std::string join(const std::string& path, const ImageNode& node) {
@@ -76,8 +78,9 @@ class Comparison {
             ++left_out_;
     }
 
-    static std::string shown(const ImageNode& node) {
-        return cut_text(value_text(node, false), longest_value);
+    static std::string shown(const ImageNode& node, bool with_number = false) {
+        const std::string text = cut_text(value_text(node, false), longest_value);
+        return with_number ? text + " (" + integer_text(node.type(), node.integer(), false) + ")" : text;
     }
     static bool is_whole(const ImageNode& node) noexcept { return node.type() == ValueType::table; }
 
@@ -94,7 +97,9 @@ class Comparison {
         if (same_values(running, next)) return;
         const Change change = std::max(change_of(running), change_of(next));
         if (is_list_of_tables(running) || is_list_of_tables(next)) return lists(change, key, running, next);
-        add(change, key, shown(running) + " -> " + shown(next));
+        // "auto" is another number by now.
+        const bool same_word = shown(running) == shown(next);
+        add(change, key, shown(running, same_word) + " -> " + shown(next, same_word));
     }
 
     // A list of tables is one value; its lines say what differs in which element.

@@ -43,6 +43,14 @@ const char* expected_kind(const OptionKey& key) noexcept {
     return "a value";
 }
 
+// The words that the rule takes: `"off", "auto" or a share such as "25%"`.
+std::string words_text(const IntegerRule& rule) {
+    std::string text = rule.word.empty() ? "" : toml_string(rule.word);
+    if (rule.resource != Resource::none && rule.word != auto_word)
+        text.append(text.empty() ? "" : ", ").append(toml_string(auto_word));
+    return rule.resource == Resource::memory ? text + " or a share such as \"25%\"" : text;
+}
+
 // The value of one key, being checked.
 struct KeyCheck {
     const OptionKey& key;
@@ -53,7 +61,7 @@ struct KeyCheck {
     void add(const std::string& message) const { findings.add(value.place, path, message); }
     void wrong_type() const {
         std::string expected = expected_kind(key);
-        if (!key.integer.word.empty()) expected += " or " + toml_string(key.integer.word);
+        if (const std::string words = words_text(key.integer); !words.empty()) expected += " or " + words;
         add("expected " + expected + ", not " + to_text(value.kind));
     }
 };
@@ -73,10 +81,9 @@ std::optional<std::int64_t> read_integer(const KeyCheck& check) {
         return {};
     }
     if (value.kind != DocumentKind::text || type == ValueType::integer) {
-        const bool word_expected = value.kind == DocumentKind::text && !check.key.integer.word.empty();
-        if (word_expected)
-            check.add("expected an integer or " + toml_string(check.key.integer.word) + ", not " +
-                      quoted(value.text));
+        const std::string words = words_text(check.key.integer);
+        if (value.kind == DocumentKind::text && !words.empty())
+            check.add("expected an integer or " + words + ", not " + quoted(value.text));
         else
             check.wrong_type();
         return {};
@@ -87,17 +94,19 @@ std::optional<std::int64_t> read_integer(const KeyCheck& check) {
             type == ValueType::duration
                 ? " is not a duration; write an integer and one of ms, s, m, h, d, such as \"30s\""
                 : " is not a size; write an integer, or one with K, M or G, such as \"64K\"";
-        const std::string& word = check.key.integer.word;
-        check.add(quoted(value.text) + rule + (word.empty() ? "" : ", or " + toml_string(word)));
+        const std::string words = words_text(check.key.integer);
+        check.add(quoted(value.text) + rule + (words.empty() ? "" : ", or " + words));
     }
     return number;
 }
 
 void check_integer(const KeyCheck& check, ImageValue& result) {
     const IntegerRule& rule = check.key.integer;
-    if (!rule.word.empty() && check.value.kind == DocumentKind::text && check.value.text == rule.word) {
+    const std::string& word = check.value.text;
+    const bool is_word = !word.empty() && (word == rule.word || names_resource(rule, word));
+    if (is_word && check.value.kind == DocumentKind::text) {
         result.integer = 0;
-        result.text = rule.word;
+        result.text = word;
         return;
     }
     const auto number = read_integer(check);
@@ -223,7 +232,8 @@ std::string bounds_text(const OptionKey& key) {
         result = bound(rule.min) + " to " + bound(rule.max);
     else if (rule.min != lowest)
         result = "at least " + bound(rule.min);
-    if (!rule.word.empty()) result += (result.empty() ? "or " : ", or ") + toml_string(rule.word);
+    if (const std::string words = words_text(rule); !words.empty())
+        result += (result.empty() ? "or " : ", or ") + words;
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include "conf/master_files.h"
 #include "core/check.h"
 
+#include <charconv>
 #include <stdexcept>
 
 namespace drover {
@@ -53,15 +54,28 @@ void verify_value(const OptionKey& key, std::string_view name, const ImageNode& 
     if (node.type() != key.type) refuse(name, "of another type than declared");
     if (key.type == ValueType::table) return verify_options(*key.table, node, complete);
     const IntegerRule& rule = key.integer;
-    if (!node.text().empty()) {
-        if (node.text() != rule.word || node.integer() != 0) refuse(name, "not the word that stands for 0");
-        return;
-    }
+    const std::string_view word = node.text();
+    if (!word.empty() && word == rule.word && node.integer() == 0) return;
+    if (!word.empty() && !names_resource(rule, word)) refuse(name, "not the word that stands for 0");
     if ((node.integer() < rule.min || node.integer() > rule.max) && !stands_at_default(key, node))
         refuse(name, "out of bounds");
 }
 
 }  // namespace
+
+std::optional<unsigned> parse_share(std::string_view text) noexcept {
+    unsigned percent = 0;
+    if (!text.ends_with('%')) return {};
+    const char* const end = text.data() + text.size() - 1;
+    const auto [rest, error] = std::from_chars(text.data(), end, percent);
+    if (error != std::errc() || rest != end || percent < 1 || percent > 100) return {};
+    return percent;
+}
+
+bool names_resource(const IntegerRule& rule, std::string_view text) noexcept {
+    if (rule.resource == Resource::none) return false;
+    return text == auto_word || (rule.resource == Resource::memory && parse_share(text));
+}
 
 const OptionKey* OptionTable::find(std::string_view name) const noexcept {
     for (const OptionKey& key : keys_)

@@ -23,6 +23,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -39,8 +40,17 @@ class Complaints {
     virtual void add(std::string_view path, std::string message) = 0;
 };
 
-// Bounds of an integer, duration (milliseconds) or size (bytes). `word` is a text that stands for 0 ("auto",
-// "off").
+// What a value may be made to depend on (conf/machine.h).
+enum class Resource : std::uint8_t {
+    none,
+    processors,   // "auto": one for each that we may use
+    memory,       // "auto": an equal part for each worker; "25%": of all that there is
+    descriptors,  // "auto": a part of those that a worker may have, at most `fallback`
+};
+
+// Bounds of an integer, duration (milliseconds) or size (bytes). `word` is a text that stands for 0 ("off",
+// "system"). With a resource "auto" is a value as well, and stands for a number within the bounds that the
+// config reader finds.
 struct IntegerRule {
     std::int64_t fallback = 0;
     std::int64_t min = 0;
@@ -48,7 +58,14 @@ struct IntegerRule {
     std::string word = {};
     bool fallback_is_word = false;
     bool required = false;
+    Resource resource = Resource::none;
 };
+
+inline constexpr std::string_view auto_word = "auto";
+// "1%" to "100%"; none: it is no share.
+std::optional<unsigned> parse_share(std::string_view text) noexcept;
+// "auto", or a share, where the rule has it.
+bool names_resource(const IntegerRule& rule, std::string_view text) noexcept;
 
 struct TextRule {
     std::string fallback = {};

@@ -31,7 +31,8 @@ Options<T>& Options<T>::add_integer(ValueType type, std::string name, Integer T:
     if constexpr (std::cmp_less(std::numeric_limits<Integer>::max(), widest))
         rule.max = std::min<std::int64_t>(rule.max, std::numeric_limits<Integer>::max());
     if constexpr (std::is_unsigned_v<Integer>) rule.min = std::max<std::int64_t>(rule.min, 0);
-    const auto fallback = static_cast<Integer>(rule.fallback_is_word ? 0 : rule.fallback);
+    const bool stands_for_0 = rule.fallback_is_word && rule.resource == Resource::none;
+    const auto fallback = static_cast<Integer>(stands_for_0 ? 0 : rule.fallback);
     add({.name = std::move(name),
          .type = type,
          .apply = apply,

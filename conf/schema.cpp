@@ -11,6 +11,7 @@ namespace drover {
 namespace {
 
 constexpr const char* duration_pattern = "^[0-9]+(ms|s|m|h|d)$";
+constexpr const char* share_pattern = "^[0-9]+%$";
 constexpr const char* size_pattern = "^[0-9]+[KMG]$";
 
 void write_table(JsonWriter& json, const OptionTable& options, const std::string& description);
@@ -46,6 +47,8 @@ void write_forms(JsonWriter& json, const OptionKey& key) {
     if (key.type == ValueType::duration) write_pattern(json, duration_pattern);
     if (key.type == ValueType::size) write_pattern(json, size_pattern);
     if (!rule.word.empty()) write_constant(json, rule.word);
+    if (rule.resource != Resource::none && rule.word != auto_word) write_constant(json, auto_word);
+    if (rule.resource == Resource::memory) write_pattern(json, share_pattern);
     json.end_array();
 }
 

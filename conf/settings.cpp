@@ -1,7 +1,5 @@
 #include "conf/settings.h"
 
-#include "core/processors.h"
-
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -78,9 +76,7 @@ PoolSettings load_pool(const ImageNode& node, const std::string& directory,
     verify_options(PoolSettings::options(), node, true);
     PoolSettings pool = PoolSettings::options().load(node);
     pool.name = node.name();
-    if (pool.workers == 0)
-        pool.workers =
-            static_cast<unsigned>(std::clamp<std::size_t>(allowed_processors().size(), 1, max_workers));
+    if (pool.workers == 0) refuse_image("a pool has no workers");
     for (std::string_view& module : pool.modules) {
         const auto library = std::ranges::find(libraries, module, &LibrarySettings::path);
         if (library != libraries.end()) module = library->module;
@@ -99,6 +95,7 @@ Settings Settings::load(const Image& image) {
     settings.directory = require(root, "directory", ValueType::text).text();
     if (!settings.config_path.starts_with('/') || !settings.directory.starts_with('/'))
         refuse_image("the path of its source is not absolute");
+    settings.auto_workers = require(root, "auto_workers", ValueType::text).text();
     const ImageNode master = require(root, "master", ValueType::table);
     verify_options(MasterSettings::options(), master, true);
     settings.master = MasterSettings::options().load(master);

@@ -92,7 +92,7 @@ inline constexpr unsigned max_workers = 1024;
 
 struct PoolSettings {
     std::string name;
-    unsigned workers = 0;  // after loading 1 to max_workers: "auto" is the number of processors we may run on
+    unsigned workers = 0;                   // after loading 1 to max_workers
     std::vector<std::string_view> modules;  // after loading names only, no paths of libraries
     std::uint64_t max_connections = 0;      // per worker, 16384; 1 to 1048576
     std::int64_t drain_timeout_ms = 0;      // 30s, 0 to 1d
@@ -131,8 +131,9 @@ struct FileSettings {
 constexpr std::size_t max_files = 64;
 
 struct Settings {
-    std::string config_path;  // absolute
-    std::string directory;    // of the file; relative paths start here
+    std::string config_path;        // absolute
+    std::string directory;          // of the file; relative paths start here
+    std::string_view auto_workers;  // "2: ...", what workers = "auto" means, and why; empty: no pool has it
     MasterSettings master;
     std::vector<PoolSettings> pools;  // in the file's order
     std::vector<LibrarySettings> libraries;

@@ -164,8 +164,9 @@ Options<RecycleSettings> recycle_options() {
                  {.min = 1, .word = "off", .fallback_is_word = true}, Apply::hot,
                  "After it has accepted so many connections.")
         .size("memory", &RecycleSettings::memory,
-              {.min = 1024 * 1024, .word = "off", .fallback_is_word = true}, Apply::hot,
-              "When it has so much resident memory.")
+              {.min = 1024 * 1024, .word = "off", .fallback_is_word = true, .resource = Resource::memory},
+              Apply::hot,
+              "When it has so much resident memory; \"auto\" and shares as memory_limit has them.")
         .duration("age", &RecycleSettings::age_ms,
                   {.min = second, .max = 365 * day, .word = "off", .fallback_is_word = true}, Apply::hot,
                   "When it is so old.");
@@ -180,8 +181,14 @@ Options<PoolSettings> pool_options() {
     options
         .integer(
             "workers", &PoolSettings::workers,
-            {.min = 1, .max = max_workers, .word = "auto", .fallback_is_word = true}, Apply::hot,
-            "Number of worker processes; \"auto\" is the number of processors that the master may run on.")
+            {.min = 1,
+             .max = max_workers,
+             .word = "auto",
+             .fallback_is_word = true,
+             .resource = Resource::processors},
+            Apply::hot,
+            "Number of worker processes; \"auto\" is one for each processor that the master may run on, or "
+            "fewer where its control group has a quota of processor time.")
         .texts("modules", &PoolSettings::modules, {}, Apply::fresh, "The modules that each worker runs.")
         .integer("max_connections", &PoolSettings::max_connections,
                  {.fallback = 16384, .min = 1, .max = most_connections}, Apply::hot,
@@ -210,9 +217,13 @@ Options<PoolSettings> pool_options() {
             "needed.")
         .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = max_workers},
                  Apply::hot, "With fewer workers that serve, the service is degraded.")
-        .size("memory_limit", &PoolSettings::memory_limit,
-              {.min = 1024 * 1024, .word = "off", .fallback_is_word = true}, Apply::hot,
-              "Resident memory of a worker: from nine tenths of it the worker is recycled, above it killed.")
+        .size(
+            "memory_limit", &PoolSettings::memory_limit,
+            {.min = 1024 * 1024, .word = "off", .fallback_is_word = true, .resource = Resource::memory},
+            Apply::hot,
+            "Resident memory of a worker: from nine tenths of it the worker is recycled, above it killed. A "
+            "share is one of the control group's limit, or of the machine's memory; \"auto\" is nine "
+            "tenths of that, divided by the number of workers of all pools.")
         .integer("open_files_limit", &PoolSettings::open_files_limit,
                  {.min = 128, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::fresh,
                  "Descriptors that a worker may have (RLIMIT_NOFILE); \"system\": as many as the master may.")

@@ -283,6 +283,16 @@ int create_module(const Invocation& invocation) {
                     name));
 }
 
+// What to do about a file that does not exist; empty: it does, or may.
+std::string missing_configuration(const Invocation& invocation) {
+    const std::string& path = invocation.line.config_path;
+    if (::access(path.c_str(), F_OK) == 0 || errno != ENOENT) return {};
+    return fmt::format(
+        "{0}: there is no such file; name the configuration with -c FILE, or write one: `{1} help config` "
+        "explains every key",
+        path, invocation.program);
+}
+
 int run_command(const Invocation& invocation) {
     const CommandLine& line = invocation.line;
     if (line.version) return print(fmt::format("drover {}", version()));
@@ -290,6 +300,9 @@ int run_command(const Invocation& invocation) {
         return print(line.command == nullptr ? usage_text(invocation.program)
                                              : command_usage_text(invocation.program, *line.command));
     }
+    const bool reads_file = line.command->id == CommandId::run || line.command->id == CommandId::check;
+    if (const std::string missing = reads_file ? missing_configuration(invocation) : ""; !missing.empty())
+        return fail(invocation, ExitCode::config, missing);
     switch (line.command->id) {
         case CommandId::run:
             return to_int(run_master(line.config_path, invocation.modules));

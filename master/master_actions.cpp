@@ -192,6 +192,8 @@ void Master::open_service(const Settings& settings) {
     publish_status();  // before any worker may look
     use_log(settings, open_log(settings));
     events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
+    if (!settings.auto_workers.empty())
+        log_.info("workers = \"auto\" means " + std::string(settings.auto_workers));
 }
 
 // Makes the next generation the current one. False when its listeners cannot listen: nothing has changed

@@ -215,8 +215,16 @@ const Options<HttpOptions>& HttpOptions::options() {
                    "Media types of files by the end of their names, before those that are built in: "
                    "\"md text/markdown\".",
                    256)
-            .integer("open_files", &HttpOptions::open_files, {.fallback = 1024, .min = 0, .max = 65536},
-                     Apply::hot, "Files that a worker keeps open for the next request.")
+            .integer("open_files", &HttpOptions::open_files,
+                     {.fallback = 1024,
+                      .min = 0,
+                      .max = 65536,
+                      .word = "auto",
+                      .fallback_is_word = true,
+                      .resource = Resource::descriptors},
+                     Apply::hot,
+                     "Files that a worker keeps open for the next request; \"auto\": 1024, or a quarter of "
+                     "the descriptors that it may have if that is less.")
             .duration(
                 "open_files_check", &HttpOptions::open_files_check_ms,
                 {.fallback = second, .min = 0, .max = hour}, Apply::hot,

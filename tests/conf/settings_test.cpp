@@ -162,22 +162,6 @@ TEST_CASE("defaults are those of the declarations") {
     CHECK(pool.listen.at(0).listener == ListenerOptions{});
 }
 
-TEST_CASE("\"auto\" is the number of processors that we may run on") {
-    cpu_set_t before;
-    REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
-    const std::vector<std::byte> bytes = toy::check("[pool.a]").image;
-    const Image image = Image::view(bytes);
-    CHECK(Settings::load(image).pools.at(0).workers == static_cast<unsigned>(CPU_COUNT(&before)));
-
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (std::size_t processor = 0; processor < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++processor)
-        if (CPU_ISSET(processor, &before)) CPU_SET(processor, &one);
-    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
-    CHECK(Settings::load(image).pools.at(0).workers == 1);
-    REQUIRE(::sched_setaffinity(0, sizeof before, &before) == 0);
-}
-
 TEST_CASE("a hostile image is not loaded") {
     const std::string prefix = "configuration image: ";
     CHECK(load_error([](ImageValue&) {}).empty());

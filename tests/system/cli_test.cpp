@@ -37,6 +37,18 @@ TEST_CASE("help and version end with 0, wrong usage with 2") {
     CHECK_FALSE(wrong.errors.empty());
 }
 
+TEST_CASE("without a configuration one line says what to do") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("drover.toml");
+    for (const char* const command : {"run", "check"}) {
+        const CommandResult refused = drover({command, "-c", path});
+        CHECK(refused.code() == 78);
+        CHECK(refused.errors == "drover: " + path +
+                                    ": there is no such file; name the configuration with -c FILE, or write "
+                                    "one: `drover help config` explains every key\n");
+    }
+}
+
 TEST_CASE("help config is the reference of every key") {
     const CommandResult help = drover({"help", "config"});
     CHECK(help.code() == 0);
