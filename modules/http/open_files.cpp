@@ -97,6 +97,13 @@ bool same_time(const timespec& left, const timespec& right) noexcept {
     return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
 }
 
+// Not time(3): its coarse clock is behind the one that gives a file its time, which would be in the future.
+std::time_t present_second() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
 bool same_contents(const struct stat& left, const struct stat& right) noexcept {
     return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
 }
@@ -200,7 +207,7 @@ OpenFiles::Found OpenFiles::open(const FileRoot& root, std::string_view name) co
     if (S_ISDIR(file->status.st_mode)) return {.is_directory = true};
     // A device, a FIFO or a socket is nothing to read from.
     if (!S_ISREG(file->status.st_mode)) return {.error = ENOENT};
-    file->validators = validators_->find(key_, fd.get(), file->status, std::time(nullptr));
+    file->validators = validators_->find(key_, fd.get(), file->status, present_second());
     if (file->validators.modified)
         file->fields = fmt::format("Last-Modified: {}\r\n", format_date(*file->validators.modified));
     if (!file->validators.etag.empty()) file->fields += fmt::format("ETag: {}\r\n", file->validators.etag);
