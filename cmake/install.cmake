@@ -25,8 +25,17 @@ set(DROVER_PRIVATE_LIBS -pthread)
 if(NOT DROVER_LLHTTP_OBJECTS)
     string(APPEND DROVER_PRIVATE_LIBS " -lllhttp")
 endif()
+# A program finds the shared library where it was linked; in /usr the system's linker looks by itself.
+set(DROVER_RUN_PATH "-Wl,-rpath,\${libdir} ")
 configure_file(cmake/drover.pc.in drover.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/drover.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+install(CODE "
+    file(READ [[${PROJECT_BINARY_DIR}/drover.pc]] text)
+    if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
+        string(REPLACE [[${DROVER_RUN_PATH}]] \"\" text \"\${text}\")
+    endif()
+    file(WRITE [[${PROJECT_BINARY_DIR}/installed_pc/drover.pc]] \"\${text}\")
+    file(INSTALL [[${PROJECT_BINARY_DIR}/installed_pc/drover.pc]]
+        DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pkgconfig\")" COMPONENT development)
 
 install(CODE "
     set(DROVER_SOURCE_DIR [[${PROJECT_SOURCE_DIR}]])

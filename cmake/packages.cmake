@@ -68,6 +68,6 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${debian}/conffiles ${debian}/postinst ${debian}/prerm ${debian}/postrm)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${debian}/triggers)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${library_package} (= ${DROVER_DEBIAN_VERSION}), libevent-dev, \
-libspdlog-dev, libtomlplusplus-dev")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "drover, cmake, pkgconf")
+libspdlog-dev, libtomlplusplus-dev, pkgconf")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "drover, cmake")
 include(CPack)

@@ -56,6 +56,8 @@ TEST_CASE("the packages are what Debian wants, and work") {
           "usr/lib/libdrover.a", "usr/include/drover/worker/module.h"})
         CHECK_MESSAGE(fs::exists(packages.file(name)), name);
     CHECK(contains(packages.control("libdrover-dev"), "Depends: libdrover0.1 (= 0.1.0-1), libevent-dev"));
+    CHECK(contains(packages.control("libdrover-dev"), "libtomlplusplus-dev, pkgconf"));
+    CHECK_FALSE(contains(read_file(packages.file("usr/lib/pkgconfig/drover.pc")), "rpath"));
     CHECK_FALSE(contains(packages.control("drover"), "libdrover0.1"));
 
     // The unit and logrotate name the program and the file that are there.
