@@ -10,6 +10,7 @@
 #include <ctime>
 #include <utility>
 
+#include <errno.h>
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
@@ -158,7 +159,7 @@ bool LineSink::send_entry(spdlog::level::level_enum level, std::string_view mess
     entry_.begin();
     entry_.append("MESSAGE", message);
     entry_.append("PRIORITY", static_cast<std::uint64_t>(priority_of(level)));
-    entry_.append("SYSLOG_IDENTIFIER", "drover");
+    entry_.append("SYSLOG_IDENTIFIER", std::string_view(program_invocation_short_name));
     entry_.append("DROVER_ROLE", std::string_view(identity_.role).substr(0, max_identity_part));
     if (!pool.empty()) entry_.append("DROVER_POOL", pool.substr(0, max_identity_part));
     if (slot >= 0) entry_.append("DROVER_SLOT", static_cast<std::uint64_t>(slot));

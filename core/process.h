@@ -102,9 +102,9 @@ void reset_signals() noexcept;
 void open_standard_fds() noexcept;
 
 // What ps(1) shows. init_process_title, called in main, remembers the memory of the arguments and moves the
-// environment out of it; set_process_title overwrites it, argv's strings included, and cuts the title to its
-// size.
+// environment out of it; set_process_title overwrites it, argv's strings included, with "PROGRAM: TITLE" (the
+// program's name is argv[0]'s last part), cut to its size.
 void init_process_title(int argc, char** argv) noexcept;
-void set_process_title(const std::string& title) noexcept;
+void set_process_title(const std::string& title);
 
 }  // namespace drover

@@ -48,11 +48,12 @@ void init_process_title(int argc, char** argv) noexcept {
     move_program_name_away();
 }
 
-void set_process_title(const std::string& title) noexcept {
+void set_process_title(const std::string& title) {
     if (title_begin == nullptr) return;
+    const std::string shown = std::string(program_invocation_short_name) + ": " + title;
     const auto room = static_cast<std::size_t>(title_end - title_begin);
-    const std::size_t size = std::min(title.size(), room - 1);
-    ::memcpy(title_begin, title.data(), size);
+    const std::size_t size = std::min(shown.size(), room - 1);
+    ::memcpy(title_begin, shown.data(), size);
     ::memset(title_begin + size, 0, room - size);
 }
 

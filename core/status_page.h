@@ -32,7 +32,9 @@ struct MasterStatus {
     std::uint64_t last_reload_generation = 0;
     std::int64_t probation_until_ms = 0;  // 0: the generation is not on probation
     char last_reload_error[512] = {};
-    char version[32] = {};
+    char version[32] = {};  // of Drover
+    char program[64] = {};  // core/program.h
+    char program_version[32] = {};
 };
 
 // How a worker of the slot ended that nobody had told to leave.

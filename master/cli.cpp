@@ -3,10 +3,12 @@
 #include "conf/document.h"
 #include "conf/findings.h"
 #include "conf/metrics_reference.h"
+#include "conf/observer.h"
 #include "conf/reference.h"
 #include "conf/toml_reader.h"
 #include "core/exit_code.h"
 #include "core/process.h"
+#include "core/program.h"
 #include "core/version.h"
 #include "core/visible_text.h"
 #include "master/control_client.h"
@@ -14,6 +16,7 @@
 #include "master/run.h"
 #include "master/scaffold.h"
 #include "master/top/top.h"
+#include "modules/observer/observer_module.h"
 #include "worker/module_declarations.h"
 
 #include <algorithm>
@@ -37,6 +40,7 @@ namespace {
 
 struct Invocation {
     std::string_view program;
+    std::string_view version;
     const CommandLine& line;
     std::span<const ModuleFactory> modules;
 };
@@ -295,7 +299,7 @@ std::string missing_configuration(const Invocation& invocation) {
 
 int run_command(const Invocation& invocation) {
     const CommandLine& line = invocation.line;
-    if (line.version) return print(fmt::format("drover {}", version()));
+    if (line.version) return print(program_text(invocation.program, invocation.version, version()));
     if (line.help) {
         return print(line.command == nullptr ? usage_text(invocation.program)
                                              : command_usage_text(invocation.program, *line.command));
@@ -305,7 +309,8 @@ int run_command(const Invocation& invocation) {
         return fail(invocation, ExitCode::config, missing);
     switch (line.command->id) {
         case CommandId::run:
-            return to_int(run_master(line.config_path, invocation.modules));
+            return to_int(run_master(line.config_path, invocation.modules,
+                                     {std::string(invocation.program), std::string(invocation.version)}));
         case CommandId::check:
             return to_int(check_configuration(line.config_path, invocation.modules));
         case CommandId::create:
@@ -313,7 +318,7 @@ int run_command(const Invocation& invocation) {
         case CommandId::top:
             return watch_master(invocation);
         case CommandId::version:
-            return print(fmt::format("drover {}", version()));
+            return print(program_text(invocation.program, invocation.version, version()));
         case CommandId::help:
             return print_help(invocation);
         case CommandId::reload:
@@ -328,6 +333,15 @@ int run_command(const Invocation& invocation) {
             break;
     }
     return call_master(invocation);
+}
+
+// [observer] is a key of every program's configuration, so the module that it names is in every program.
+std::vector<ModuleFactory> with_observer(std::span<const ModuleFactory> given) {
+    std::vector<ModuleFactory> modules(given.begin(), given.end());
+    const bool listed = std::ranges::any_of(
+        given, [](ModuleFactory factory) { return factory()->name() == ObserverSettings::name; });
+    if (!listed) modules.push_back(make_module<ObserverModule>);
+    return modules;
 }
 
 }  // namespace
@@ -367,14 +381,16 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     return parsed;
 }
 
-int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules) {
+int run_command_line(int argc, char** argv, std::span<const ModuleFactory> given,
+                     std::string_view program_version) {
+    const std::vector<ModuleFactory> modules = with_observer(given);
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
     std::string program = argc > 0 ? argv[0] : "";
     program.erase(0, program.rfind('/') + 1);
     if (program.empty()) program = "drover";
     init_process_title(argc, argv);  // argv is no longer to be read
     const ParsedCommandLine parsed = parse_command_line(arguments);
-    const Invocation invocation{program, parsed.line, modules};
+    const Invocation invocation{program, program_version, parsed.line, modules};
     if (!parsed.error.empty()) {
         return fail(invocation, ExitCode::usage, fmt::format("{} (see: {} help)", parsed.error, program));
     }

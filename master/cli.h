@@ -8,13 +8,16 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace drover {
 
-// What main() returns: a value of ExitCode. `modules` are all that configurations may name. Help and messages
-// call the program by the last part of argv[0].
-int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules);
+// What main() returns: a value of ExitCode. `modules` are all that configurations may name; the observer is
+// there without being listed. The program is called by the last part of argv[0], and `program_version` is its
+// own version ("1.4", at most 31 bytes), which titles, log, status and `version` show beside Drover's.
+int run_command_line(int argc, char** argv, std::span<const ModuleFactory> modules,
+                     std::string_view program_version = {});
 
 // Arguments in parsed form.
 struct CommandLine {

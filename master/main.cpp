@@ -1,6 +1,7 @@
+#include "core/version.h"
 #include "master/cli.h"
 #include "modules/all_modules.h"
 
 int main(int argc, char** argv) {
-    return drover::run_command_line(argc, argv, drover::all_modules());
+    return drover::run_command_line(argc, argv, drover::all_modules(), drover::version());
 }

@@ -26,9 +26,10 @@ constexpr std::uint32_t lines_a_pause_ms = 8;
 
 }  // namespace
 
-Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
+Master::Master(std::string config_path, std::span<const ModuleFactory> modules, Program program)
     : config_path_(std::move(config_path)),
       modules_(modules),
+      program_(std::move(program)),
       log_({"master", "", -1}),
       events_(log_),
       observation_(loop_, events_, ObservationDesk::Publish::to<&Master::publish_status>(this),
@@ -54,6 +55,8 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules)
     status_.started_ms = loop_.now_ms();
     status_.started_unix_s = std::time(nullptr);
     std::string_view(version()).copy(status_.version, sizeof(status_.version) - 1);
+    program_.name.copy(status_.program, sizeof(status_.program) - 1);
+    program_.version.copy(status_.program_version, sizeof(status_.program_version) - 1);
 }
 
 Master::~Master() = default;

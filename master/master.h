@@ -7,6 +7,7 @@
 #include "core/event_loop.h"
 #include "core/exit_code.h"
 #include "core/log.h"
+#include "core/program.h"
 #include "core/run_clock.h"
 #include "core/status_page.h"
 #include "master/config_reader.h"
@@ -38,7 +39,7 @@ namespace drover {
 
 class Master : private PoolObserver {
   public:
-    Master(std::string config_path, std::span<const ModuleFactory> modules);
+    Master(std::string config_path, std::span<const ModuleFactory> modules, Program program);
     ~Master() override;
 
     // Serves until stopped. The reason of a failed start goes to stderr, one line each.
@@ -149,6 +150,7 @@ class Master : private PoolObserver {
 
     const std::string config_path_;
     const std::span<const ModuleFactory> modules_;
+    const Program program_;
     EventLoop loop_;
     const RunClock clock_{loop_};  // for deadlines of others
     Log log_;

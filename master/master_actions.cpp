@@ -191,7 +191,8 @@ void Master::open_service(const Settings& settings) {
                                                        own_instance + 1});
     publish_status();  // before any worker may look
     use_log(settings, open_log(settings));
-    events_.info(EventKind::start, {}, std::string("drover ") + version() + " starts, with " + config_path_);
+    events_.info(EventKind::start, {},
+                 program_text(program_.name, program_.version, version()) + " starts, with " + config_path_);
     if (!settings.auto_workers.empty())
         log_.info("workers = \"auto\" means " + std::string(settings.auto_workers));
 }

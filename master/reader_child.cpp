@@ -129,7 +129,7 @@ ExitCode report(Channel& channel, const CheckedConfiguration& checked, int image
 }  // namespace
 
 int run_config_reader(const ReaderInheritance& inheritance) {
-    set_process_title("drover: config reader");
+    set_process_title("config reader");
     limit_resources();
     EventLoop loop;
     Channel channel(loop, UniqueFd(inheritance.channel_fd), {}, {});

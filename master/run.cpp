@@ -88,12 +88,13 @@ class CheckRun {
 
 }  // namespace
 
-ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules) {
+ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules,
+                    const Program& program) {
     if (!kernel_is_new_enough()) return ExitCode::refused;
     prepare_process();
-    set_process_title("drover: master");
+    set_process_title("master");
     try {
-        return Master(std::filesystem::absolute(config_path), modules).run();
+        return Master(std::filesystem::absolute(config_path), modules, program).run();
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "%s\n", visible_text(failure.what()).c_str());
         return ExitCode::refused;

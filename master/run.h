@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/exit_code.h"
+#include "core/program.h"
 #include "worker/module.h"
 
 #include <span>
@@ -10,7 +11,8 @@
 namespace drover {
 
 // Becomes the master and serves until stopped. One line on stderr for a failure before it is ready.
-ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules);
+ExitCode run_master(const std::string& config_path, std::span<const ModuleFactory> modules,
+                    const Program& program);
 
 // Reads and checks the configuration in a config reader; findings go to stderr. ok or config.
 ExitCode check_configuration(const std::string& config_path, std::span<const ModuleFactory> modules);

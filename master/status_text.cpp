@@ -1,5 +1,6 @@
 #include "master/status_text.h"
 
+#include "core/program.h"
 #include "core/status_page.h"
 #include "core/visible_text.h"
 #include "worker/status_json.h"
@@ -169,9 +170,10 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
     const StatusSnapshot status = reader.status_snapshot();
     const MasterStatus& master = status.master;
-    std::string text = fmt::format("drover {}  {}  pid {}  generation {}  up {}\n",
-                                   visible_text(master.version), to_text(master.state), master.pid,
-                                   master.generation, age_text(now_ms - master.started_ms));
+    std::string text = fmt::format(
+        "{}  {}  pid {}  generation {}  up {}\n",
+        visible_text(program_text(master.program, master.program_version, master.version)),
+        to_text(master.state), master.pid, master.generation, age_text(now_ms - master.started_ms));
     text += last_reload_text(master);
     if (master.probation_until_ms != 0) {
         text += fmt::format("generation {} is on probation for {}\n", master.generation,

@@ -127,7 +127,7 @@ bool may_include(const File& file, const std::string& include) {
     const std::string target = include.substr(0, include.find('/'));
     if (target == file.room()) return true;
     if (file.room() == "modules" && target == "worker" && public_headers().contains(include)) return true;
-    if (file.path == "master/main.cpp" && target == "modules") return true;
+    if ((file.path == "master/main.cpp" || file.path == "master/cli.cpp") && target == "modules") return true;
     return allowed.at(file.room()).contains(target);
 }
 

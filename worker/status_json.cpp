@@ -92,6 +92,8 @@ WorkerLoad current_load(const CounterReader& reader, const WorkerStatus& worker)
 
 void write_master_members(JsonWriter& json, const MasterStatus& master, std::int64_t now_ms) {
     json.member("version", std::string_view(master.version));
+    json.member("program", std::string_view(master.program));
+    json.member("program_version", std::string_view(master.program_version));
     json.member("pid", master.pid);
     json.member("state", to_text(master.state));
     json.member("generation", master.generation);

@@ -52,7 +52,7 @@ std::size_t Worker::room_for_connections() const {
 
 int run_worker(const WorkerInheritance& inheritance) {
     const WorkerIdentity& identity = inheritance.identity;
-    set_process_title("drover: worker " + identity.pool + "/" + std::to_string(identity.slot));
+    set_process_title("worker " + identity.pool + "/" + std::to_string(identity.slot));
     Worker worker(inheritance);
     release_signals();
     return to_int(worker.run());

@@ -68,5 +68,5 @@ struct HelloHttp final : http::HttpModule {
 
 int main(int argc, char** argv) {
     constexpr drover::ModuleFactory modules[] = {drover::make_module<HelloHttp>};
-    return drover::run_command_line(argc, argv, modules);
+    return drover::run_command_line(argc, argv, modules, "1.4");
 }

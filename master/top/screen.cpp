@@ -1,5 +1,7 @@
 #include "master/top/screen.h"
 
+#include "core/program.h"
+#include "core/visible_text.h"
 #include "master/status_text.h"
 #include "master/top/columns.h"
 
@@ -122,7 +124,8 @@ void Screen::select(const std::vector<const WorkerView*>& rows, std::ptrdiff_t s
 void Screen::draw_head(const View& view, std::size_t width, std::vector<std::string>& lines) const {
     const MasterStatus& master = view.master;
     Line first = line(width);
-    first.add(fmt::format("drover {}  ", master.version), Style::bold);
+    first.add(visible_text(program_text(master.program, master.program_version, master.version)) + "  ",
+              Style::bold);
     first.add(to_text(master.state), style_of(master.state));
     first.add(fmt::format("  generation {}", master.generation));
     if (master.probation_until_ms != 0) first.add(" on probation", Style::warning);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <doctest/doctest.h>
+#include <errno.h>
 
 using namespace drover;
 using namespace drover::test;
@@ -30,7 +31,7 @@ TEST_CASE("journal: a line is an entry with fields") {
     REQUIRE(entries.size() == 1);
     CHECK(entries.front() == JournalFields{{"MESSAGE", "a\nb"},
                                            {"PRIORITY", "4"},
-                                           {"SYSLOG_IDENTIFIER", "drover"},
+                                           {"SYSLOG_IDENTIFIER", program_invocation_short_name},
                                            {"DROVER_ROLE", "worker"},
                                            {"DROVER_POOL", "main"},
                                            {"DROVER_SLOT", "3"},

@@ -1,11 +1,14 @@
 // The examples, each run with its own configuration. DROVER_EXAMPLES says where their programs are: those of
 // the build, or those that were built against an installed tree.
+#include "tests/support/contains.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/proc.h"
 
 #include <cstdlib>
 #include <regex>
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 namespace drover::test {
 namespace {
@@ -23,6 +26,10 @@ class Example {
 
     std::uint16_t port() const { return master_.http_port(); }
     MasterUnderTest& master() { return master_; }
+    CommandResult program_command(std::vector<std::string> words) const {
+        words.insert(words.begin(), program_);
+        return run_command(words);
+    }
     // Of the example's own program.
     CommandResult command(std::vector<std::string> words) const {
         words.insert(words.begin(), program_);
@@ -43,7 +50,7 @@ class Example {
     }
     // The address that the example has may be somebody else's here.
     static void write_configuration(const MasterUnderTest& master, const std::string& text) {
-        static const std::regex address(R"(127\.0\.0\.1:\d+)");
+        static const std::regex address(R"(127\.0\.0\.1:900\d\b)");
         master.write_config_text(
             std::regex_replace(text, address, "127.0.0.1:" + std::to_string(master.http_port())));
     }
@@ -99,6 +106,28 @@ TEST_CASE("http_hello answers at once and bit by bit") {
         client.stream().send("GET /countdown?1000 HTTP/1.1\r\nHost: a\r\n\r\n");
         client.stream().read_until("1000\n");
     }
+    http_hello.master().finish();
+}
+
+TEST_CASE("a program of one's own says its name and version, and has the observer without listing it") {
+    const ReservedPort observer;
+    Example http_hello("http_hello");
+    CHECK(http_hello.program_command({"version"}).output == "http_hello 1.4 (drover " DROVER_TEST_VERSION
+                                                            ")\n");
+    CHECK(contains(http_hello.master().output(), "http_hello 1.4 (drover " DROVER_TEST_VERSION ") starts"));
+    CHECK(http_hello.command({"status"}).output.starts_with("http_hello 1.4 (drover "));
+    CHECK(contains(http_hello.command({"top", "--once"}).output, "http_hello 1.4 (drover "));
+    const nlohmann::json status = nlohmann::json::parse(http_hello.command({"status", "--json"}).output);
+    CHECK(status.at("program") == "http_hello");
+    CHECK(status.at("program_version") == "1.4");
+    CHECK(status.at("version") == DROVER_TEST_VERSION);
+    CHECK(command_line_of(http_hello.master().pid()) == "http_hello: master");
+    const std::string worker = command_line_of(http_hello.master().worker_pids().front());
+    CHECK(worker == "http_hello: worker main/0");
+    http_hello.change_configuration("[pool.main]",
+                                    "[observer]\nlisten = \"" + observer.address() + "\"\n\n[pool.main]");
+    CHECK(http_hello.command({"reload"}).code() == 0);
+    CHECK(http_get(observer.number(), "/ready").status == 200);
     http_hello.master().finish();
 }
 

@@ -147,8 +147,8 @@ TEST_CASE("wrong usage is one line on stderr and 2") {
 }
 
 TEST_CASE("version and help need no master") {
-    CHECK(run_cli({"version"}).output == "drover 0.1.0\n");
-    CHECK(run_cli({"--version"}).output == "drover 0.1.0\n");
+    CHECK(run_cli({"version"}).output == "herd (drover 0.1.0)\n");
+    CHECK(run_cli({"--version"}).output == "herd (drover 0.1.0)\n");
     CHECK(run_cli({"help"}).output == usage_text("herd"));
     CHECK(run_cli({"--help"}).output == usage_text("herd"));
     const std::string reload = command_usage_text("herd", *find_command("reload"));

@@ -45,7 +45,7 @@ std::vector<pid_t> workers_of(pid_t master) {
     std::vector<pid_t> workers;
     for (const pid_t child : children_of(master)) {
         const std::string title = command_line_of(child);
-        if (title.starts_with("drover: worker") || title.starts_with("nginx: worker"))
+        if (title.find(": worker ") != title.npos)  // Drover's, and nginx's
             workers.push_back(child);
     }
     return workers;

@@ -115,7 +115,7 @@ TEST_CASE("workers of another user know root's environment and keys no more, but
     while (status_field_of(reader, "NoNewPrivs") != "1") {
         REQUIRE_FALSE(deadline.passed());
         for (const pid_t child : children_of(asked.master.pid()))
-            if (command_line_of(child) == "drover: config reader") reader = child;
+            if (command_line_of(child) == "drover_trouble: config reader") reader = child;
     }
     if (!sanitizers) CHECK_FALSE(secret.is_in(reader));
     CHECK(status_field_of(reader, "CapBnd") == status_field_of(asked.master.worker_pids().front(), "CapBnd"));

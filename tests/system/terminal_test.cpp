@@ -120,7 +120,7 @@ TEST_CASE("a config reader has no terminal") {
     const Deadline deadline;
     pid_t reader = 0;
     // It has left the terminal when it reads.
-    while (command_line_of(reader) != "drover: config reader") {
+    while (command_line_of(reader) != "drover_trouble: config reader") {
         REQUIRE_FALSE(deadline.passed());
         const std::vector<pid_t> children = children_of(check.pid());
         if (!children.empty()) reader = children.front();

@@ -26,6 +26,8 @@ struct StatusFixture {
         master.generation = 3;
         master.started_ms = now_ms - 192'000;
         set_text(master.version, "0.1.0");
+        set_text(master.program, "drover");
+        set_text(master.program_version, "0.1.0");
     }
 
     template <std::size_t Size>

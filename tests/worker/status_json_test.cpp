@@ -33,12 +33,11 @@ bool holds(const std::string& text, std::string_view piece) {
 
 TEST_CASE("a master without workers") {
     StatusFixture fixture;
-    CHECK(
-        compact_status(fixture) ==
-        R"({"version":"0.1.0","pid":4711,"state":"running","generation":3,"uptime_s":192,"last_reload":null,)"
-        R"("probation_s":null,)"
-        R"("workers":[],)"
-        R"("counters":{"drover_connections_accepted_total":0,"drover_connections_active":0}})");
+    CHECK(compact_status(fixture) ==
+          R"({"version":"0.1.0","program":"drover","program_version":"0.1.0","pid":4711,"state":"running",)"
+          R"("generation":3,"uptime_s":192,"last_reload":null,"probation_s":null,)"
+          R"("workers":[],)"
+          R"("counters":{"drover_connections_accepted_total":0,"drover_connections_active":0}})");
 }
 
 TEST_CASE("a worker's own row comes before its last report") {
