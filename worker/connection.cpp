@@ -131,7 +131,7 @@ void Connection::fail_hook() noexcept {
 void Connection::end_hook(Connection* outer) noexcept {
     ConnectionList& list = services_.connections;
     if (state_ != State::dead) flush_outbox();
-    on_flushed(output_ == nullptr || state_ == State::dead);
+    on_flushed();
     list.outbox_.clear(ConnectionList::max_kept_outbox);
     list.in_hook_ = outer;
     settle();
@@ -299,6 +299,8 @@ void Connection::retire() noexcept {
     if (state_ == State::dead) return;
     HandoverGiver* const giver = services_.connections.giver_;
     if (state_ == State::moving && giver != nullptr) giver->forget(*this);
+    // Before the acknowledgement both sides may have it, and nothing is to be said twice.
+    if (state_ == State::moving || held_) on_disowned();
     state_ = State::dead;
     if (may_be_shared_) unwatch();
     if (adopted_) forbid_linger();

@@ -124,7 +124,11 @@ class Connection : private DeadlineEntry {
     unsigned listener() const noexcept { return listener_; }
     bool output_waits() const noexcept { return output_ != nullptr; }
     bool input_ended() const noexcept { return end_of_input_; }
+    // Nothing more can leave.
+    bool gone() const noexcept { return state_ == State::dead; }
     bool input_waits() const noexcept { return input_ != nullptr; }
+    // Bytes that were written and are not with the kernel; of a connection that is gone: that never left.
+    std::uint64_t unsent_bytes() const noexcept;
     // Whether the socket has input that was not read yet. Asks the kernel.
     bool input_unread() const noexcept;
     // When the event came by which on_input is called: CLOCK_MONOTONIC, microseconds. Costs no look at the
@@ -152,12 +156,18 @@ class Connection : private DeadlineEntry {
     // Some of the output that waits has left, also after close(): the place to move a time limit, and no
     // hook: nothing else may be done here.
     virtual void on_progress() noexcept {}
-    // At the end of each hook, and when what waited has left: whether all that was written so far is with the
-    // kernel now (or lost, when the connection broke). No hook either.
-    virtual void on_flushed(bool /*all*/) noexcept {}
+    // At the end of each hook, and when what waited has left, also after close() and abort(): unsent_bytes()
+    // says how much is not with the kernel. No hook either.
+    virtual void on_flushed() noexcept {}
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
     virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }
+    // The same of a connection that is closing and has output that waits: the state, which may be empty, is
+    // given to adopt as well.
+    virtual Movable on_hand_over_closing(std::string& /*state*/) { return Movable::now; }
+    // Another worker has it, or may have it: what `state` told is that one's to account for. No hook; the
+    // destructor follows.
+    virtual void on_disowned() noexcept {}
     // Whether nothing is under way and the peer can at any time find the connection closed, as between two
     // requests: when every worker of the pool holds max_connections, those of such connections whose time
     // limit is nearest make room for new ones. No hook: nothing may be done here. Default: it never is.

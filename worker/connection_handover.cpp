@@ -22,6 +22,10 @@ bool Connection::begin_moving(CarriedConnection& carried) {
         if (movable != Movable::now) return false;
         if (output_ != nullptr) files = output_->unsent_files();
         if (files.size() > 1) return false;
+    } else if (output_ != nullptr) {
+        Movable movable = Movable::never;
+        fence([&] { movable = on_hand_over_closing(carried.module_state); });
+        if (movable != Movable::now) return false;
     }
     if (!files.empty()) {
         carried.file = files.front().range;

@@ -60,6 +60,11 @@ void Connection::send_file(FileRange range) {
     note_written(output);
 }
 
+std::uint64_t Connection::unsent_bytes() const noexcept {
+    if (output_ != nullptr) return output_->size();
+    return services_.connections.in_hook(*this) ? services_.connections.outbox_.size() : 0;
+}
+
 bool Connection::writable() const noexcept {
     return state_ == State::open && !output_ends_ && !above_mark_;
 }
@@ -99,7 +104,7 @@ void Connection::send_waiting() {
     if (output_->size() < before) on_progress();
     if (sent == ConnectionOutput::Sent::some) return relieve();
     output_.reset();
-    on_flushed(true);
+    on_flushed();
     relieve();
     if (state_ == State::open && output_ == nullptr) run_hook([this] { on_sent(); });
     resumed_ = false;

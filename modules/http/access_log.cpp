@@ -1,7 +1,5 @@
 #include "modules/http/access_log.h"
 
-#include "modules/http/http_connection.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -14,20 +12,12 @@ namespace {
 
 constexpr std::chrono::milliseconds write_after{1000};
 
-// Where a connection comes from, without its port.
-std::string peer_of(const HttpConnection& connection) {
-    const Address address = connection.peer_address();
-    std::string text = address.text();
-    if (!address.is_unix()) text.resize(std::min(text.rfind(':'), text.size()));
-    return text;
-}
-
 }  // namespace
 
-AccessLog::AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, AccessLogFormat format,
+AccessLog::AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, std::string_view format,
                      Counter lost)
     : file_(std::move(file)),
-      format_(format),
+      line_(format),
       lost_(lost),
       timer_(loop, Timer::Handler::to<&AccessLog::on_timer>(this)),
       replaced_(file_->replaced()) {}
@@ -36,10 +26,9 @@ AccessLog::~AccessLog() {
     flush();
 }
 
-void AccessLog::add(const RequestHead& head, unsigned status, std::uint64_t body_size,
-                    const HttpConnection& connection, const HttpDate& date) {
+void AccessLog::add(const AccessEntry& entry) {
     if (lines_.size() >= max_waiting) return lost_.add();
-    append_access_line(lines_, format_, head, status, body_size, peer_of(connection), date.second());
+    line_.append(lines_, entry);
     if (lines_.size() >= write_at) flush();
     if (!lines_.empty() && !timer_.started()) timer_.start_once(write_after);
 }

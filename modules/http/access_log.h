@@ -1,14 +1,12 @@
-// AccessLog writes a line for each reply to a file: gathered, and written a second later at the latest. It
-// never waits: what the file does not take at once is kept within bounds, then dropped and counted. The
-// master opens the file, and opens it anew when logs are rotated. Shared by the generations that name the
-// same file. Runs in: worker.
+// AccessLog writes a line for each reply that has ended to a file: gathered, and written a second later at
+// the latest. It never waits: what the file does not take at once is kept within bounds, then dropped and
+// counted. The master opens the file, and opens it anew when logs are rotated. Shared by the generations that
+// name the same file. Runs in: worker.
 #pragma once
 
 #include "core/counter.h"
 #include "core/event_loop.h"
-#include "modules/http/http_options.h"
-#include "modules/http/http_reply.h"
-#include "modules/http/request_parser.h"
+#include "modules/http/access_line.h"
 #include "worker/module_files.h"
 
 #include <cstdint>
@@ -18,8 +16,6 @@
 
 namespace drover::http {
 
-class HttpConnection;
-
 class AccessLog {
   public:
     // Written when this much is gathered.
@@ -27,16 +23,15 @@ class AccessLog {
     // Lines are dropped when this much waits.
     static constexpr std::size_t max_waiting = 256 * 1024;
 
-    AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, AccessLogFormat format, Counter lost);
+    AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, std::string_view format, Counter lost);
     ~AccessLog();
     AccessLog(const AccessLog&) = delete;
     AccessLog& operator=(const AccessLog&) = delete;
 
-    bool is(const std::shared_ptr<const ModuleFile>& file, AccessLogFormat format) const noexcept {
-        return file == file_ && format == format_;
+    bool is(const std::shared_ptr<const ModuleFile>& file, std::string_view format) const noexcept {
+        return file == file_ && format == line_.format();
     }
-    void add(const RequestHead& head, unsigned status, std::uint64_t body_size,
-             const HttpConnection& connection, const HttpDate& date);
+    void add(const AccessEntry& entry);
     // Writes what was gathered, as far as the file takes it.
     void flush() noexcept;
 
@@ -45,16 +40,12 @@ class AccessLog {
     void follow_file() noexcept;
 
     std::shared_ptr<const ModuleFile> file_;
-    AccessLogFormat format_;
+    AccessLine line_;
     Counter lost_;
     Timer timer_;
     unsigned replaced_;  // of the file, when it was last written to
     bool torn_ = false;  // lines_ begins in the middle of a line
     std::string lines_;
 };
-
-// One line, with its end. `peer` is an address without its port.
-void append_access_line(std::string& out, AccessLogFormat format, const RequestHead& head, unsigned status,
-                        std::uint64_t body_size, std::string_view peer, std::time_t second);
 
 }  // namespace drover::http

@@ -57,8 +57,10 @@ struct Exchange {
     std::string type;
     std::string headers;  // complete lines
     std::optional<std::uint64_t> declared_length;
-    std::uint64_t head_size = 0;
-    std::uint64_t body_sent = 0;
+    std::uint32_t head_size = 0;   // of the answer, and of what came before it ("100 Continue")
+    std::uint64_t written = 0;     // bytes that the connection took, head and framing included
+    std::uint64_t body_given = 0;  // by the handler
+    std::string peer;              // for the access log, where the head is kept
     std::function<void()> on_writable;
     std::function<void()> on_client_gone;
 };

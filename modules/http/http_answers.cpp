@@ -63,7 +63,7 @@ void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
     const std::shared_ptr<Exchange> exchange = make_exchange(head, choice, more_follows);
     exchange_ = exchange;
     call_handler(*exchange, {});
-    if (exchange->stage != Exchange::Stage::done && server().access_log != nullptr) exchange->keep_head();
+    if (exchange->stage != Exchange::Stage::done && server().access_log != nullptr) keep_head(*exchange);
 }
 
 void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, bool more_follows) {
@@ -74,7 +74,7 @@ void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, b
     const std::shared_ptr<Exchange> exchange = make_exchange(head, choice, more_follows);
     exchange->stage = Exchange::Stage::body;
     exchange->reader.emplace(head, server().options.max_body);
-    exchange->keep_head();
+    keep_head(*exchange);
     exchange_ = exchange;
     if (choice.route != nullptr && choice.route->handler != nullptr) {
         Response response(exchange);
@@ -84,7 +84,15 @@ void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, b
         if (exchange->receiver == nullptr) response.release();
         if (exchange_ != exchange) return;
     }
-    if (head.expects_continue && !more_follows) write("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!head.expects_continue || more_follows) return;
+    answer(*exchange, [this] { write("HTTP/1.1 100 Continue\r\n\r\n"); });
+    exchange->head_size = static_cast<std::uint32_t>(exchange->written);
+}
+
+// The client is asked for while the kernel still knows.
+void HttpConnection::keep_head(Exchange& exchange) const {
+    exchange.keep_head();
+    if (server().access_log != nullptr) exchange.peer = peer_text();
 }
 
 std::shared_ptr<Exchange> HttpConnection::make_exchange(const RequestHead& head, const Choice& choice,
@@ -111,11 +119,8 @@ void HttpConnection::answer_exchange() {
     const Choice choice{exchange->route, exchange->status, exchange->allow, exchange->tally};
     if (choice.route != nullptr && choice.route->handler != nullptr)
         return call_handler(*exchange, exchange->body);
-    exchange_.reset();
-    exchange->stage = Exchange::Stage::done;
-    exchange->connection = nullptr;
     send_simple(exchange->head, choice, exchange->head.keep_alive && (exchange->more_follows || !draining()));
-    exchange->server.reset();
+    release(*exchange);
 }
 
 void HttpConnection::call_handler(Exchange& exchange, std::string_view body) {
@@ -146,7 +151,8 @@ void HttpConnection::send_fixed(const RequestHead& head, const Choice& choice, b
     FixedReply& reply = *choice.route->reply;
     const std::string_view bytes =
         reply.bytes(persistence(keep, head.minor_version), head.method == Method::head, server().date);
-    count(choice.tally, head, reply.status(), bytes.size(), reply.body_size());
+    const std::size_t body_size = head.method == Method::head ? 0 : reply.body_size();
+    count(choice.tally, head, reply.status(), bytes.size(), bytes.size() - body_size);
     bytes.size() < borrow_from ? write(bytes) : write_borrowed(bytes);
 }
 
@@ -158,7 +164,7 @@ void HttpConnection::send_error(unsigned status, Persistence persistence, const 
     if (!allow.empty()) lines.append("Allow: ").append(allow).append("\r\n");
     const std::size_t body_size =
         server().append_error(reply, status, persistence, head.method == Method::head, lines);
-    count(tally, head, status, reply.size(), body_size);
+    count(tally, head, status, reply.size(), reply.size() - body_size);
     write(reply);
 }
 
@@ -196,16 +202,15 @@ void HttpConnection::send_head(Exchange& exchange, std::optional<std::uint64_t> 
                  .length = length,
                  .chunked = exchange.chunked},
                 persistence(exchange.keep_alive, exchange.head.minor_version), exchange.server->date);
-    exchange.head_size = out.size();
-    write(out);
+    exchange.head_size += static_cast<std::uint32_t>(out.size());
+    answer(exchange, [&] { write(out); });
 }
 
 void HttpConnection::send_whole(Exchange& exchange, std::string_view body) {
     in_hook([&] {
         send_head(exchange, body.size());
         if (exchange.head.method != Method::head && status_has_body(exchange.status)) {
-            write(body);
-            exchange.body_sent = body.size();
+            answer(exchange, [&] { write(body); });
         }
         end_exchange(exchange);
     });
@@ -215,8 +220,7 @@ void HttpConnection::send_whole_file(Exchange& exchange, FileRange body) {
     in_hook([&] {
         send_head(exchange, body.length);
         if (exchange.head.method != Method::head && status_has_body(exchange.status)) {
-            exchange.body_sent = body.length;
-            send_file(std::move(body));
+            answer(exchange, [&] { send_file(std::move(body)); });
         }
         end_exchange(exchange);
     });
@@ -230,11 +234,11 @@ void HttpConnection::send_refusal(Exchange& exchange, unsigned status) {
         std::string& reply = exchange.server->scratch;
         reply.clear();
         const bool head_only = exchange.head.method == Method::head;
-        exchange.body_sent = exchange.server->append_error(
+        const std::size_t body_size = exchange.server->append_error(
             reply, status, persistence(exchange.keep_alive, exchange.head.minor_version), head_only,
             exchange.headers);
-        exchange.head_size = reply.size() - exchange.body_sent;
-        write(reply);
+        exchange.head_size += static_cast<std::uint32_t>(reply.size() - body_size);
+        answer(exchange, [&] { write(reply); });
         end_exchange(exchange);
     });
 }
@@ -248,72 +252,100 @@ void HttpConnection::begin_stream(Exchange& exchange) {
 }
 
 void HttpConnection::stream(Exchange& exchange, std::string_view bytes) {
-    exchange.body_sent += bytes.size();
+    exchange.body_given += bytes.size();
     if (exchange.head.method == Method::head || !status_has_body(exchange.status) || bytes.empty()) return;
-    if (!exchange.chunked) return write(bytes);
-    in_hook([&] {
-        char size[20];
-        const std::to_chars_result end = std::to_chars(size, size + 16, bytes.size(), 16);
-        end.ptr[0] = '\r';
-        end.ptr[1] = '\n';
-        write({size, static_cast<std::size_t>(end.ptr + 2 - size)});
-        write(bytes);
-        write("\r\n");
-    });
+    in_hook([&] { answer(exchange, [&] { write_piece(exchange, bytes.size(), [&] { write(bytes); }); }); });
 }
 
 void HttpConnection::stream_file(Exchange& exchange, FileRange range) {
-    exchange.body_sent += range.length;
+    exchange.body_given += range.length;
     if (exchange.head.method == Method::head || !status_has_body(exchange.status) || range.length == 0)
         return;
+    const std::uint64_t size = range.length;
     in_hook([&] {
-        if (!exchange.chunked) return send_file(std::move(range));
-        char size[20];
-        const std::to_chars_result end = std::to_chars(size, size + 16, range.length, 16);
-        write({size, static_cast<std::size_t>(end.ptr - size)});
-        write("\r\n");
-        send_file(std::move(range));
-        write("\r\n");
+        answer(exchange, [&] { write_piece(exchange, size, [&] { send_file(std::move(range)); }); });
     });
+}
+
+// A chunk, where there are chunks.
+template <class Write>
+void HttpConnection::write_piece(const Exchange& exchange, std::uint64_t size, Write write_content) {
+    if (!exchange.chunked) return write_content();
+    char line[20];
+    const std::to_chars_result end = std::to_chars(line, line + 16, size, 16);
+    end.ptr[0] = '\r';
+    end.ptr[1] = '\n';
+    write({line, static_cast<std::size_t>(end.ptr + 2 - line)});
+    write_content();
+    write("\r\n");
 }
 
 void HttpConnection::end_stream(Exchange& exchange) {
     const bool has_body = exchange.head.method != Method::head && status_has_body(exchange.status);
-    const bool as_declared = !exchange.declared_length || *exchange.declared_length == exchange.body_sent;
+    const bool as_declared = !exchange.declared_length || *exchange.declared_length == exchange.body_given;
     // The client must not take a part for the whole.
     if (has_body && !as_declared) return abort();
     in_hook([&] {
-        if (exchange.chunked && has_body) write("0\r\n\r\n");
-        if (!has_body) exchange.body_sent = 0;
+        if (exchange.chunked && has_body) answer(exchange, [this] { write("0\r\n\r\n"); });
         end_exchange(exchange);
     });
 }
 
-// Its time ends when it has left.
-void HttpConnection::count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
-                           std::uint64_t body_size) {
-    HttpServer& from = *tally.server;
-    from.count(tally, head, status, bytes, body_size, *this);
-    from.times->add(*this, tally.metrics->time, tally.began_us, from.configuration->generation());
+// It is counted and logged when it has left, or the connection has ended. Until then the request's texts must
+// stay: those of the input do to the end of the hook, unless they are kept input. Sizes are without what the
+// exchange that is under way has written.
+void HttpConnection::count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t size,
+                           std::uint64_t head_size) {
+    if (exchange_ != nullptr) {
+        size += std::exchange(exchange_->written, 0);
+        head_size += exchange_->head_size;
+    }
+    UnsentReply reply{.connection = this,
+                      .metrics = tally.metrics,
+                      .label = tally.metrics->hash,
+                      .began_us = tally.began_us,
+                      .size = size,
+                      .head_size = static_cast<std::uint32_t>(head_size),
+                      .status = static_cast<std::uint16_t>(status),
+                      .cut = closing(),
+                      .logged = tally.server->access_log != nullptr};
+    if (reply.logged) {
+        reply.request = {head.method_name, head.target, head.host, head.fields, head.minor_version};
+        if (exchange_ != nullptr && !exchange_->kept_head.empty()) {
+            reply.exchange = exchange_;
+        } else if (input_waits()) {
+            reply.keep_texts();
+        }
+    }
+    if (tally.server != server_->get()) reply.server = exchange_->server;
+    tally.server->unsent->add(std::move(reply));
     // After the connection's end there is no hook any more.
-    if (closing()) from.times->observe(*this, services().loop.now_us());
+    if (closing()) keep_unsent();
+}
+
+void HttpConnection::count_exchange(Exchange& exchange, unsigned status) {
+    count(exchange.tally, exchange.head, status, 0, 0);
+    exchange.tally.metrics = nullptr;
 }
 
 // The answer has been written. Goes on with what the client sent meanwhile.
 void HttpConnection::end_exchange(Exchange& exchange) {
-    count(exchange.tally, exchange.head, exchange.status, exchange.head_size + exchange.body_sent,
-          exchange.body_sent);
+    count_exchange(exchange, exchange.status);
     const bool body_is_read = !exchange.reader || exchange.reader->done();
     const bool keep = exchange.keep_alive;
-    exchange.stage = Exchange::Stage::done;
-    exchange.connection = nullptr;
-    exchange.server.reset();
-    exchange_.reset();
+    release(exchange);
     phase_ = Phase::idle;
     if (!keep) return end(body_is_read ? Linger::if_unread : Linger::always);
     if (reading_) return;
     start_phase(Phase::idle);
     resume_input();
+}
+
+void HttpConnection::release(Exchange& exchange) noexcept {
+    exchange.stage = Exchange::Stage::done;
+    exchange.connection = nullptr;
+    exchange.server.reset();
+    exchange_.reset();
 }
 
 void HttpConnection::tell_gone() noexcept {

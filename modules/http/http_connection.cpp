@@ -16,8 +16,8 @@ HttpConnection::HttpConnection(Services& services, Accepted accepted,
 }
 
 HttpConnection::~HttpConnection() {
+    if (*server_ != nullptr) end_replies();  // null: the module has stopped before
     drop_exchange();
-    if (*server_ != nullptr) on_flushed(true);  // null: the module has stopped before
 }
 
 bool HttpConnection::answering() const noexcept {
@@ -177,32 +177,73 @@ void HttpConnection::end_phase() {
     close();
 }
 
+// Empty when the kernel does not know (any more).
+std::string HttpConnection::peer_text() const {
+    const Address address = peer_address();
+    std::string text = address.text();
+    if (!address.is_unix()) text.resize(std::min(text.rfind(':'), text.size()));
+    return text;
+}
+
 // The limit is for a pause, not for the whole of a large reply.
 void HttpConnection::on_progress() noexcept {
     set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
     phase_left_ms_ = send_left_ms_ = 0;
+    if (unsent_ != nullptr) settle_unsent(false);
 }
 
-void HttpConnection::on_flushed(bool all) noexcept {
-    ResponseTimes& times = *server().times;
-    if (!times.has(*this) && unsent_ == nullptr) return;
-    if (!all) {
-        if (unsent_ == nullptr) unsent_ = std::make_unique<UnsentList>();
-        return times.move(*this, *unsent_);
+// What leaves at once, the common case, is kept nowhere.
+void HttpConnection::on_flushed() noexcept {
+    if (gone()) return end_replies();
+    if (output_waits() || unsent_ != nullptr) {
+        keep_unsent();
+        settle_unsent(false);
+        if (!output_waits()) unsent_.reset();
+        return;
     }
+    UnsentReplies& written = *server().unsent;
+    if (!written.has(*this)) return;
     const std::int64_t now_us = services().loop.now_us();
-    times.observe(*this, now_us);
-    if (const auto unsent = std::move(unsent_)) observe_late(*unsent, now_us);
+    std::string peer;
+    written.take(*this, [&](UnsentReply& reply) {
+        if (reply.logged && peer.empty())
+            peer = reply.exchange != nullptr ? reply.exchange->peer : peer_text();
+        server().finish(reply, reply.whole(), peer, now_us);
+    });
 }
 
-// The cells of a route that a reload has removed meanwhile may be others' by now.
-void HttpConnection::observe_late(UnsentList& unsent, std::int64_t now_us) const noexcept {
-    const std::uint64_t generation = server().configuration->generation();
-    for (UnsentResponses& responses : unsent) {
-        const bool current = responses.generation == generation;
-        RouteTime* const time = current ? &responses.time : server().find_time(responses.time.label);
-        if (time != nullptr) responses.observe(*time, now_us);
+// The client is asked for while the kernel still knows.
+void HttpConnection::keep_unsent() {
+    if (unsent_ == nullptr) {
+        unsent_ = std::make_unique<WaitingReplies>();
+        if (server().access_log != nullptr) unsent_->peer = peer_text();
     }
+    server().unsent->take(*this, [this](UnsentReply& reply) {
+        if (reply.exchange != nullptr && unsent_->peer.empty()) unsent_->peer = reply.exchange->peer;
+        unsent_->add(std::move(reply));
+    });
+}
+
+void HttpConnection::settle_unsent(bool ended) noexcept {
+    const std::uint64_t under_way = exchange_ != nullptr ? exchange_->written : 0;
+    const std::uint64_t written = unsent_->written() + under_way;
+    const std::uint64_t sent = written - std::min(written, unsent_bytes());
+    const std::int64_t now_us = services().loop.now_us();
+    unsent_->settle(sent, ended, [&](const UnsentReply& reply, std::uint64_t sent_of_it) {
+        server().finish(reply, sent_of_it, unsent_->peer, now_us);
+    });
+}
+
+// The connection has ended, and with it what was not answered yet.
+void HttpConnection::end_replies() noexcept {
+    if (exchange_ != nullptr && exchange_->tally.metrics != nullptr) {
+        const bool begun = exchange_->stage == Exchange::Stage::streaming;
+        count_exchange(*exchange_, begun ? exchange_->status : client_closed_request);
+    }
+    if (!server().unsent->has(*this) && unsent_ == nullptr) return;
+    keep_unsent();
+    settle_unsent(true);
+    unsent_.reset();
 }
 
 void HttpConnection::on_sent() {
@@ -212,24 +253,37 @@ void HttpConnection::on_sent() {
 // A request that is being read or answered ends here first: it knows this worker's routes.
 Connection::Movable HttpConnection::on_hand_over(std::string& state) {
     if (exchange_ != nullptr) return Movable::later;
+    return on_hand_over_closing(state);
+}
+
+// The replies that have not left are counted and logged where they do.
+Connection::Movable HttpConnection::on_hand_over_closing(std::string& state) {
     state = {carried_version, static_cast<char>(phase_)};
     state.append(reinterpret_cast<const char*>(&began_us_), sizeof began_us_);
-    return Movable::now;
+    const bool fits = unsent_ == nullptr || unsent_->append_to(state);
+    return fits ? Movable::now : Movable::later;
 }
 
 // A head of which a part has come is scanned again from its beginning.
 HttpConnection::Carried HttpConnection::carried(std::string_view state) {
     Carried carried;
-    const bool known = state.size() == 2 + sizeof carried.began_us && state[0] == carried_version &&
-                       state[1] >= 0 && state[1] <= static_cast<char>(Phase::head);
+    constexpr std::size_t fixed_size = 2 + sizeof carried.began_us;
+    const bool known = state.size() >= fixed_size && state[0] == carried_version && state[1] >= 0 &&
+                       state[1] <= static_cast<char>(Phase::head);
     if (!known) throw std::runtime_error("http: unknown state of a connection");
     carried.phase = static_cast<Phase>(state[1]);
     std::memcpy(&carried.began_us, state.data() + 2, sizeof carried.began_us);
+    state.remove_prefix(fixed_size);
+    if (state.empty()) return carried;
+    carried.unsent = std::make_unique<WaitingReplies>();
+    carried.unsent->take_from(state);
     return carried;
 }
 
-void HttpConnection::carry_on(const Carried& carried) noexcept {
+void HttpConnection::carry_on(Carried carried) noexcept {
     began_us_ = carried.began_us;
+    unsent_ = std::move(carried.unsent);
+    if (unsent_ != nullptr && server().access_log != nullptr) unsent_->peer = peer_text();
     start_phase(carried.phase);
 }
 

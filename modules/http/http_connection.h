@@ -36,10 +36,11 @@ class HttpConnection final : public Connection {
     struct Carried {
         Phase phase = Phase::first;
         std::int64_t began_us = 0;
+        std::unique_ptr<WaitingReplies> unsent = {};
     };
     // Throws std::runtime_error for what it cannot have said.
     static Carried carried(std::string_view state);
-    void carry_on(const Carried& carried) noexcept;
+    void carry_on(Carried carried) noexcept;
 
     // What a Response asks for, of the exchange that is under way here.
     void send_whole(Exchange& exchange, std::string_view body);
@@ -57,10 +58,12 @@ class HttpConnection final : public Connection {
     void on_end_of_input() override;
     void on_writable() override;
     void on_progress() noexcept override;
-    void on_flushed(bool all) noexcept override;
+    void on_flushed() noexcept override;
     void on_sent() override;
     void on_time_limit() override;
     Movable on_hand_over(std::string& state) override;
+    Movable on_hand_over_closing(std::string& state) override;
+    void on_disowned() noexcept override { unsent_.reset(); }
     void on_drain() override;
     bool idle() const noexcept override { return phase_ == Phase::idle && exchange_ == nullptr && !reading_; }
 
@@ -81,8 +84,14 @@ class HttpConnection final : public Connection {
     void begin_request(const RequestHead& head, bool more_follows);
     std::int64_t take_began() noexcept;
     Tally malformed_request() noexcept;
-    void count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
-               std::uint64_t body_size);
+    void count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t size,
+               std::uint64_t head_size);
+    void count_exchange(Exchange& exchange, unsigned status);
+    void keep_head(Exchange& exchange) const;
+    void end_replies() noexcept;
+    void keep_unsent();
+    void settle_unsent(bool ended) noexcept;
+    std::string peer_text() const;
     void begin_body(const RequestHead& head, const Choice& choice, bool more_follows);
     void call_handler(Exchange& exchange, std::string_view body);
     void answer_exchange();
@@ -95,7 +104,9 @@ class HttpConnection final : public Connection {
                     std::string_view allow = {});
     void send_head(Exchange& exchange, std::optional<std::uint64_t> length);
     void end_exchange(Exchange& exchange);
-    void observe_late(UnsentList& unsent, std::int64_t now_us) const noexcept;
+    void release(Exchange& exchange) noexcept;
+    template <class Write>
+    void write_piece(const Exchange& exchange, std::uint64_t size, Write write_content);
     void drop_exchange() noexcept;
     void tell_gone() noexcept;
     void end(Linger linger = Linger::if_unread);
@@ -105,14 +116,24 @@ class HttpConnection final : public Connection {
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
     void end_phase();
 
-    static constexpr char carried_version = 2;
+    // Writes a part of the exchange's answer.
+    template <class Write>
+    void answer(Exchange& exchange, Write write) {
+        const std::uint64_t before = unsent_bytes();
+        write();
+        exchange.written += unsent_bytes() - before;
+    }
+
+    // What nginx calls a request of which nothing was answered when its client, or the worker, went.
+    static constexpr unsigned client_closed_request = 499;
+    static constexpr char carried_version = 3;
 
     HttpServer& server() const noexcept { return **server_; }
 
     const std::shared_ptr<HttpServer>* server_;
-    std::shared_ptr<Exchange> exchange_;  // null: none is under way
-    std::unique_ptr<UnsentList> unsent_;  // null: all that was written has left
-    std::int64_t began_us_ = 0;           // the request of which a part is here; 0: there is none
+    std::shared_ptr<Exchange> exchange_;      // null: none is under way
+    std::unique_ptr<WaitingReplies> unsent_;  // null: all that was written has left
+    std::int64_t began_us_ = 0;               // the request of which a part is here; 0: there is none
     HeadProgress progress_;
     // What is left of the two limits that run together when the one that is set has passed.
     std::uint32_t phase_left_ms_ = 0;

@@ -62,12 +62,12 @@ void HttpModule::abandon() noexcept {
 }
 
 void HttpModule::adopt(Accepted accepted, std::string_view state) {
-    // One that is closing already was not asked for its state: all that is left to do is the connection's
-    // own.
+    // One whose output has left says nothing.
+    HttpConnection::Carried carried{.phase = HttpConnection::Phase::idle};
     const bool open = accepted.carried->stage == CarriedConnection::Stage::open;
-    const HttpConnection::Carried carried =
-        open ? HttpConnection::carried(state) : HttpConnection::Carried{.phase = HttpConnection::Phase::idle};
-    open_connection<HttpConnection>(server_->services, std::move(accepted), server_).carry_on(carried);
+    if (open || !state.empty()) carried = HttpConnection::carried(state);
+    open_connection<HttpConnection>(server_->services, std::move(accepted), server_)
+        .carry_on(std::move(carried));
 }
 
 }  // namespace drover::http

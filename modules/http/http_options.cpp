@@ -1,5 +1,6 @@
 #include "modules/http/http_options.h"
 
+#include "modules/http/access_line.h"
 #include "modules/http/http_reply.h"
 #include "modules/http/http_syntax.h"
 #include "modules/http/request_handler.h"
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -57,6 +59,14 @@ void check_type(std::string_view entry, const std::string& key, Complaints& comp
     const bool good = blank != std::string_view::npos && blank > 0 && blank + 1 < entry.size() &&
                       is_field_value(entry) && entry.find('/', blank) != std::string_view::npos;
     if (!good) complaints.add(key, "is not \"ENDING TYPE\", as in \"md text/markdown\"");
+}
+
+void check_access_log_format(std::string_view format, Complaints& complaints) {
+    try {
+        const AccessLine line(format);
+    } catch (const std::invalid_argument& fault) {
+        complaints.add("access_log_format", fault.what());
+    }
 }
 
 void check_redirect(const RedirectOptions& redirect, const std::string& key, Complaints& complaints) {
@@ -201,16 +211,15 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "requests: "
                       "its reply says close, so that no request is lost.")
             .text("access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
-                  "A file that gets a line for each reply; empty: none. Opened by the master, and again on "
+                  "A file that gets a line for each reply when it has ended; empty: none. Opened by the "
+                  "master, and again on "
                   "USR1 "
                   "(drover reopen).")
-            .choice("access_log_format", &HttpOptions::access_log_format,
-                    {{"common", AccessLogFormat::common},
-                     {"combined", AccessLogFormat::combined},
-                     {"json", AccessLogFormat::json}},
-                    AccessLogFormat::combined, Apply::hot,
-                    "\"common\" is NCSA's, \"combined\" has Referer and User-Agent as well, \"json\" is one "
-                    "object a line.")
+            .text("access_log_format", &HttpOptions::access_log_format,
+                  {.fallback = "combined", .max_size = 4096}, Apply::hot,
+                  "\"common\" is NCSA's, \"combined\" has Referer and User-Agent as well, \"json\" is one "
+                  "object a line; each says at its end how long the request took and whether its reply was "
+                  "aborted. Or a template: \"{peer} {status} {bytes} {seconds}\".")
             .texts("types", &HttpOptions::types, {}, Apply::hot,
                    "Media types of files by the end of their names, before those that are built in: "
                    "\"md text/markdown\".",
@@ -243,6 +252,7 @@ void check_http_options(const ImageNode& table, const HandlerTable& handlers, Co
         complaints.add("max_target", "must be less than max_head, which it is a part of");
     for (std::size_t index = 0; index < options.types.size(); ++index)
         check_type(options.types[index], fmt::format("types[{}]", index), complaints);
+    check_access_log_format(options.access_log_format, complaints);
     const ImageNode nodes = table.find("route");
     std::map<std::pair<std::string_view, std::string_view>, std::uint32_t> first_with;
     for (std::uint32_t index = 0; index < nodes.size(); ++index) {

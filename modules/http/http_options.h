@@ -60,8 +60,6 @@ struct ErrorPageOptions {
     static const Options<ErrorPageOptions>& options();
 };
 
-enum class AccessLogFormat : std::uint8_t { common, combined, json };
-
 struct HttpOptions {
     std::size_t max_head = 0;
     std::size_t max_target = 0;
@@ -73,7 +71,7 @@ struct HttpOptions {
     std::int64_t send_timeout_ms = 0;
     std::int64_t drain_idle_ms = 0;
     std::string_view access_log = {};
-    AccessLogFormat access_log_format = AccessLogFormat::combined;
+    std::string_view access_log_format = "combined";
     std::vector<std::string_view> types = {};  // "md text/markdown"
     std::size_t open_files = 0;
     std::int64_t open_files_check_ms = 0;

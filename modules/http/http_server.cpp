@@ -41,7 +41,7 @@ HttpServer::HttpServer(Services& worker_services, std::shared_ptr<const Configur
                            .target_size = options.max_target,
                            .header_count = options.max_headers}),
       counters(options.counted ? HttpCounters(services.counters) : HttpCounters()),
-      times(before != nullptr ? before->times : std::make_shared<ResponseTimes>()),
+      unsent(before != nullptr ? before->unsent : std::make_shared<UnsentReplies>()),
       files(services.loop, options, before != nullptr ? &before->files : nullptr),
       spare_(std::make_shared<Exchange>()) {
     bind_routes(handlers);
@@ -84,17 +84,37 @@ std::shared_ptr<Exchange> HttpServer::take_exchange() {
     return spare_;
 }
 
-void HttpServer::count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
-                       std::uint64_t body_size, const HttpConnection& connection) {
-    tally.metrics->count_response(status, bytes);
-    if (access_log != nullptr) access_log->add(head, status, body_size, connection, date);
+// Those of one group leave one after another, so that the first ones may be whole when the others are not.
+void HttpServer::finish(const UnsentReply& reply, std::uint64_t sent, std::string_view peer,
+                        std::int64_t now_us) {
+    const auto all_whole = reply.size > 0 ? static_cast<std::uint32_t>(sent / reply.size) : reply.count;
+    const std::uint32_t whole = reply.cut ? 0 : all_whole;
+    const std::int64_t took_us = std::max<std::int64_t>(now_us - reply.began_us, 0);
+    RouteMetrics* const metrics = reply.metrics != nullptr ? reply.metrics : find_metrics(reply.label);
+    if (metrics != nullptr) {
+        metrics->responses[std::clamp(reply.status / 100U, 2U, 5U) - 2].add(whole);
+        if (whole < reply.count) metrics->aborted.add(reply.count - whole);
+        metrics->bytes.add(sent);
+        metrics->seconds.observe(static_cast<std::uint64_t>(took_us), reply.count);
+    }
+    if (!reply.logged || access_log == nullptr) return;
+    date.refresh();
+    access_log->add({.request = reply.request,
+                     .peer = peer,
+                     .route = metrics != nullptr ? std::string_view(metrics->label) : std::string_view(),
+                     .status = reply.status,
+                     .bytes = sent - std::min<std::uint64_t>(sent, reply.head_size),
+                     .bytes_sent = sent,
+                     .took_us = took_us,
+                     .aborted = whole < reply.count,
+                     .second = date.second()});
 }
 
-RouteTime* HttpServer::find_time(std::uint64_t label) noexcept {
+RouteMetrics* HttpServer::find_metrics(std::uint64_t label) noexcept {
     for (RouteMetrics* const metrics : {&counters.unmatched, &counters.malformed})
-        if (metrics->time.label == label) return &metrics->time;
+        if (metrics->hash == label) return metrics;
     for (Route& route : routes.routes())
-        if (route.metrics.time.label == label) return &route.metrics.time;
+        if (route.metrics.hash == label) return &route.metrics;
     return nullptr;
 }
 

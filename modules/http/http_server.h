@@ -10,9 +10,9 @@
 #include "modules/http/http_reply.h"
 #include "modules/http/open_files.h"
 #include "modules/http/request_parser.h"
-#include "modules/http/response_times.h"
 #include "modules/http/route_metrics.h"
 #include "modules/http/route_table.h"
+#include "modules/http/unsent_replies.h"
 #include "worker/services.h"
 
 #include <memory>
@@ -44,11 +44,8 @@ struct HttpServer {
 
     // A clean one; in turn always the same, if it is free.
     std::shared_ptr<Exchange> take_exchange();
-    // A reply that was written: `bytes` with its head, `body_size` without.
-    void count(const Tally& tally, const RequestHead& head, unsigned status, std::uint64_t bytes,
-               std::uint64_t body_size, const HttpConnection& connection);
-    // Of the route with that label in this generation; null: it has none.
-    RouteTime* find_time(std::uint64_t label) noexcept;
+    // Counts and logs a reply of which `sent` bytes have left, and no more will.
+    void finish(const UnsentReply& reply, std::uint64_t sent, std::string_view peer, std::int64_t now_us);
     // The configured page or a line of text. Returns how many bytes of it are body.
     std::size_t append_error(std::string& out, unsigned status, Persistence persistence, bool head_only,
                              std::string_view extra_headers = {}) const;
@@ -59,7 +56,7 @@ struct HttpServer {
     RouteTable routes;
     RequestParser parser;
     HttpCounters counters;
-    std::shared_ptr<ResponseTimes> times;
+    std::shared_ptr<UnsentReplies> unsent;
     HttpDate date;
     OpenFiles files;
     std::shared_ptr<AccessLog> access_log;  // null: none
@@ -69,6 +66,8 @@ struct HttpServer {
 
   private:
     void bind_routes(const HandlerTable& handlers);
+    // Of the route with that label in this generation; null: it has none.
+    RouteMetrics* find_metrics(std::uint64_t label) noexcept;
     std::shared_ptr<Exchange> spare_;
 };
 

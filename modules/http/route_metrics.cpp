@@ -20,13 +20,15 @@ std::vector<CounterLabel> labels_of(std::string_view route, const char* code) {
 
 }  // namespace
 
-RouteMetrics::RouteMetrics(const CounterRow& row, std::string_view label)
-    : requests(row.counter("drover_http_requests_total", labels_of(label))) {
+RouteMetrics::RouteMetrics(const CounterRow& row, std::string_view route)
+    : requests(row.counter("drover_http_requests_total", labels_of(route))),
+      label(route),
+      hash(std::hash<std::string_view>()(route)) {
     for (std::size_t index = 0; index < classes.size(); ++index)
-        responses[index] = row.counter("drover_http_responses_total", labels_of(label, classes[index]));
-    bytes = row.counter("drover_http_response_bytes_total", labels_of(label));
-    time = {std::hash<std::string_view>()(label),
-            row.histogram("drover_http_request_seconds", time_bounds, labels_of(label))};
+        responses[index] = row.counter("drover_http_responses_total", labels_of(route, classes[index]));
+    aborted = row.counter("drover_http_responses_aborted_total", labels_of(route));
+    bytes = row.counter("drover_http_response_bytes_total", labels_of(route));
+    seconds = row.histogram("drover_http_request_seconds", time_bounds, labels_of(route));
 }
 
 // Both are ASCII, so that any byte is a place to cut.
@@ -46,12 +48,20 @@ void RouteMetrics::declare(std::vector<CounterDeclaration>& counters, std::strin
     for (const char* const code : classes) {
         counters.push_back({.name = "drover_http_responses_total",
                             .unit = "responses",
-                            .help = "Responses, counted when they were complete.",
+                            .help = "Responses, counted when the kernel has taken their last byte.",
                             .labels = labels_of(label, code)});
     }
+    counters.push_back({.name = "drover_http_responses_aborted_total",
+                        .unit = "responses",
+                        .help =
+                            "Responses that did not leave whole, or at all: the client went, was too slow, "
+                            "or the worker ended.",
+                        .labels = labels_of(label)});
     counters.push_back({.name = "drover_http_response_bytes_total",
                         .unit = "bytes",
-                        .help = "Bytes of responses, heads and bodies.",
+                        .help =
+                            "Bytes of responses that the kernel has taken, heads and bodies, counted when "
+                            "the response has ended.",
                         .labels = labels_of(label)});
     counters.push_back({.name = "drover_http_request_seconds",
                         .kind = CounterKind::histogram,

@@ -8,7 +8,6 @@
 #include "core/histogram.h"
 #include "modules/http/http_options.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -16,12 +15,6 @@
 #include <vector>
 
 namespace drover::http {
-
-// Where its time is observed. The label stays the same from generation to generation.
-struct RouteTime {
-    std::uint64_t label = 0;  // hash of it
-    Histogram seconds;
-};
 
 struct RouteMetrics {
     // Labels of what has no route: none fits; the head was none, or did not come in time.
@@ -31,22 +24,20 @@ struct RouteMetrics {
     static constexpr HistogramBounds time_bounds{1, 60'000'000};
 
     RouteMetrics() noexcept = default;
-    // `label` as in its declaration.
-    RouteMetrics(const CounterRow& row, std::string_view label);
+    // `route` as in its declaration.
+    RouteMetrics(const CounterRow& row, std::string_view route);
 
     // The route's name, or its host and path, as far as labels have room.
     static std::string label_of(const RouteOptions& route);
     static void declare(std::vector<CounterDeclaration>& counters, std::string_view label);
 
-    void count_response(unsigned status, std::uint64_t size) noexcept {
-        responses[std::clamp(status / 100, 2U, 5U) - 2].add();
-        bytes.add(size);
-    }
-
     Counter requests;
     std::array<Counter, 4> responses;  // 2xx, 3xx, 4xx, 5xx
+    Counter aborted;
     Counter bytes;
-    RouteTime time;
+    Histogram seconds;
+    std::string label;
+    std::uint64_t hash = 0;  // of the label: the same from generation to generation
 };
 
 struct HttpServer;

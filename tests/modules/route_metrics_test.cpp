@@ -63,7 +63,7 @@ TEST_CASE("a route is called by its name, or by its host and path") {
     std::vector<CounterDeclaration> counters;
     RouteMetrics::declare(counters, RouteMetrics::label_of({.path = long_path}));
     RouteMetrics::declare(counters, std::string(64, 'x'));
-    CHECK(counters.size() == 14);
+    CHECK(counters.size() == 16);
     for (const CounterDeclaration& counter : counters)
         CHECK(declaration_fault(counter).empty());
 }
@@ -115,7 +115,7 @@ TEST_CASE("what has no route, and what is no request, count apart") {
     CHECK(server.count("drover_http_request_seconds") == 6);
 }
 
-TEST_CASE("a request's time ends when its last byte has left, or its client") {
+TEST_CASE("a reply counts when its last byte has left; what has not left when its client goes is aborted") {
     constexpr ModuleFactory modules[] = {make_module<LargeModule>};
     WorkerFixture server(modules, "http",
                          "[[module.http.route]]\npath = \"/\"\nhandler = \"large\"\n"
@@ -124,13 +124,18 @@ TEST_CASE("a request's time ends when its last byte has left, or its client") {
     FixtureClient goes(server);
     REQUIRE(reads.send(ask("/small") + ask("/")));
     REQUIRE(goes.send(ask("/")));
-    REQUIRE(server.run_until([&] { return server.count("drover_http_responses_total") == 3; }));
+    REQUIRE(server.run_until([&] { return server.count("drover_http_requests_total") == 3; }));
     server.settle();
-    CHECK(server.count("drover_http_request_seconds") == 0);
-    REQUIRE(reads.read_until([&] { return server.count("drover_http_request_seconds") > 0; }));
+    CHECK(server.count("drover_http_responses_total") == 1);
     CHECK(server.count(of("request_seconds", "/small")) == 1);
-    CHECK(server.count(of("request_seconds", "/")) == 1);
+    CHECK(server.count("drover_http_request_seconds") == 1);
+    REQUIRE(reads.read_until([&] { return server.count("drover_http_request_seconds") > 1; }));
+    CHECK(server.count(code("/", "2xx")) == 1);
+    CHECK(server.count(of("response_bytes_total", "/")) > 8'000'000);
+    CHECK(server.count(of("response_bytes_total", "/")) < 8'000'200);
     goes.close();
     CHECK(server.run_until([&] { return server.count(of("request_seconds", "/")) == 2; }));
-    CHECK(server.count("drover_http_requests_total") == 3);
+    CHECK(server.count(code("/", "2xx")) == 1);
+    CHECK(server.count(of("responses_aborted_total", "/")) == 1);
+    CHECK(server.count(of("response_bytes_total", "/")) < 16'000'000);
 }

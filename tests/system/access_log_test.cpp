@@ -43,7 +43,8 @@ std::string take_lines(const std::string& text, std::map<std::string, int>& by_p
         const std::size_t begin = line.find("\"GET ");
         const std::size_t end = line.find(" HTTP/1.1\" 200 ");
         const bool whole = line.starts_with("127.0.0.1 - - [") && begin != std::string::npos &&
-                           end != std::string::npos && line.ends_with(" 200 5");
+                           end != std::string::npos && line.find(" 200 5 ", end) != std::string::npos &&
+                           line.ends_with(" -");
         if (!whole) return line;
         ++by_path[line.substr(begin + 5, end - begin - 5)];
     }

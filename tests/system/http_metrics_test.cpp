@@ -31,7 +31,7 @@ void ask(HttpClient& client, const std::string& path, const std::string& label, 
     seen[label].bytes += reply.head.size() + reply.body.size();
 }
 
-// Times are observed when the kernel has taken the reply: the client may have it by then.
+// A reply is counted when the kernel has taken it, its time last: the client may have it by then.
 bool reaches(const CounterReader& reader, const std::string& name, std::uint64_t count) {
     for (const Deadline deadline; value(reader, name) < count && !deadline.passed();)
         std::this_thread::yield();
@@ -41,11 +41,12 @@ bool reaches(const CounterReader& reader, const std::string& name, std::uint64_t
 void compare(const CounterReader& reader, const std::string& label, const Seen& seen, const char* code) {
     CAPTURE(label);
     const std::string labels = "{route=\"" + label + "\"}";
+    CHECK(reaches(reader, "drover_http_request_seconds" + labels, seen.replies));
     CHECK(value(reader, "drover_http_requests_total" + labels) == seen.replies);
     CHECK(value(reader, "drover_http_responses_total{route=\"" + label + "\",code=\"" + code + "\"}") ==
           seen.replies);
+    CHECK(value(reader, "drover_http_responses_aborted_total" + labels) == 0);
     CHECK(value(reader, "drover_http_response_bytes_total" + labels) == seen.bytes);
-    CHECK(reaches(reader, "drover_http_request_seconds" + labels, seen.replies));
 }
 
 }  // namespace
@@ -81,10 +82,10 @@ TEST_CASE("each route's figures are what clients counted, through reloads and th
     const auto compare_all = [&] {
         compare(reader, "/a", seen["/a"], "2xx");
         compare(reader, "bee", seen["bee"], "2xx");
-        CHECK(value(reader, "drover_http_requests_total{route=\"/\"}") == busy);
-        CHECK(value(reader, "drover_http_responses_total{route=\"/\",code=\"2xx\"}") == busy);
         const std::string seconds = "drover_http_request_seconds{route=\"/\"}";
         CHECK(reaches(reader, seconds, busy));
+        CHECK(value(reader, "drover_http_requests_total{route=\"/\"}") == busy);
+        CHECK(value(reader, "drover_http_responses_total{route=\"/\",code=\"2xx\"}") == busy);
         CHECK(value(reader, "drover_http_requests_total{route=\"malformed\"}") == 0);
     };
     compare_all();

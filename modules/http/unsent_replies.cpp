@@ -1,0 +1,146 @@
+#include "modules/http/unsent_replies.h"
+
+#include "modules/http/http_server.h"
+
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace drover::http {
+
+namespace {
+
+constexpr std::size_t max_carried_state = 256 * 1024;
+
+// The layout in a hand-over; the texts of the request follow it.
+struct Record {
+    std::uint64_t label;
+    std::int64_t began_us;
+    std::uint64_t size;
+    std::uint32_t head_size;
+    std::uint32_t count;
+    std::uint16_t status;
+    std::uint8_t cut;
+    std::uint8_t logged;
+    std::uint32_t minor_version;
+    std::array<std::uint32_t, 4> text_sizes;
+};
+static_assert(sizeof(Record) == 56);
+
+std::array<std::string_view*, 4> texts_of(LoggedRequest& request) noexcept {
+    return {&request.method, &request.target, &request.host, &request.fields};
+}
+
+std::string_view cut_fields(std::string_view fields) noexcept {
+    if (fields.size() <= UnsentReply::max_kept_fields) return fields;
+    const std::size_t end = fields.substr(0, UnsentReply::max_kept_fields).rfind('\n');
+    return end == std::string_view::npos ? std::string_view() : fields.substr(0, end + 1);
+}
+
+// Moves the texts into memory of their own.
+std::unique_ptr<char[]> copy_texts(LoggedRequest& request) {
+    std::size_t size = 0;
+    for (const std::string_view* const text : texts_of(request))
+        size += text->size();
+    auto texts = std::make_unique<char[]>(size);
+    char* to = texts.get();
+    for (std::string_view* const text : texts_of(request)) {
+        const std::size_t copied = text->copy(to, text->size());
+        *text = {to, copied};
+        to += copied;
+    }
+    return texts;
+}
+
+}  // namespace
+
+bool UnsentReply::is_like(const UnsentReply& other) const noexcept {
+    return !logged && !other.logged && !cut && !other.cut && server == nullptr && other.server == nullptr &&
+           connection == other.connection && metrics == other.metrics && label == other.label &&
+           began_us == other.began_us && size == other.size && status == other.status &&
+           head_size == other.head_size;
+}
+
+void UnsentReply::keep_texts() {
+    if (!logged || texts != nullptr) return;
+    request.fields = cut_fields(request.fields);
+    texts = copy_texts(request);
+}
+
+void UnsentReply::keep() {
+    metrics = nullptr;
+    keep_texts();
+    exchange.reset();
+    server.reset();
+}
+
+void UnsentReplies::add(UnsentReply reply) {
+    if (!replies_.empty() && replies_.back().is_like(reply)) {
+        ++replies_.back().count;
+        return;
+    }
+    replies_.push_back(std::move(reply));
+}
+
+void WaitingReplies::add(UnsentReply reply) {
+    reply.keep();
+    written_ += reply.whole();
+    if (!replies_.empty() && replies_.back().is_like(reply)) {
+        replies_.back().count += reply.count;
+        return;
+    }
+    replies_.push_back(std::move(reply));
+}
+
+bool WaitingReplies::append_to(std::string& state) const {
+    for (const UnsentReply& reply : replies_) {
+        LoggedRequest request = reply.request;
+        Record record{.label = reply.label,
+                      .began_us = reply.began_us,
+                      .size = reply.size,
+                      .head_size = reply.head_size,
+                      .count = reply.count,
+                      .status = reply.status,
+                      .cut = reply.cut,
+                      .logged = reply.logged,
+                      .minor_version = request.minor_version,
+                      .text_sizes = {}};
+        std::size_t index = 0;
+        for (const std::string_view* const text : texts_of(request))
+            record.text_sizes[index++] = static_cast<std::uint32_t>(text->size());
+        state.append(reinterpret_cast<const char*>(&record), sizeof record);
+        for (const std::string_view* const text : texts_of(request))
+            state.append(*text);
+        if (state.size() > max_carried_state) return false;
+    }
+    return true;
+}
+
+void WaitingReplies::take_from(std::string_view state) {
+    const auto take = [&state](std::size_t size) {
+        if (size > state.size()) throw std::runtime_error("http: unknown replies of a connection");
+        const std::string_view taken = state.substr(0, size);
+        state.remove_prefix(size);
+        return taken;
+    };
+    while (!state.empty()) {
+        Record record;
+        std::memcpy(&record, take(sizeof record).data(), sizeof record);
+        UnsentReply reply{.label = record.label,
+                          .began_us = record.began_us,
+                          .size = record.size,
+                          .head_size = record.head_size,
+                          .count = record.count,
+                          .status = record.status,
+                          .cut = record.cut != 0,
+                          .logged = record.logged != 0};
+        reply.request.minor_version = record.minor_version;
+        std::size_t index = 0;
+        for (std::string_view* const text : texts_of(reply.request))
+            *text = take(record.text_sizes[index++]);
+        add(std::move(reply));
+    }
+}
+
+}  // namespace drover::http
