@@ -1,5 +1,6 @@
 #include "core/listener.h"
 
+#include "core/port_owners.h"
 #include "core/system_error.h"
 
 #include <algorithm>
@@ -108,6 +109,8 @@ Listener::Listener(Listener&& other) noexcept
       order_(std::exchange(other.order_, {})),
       times_rebound_(other.times_rebound_),
       refuses_new_(other.refuses_new_),
+      turned_away_(other.turned_away_),
+      has_siblings_(other.has_siblings_),
       path_(std::exchange(other.path_, {})) {}
 
 Listener& Listener::operator=(Listener&& other) noexcept {
@@ -120,6 +123,8 @@ Listener& Listener::operator=(Listener&& other) noexcept {
     order_ = std::exchange(other.order_, {});
     times_rebound_ = other.times_rebound_;
     refuses_new_ = other.refuses_new_;
+    turned_away_ = other.turned_away_;
+    has_siblings_ = other.has_siblings_;
     path_ = std::exchange(other.path_, {});
     return *this;
 }
@@ -128,7 +133,8 @@ Listener::~Listener() {
     remove_path();
 }
 
-Listener Listener::bind(const Address& address, const ListenerOptions& options, unsigned slots) {
+Listener Listener::bind(const Address& address, const ListenerOptions& options, unsigned slots,
+                        Siblings siblings) {
     Listener result(address, options);
     if (address.is_unix_path()) {
         UniqueFd socket = result.new_socket();
@@ -136,7 +142,7 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
         result.sockets_.emplace_back(std::move(socket));
         return result;
     }
-    result.sockets_.emplace_back(result.bind_one(true));
+    result.sockets_.emplace_back(result.bind_first(siblings));
     const Address bound = Address::local_of(result.sockets_.front().get());
     result.address_ = address.is_udp() ? bound.as_udp() : bound;
     result.resize(slots);
@@ -165,11 +171,55 @@ void Listener::bound_wait(int fd) {
                "SO_RCVTIMEO");
 }
 
+UniqueFd Listener::bind_first(Siblings siblings) {
+    try {
+        return bind_one(true);
+    } catch (const std::system_error& failure) {
+        const bool in_use = failure.code() == std::errc::address_in_use;
+        if (!in_use || address_.is_unix() || !only_siblings_are_there(siblings)) throw;
+    }
+    for (const auto& sibling : siblings) {
+        const bool shares =
+            share_port(address_, options_.ipv6_only, sibling->address_, sibling->options_.ipv6_only);
+        if (shares && !sibling->turned_away_) sibling->stand_beside_siblings();
+    }
+    has_siblings_ = true;
+    return bind_one(true);
+}
+
+// A sibling on the very address would be joined, and its connections shared. Sockets that were turned away
+// may still be held by workers, and are nobody's.
+bool Listener::only_siblings_are_there(Siblings siblings) const {
+    std::vector<ino_t> ours;
+    for (const auto& sibling : siblings) {
+        const bool same_place = sibling->address_ == address_ && !sibling->turned_away_;
+        if (same_place) return false;
+        for (const Socket& socket : sibling->sockets_) {
+            struct stat status {};
+            if (::fstat(socket.get(), &status) == 0) ours.push_back(status.st_ino);
+        }
+    }
+    return strangers_at(address_, options_.ipv6_only, ours) == Strangers::none;
+}
+
+// The kernel lets sockets of one user share a port when all have SO_REUSEPORT.
+void Listener::stand_beside_siblings() {
+    if (std::exchange(has_siblings_, true)) return;
+    for (Socket& socket : sockets_) {
+        const bool undone = socket.as_made.put_back(socket.get()).undone;
+        set_option(socket.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+        if (undone) socket.as_made = SocketOptions(socket.get());
+    }
+}
+
+// Beside siblings it gets its group when it listens: one that has a group already is refused then.
 UniqueFd Listener::bind_one(bool first) const {
     UniqueFd fd = new_socket();
-    if (!shared() && !first) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    const bool alone = first && !has_siblings_;
+    if (has_siblings_ || (!shared() && !first))
+        set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
     check_call(::bind(fd.get(), address_.data(), address_.size()), "bind", address_.text());
-    if (!shared() && first) {
+    if (!shared() && alone) {
         set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
         make_reuseport_group(fd.get());
     }

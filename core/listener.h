@@ -11,6 +11,7 @@
 #include "core/unique_fd.h"
 
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -49,11 +50,16 @@ struct ListenerOptions {
 
 class Listener {
   public:
+    // The other listeners of this service.
+    using Siblings = std::span<const std::shared_ptr<Listener>>;
+
     // Binds `slots` sockets (one when shared). The first is bound without SO_REUSEPORT, so that another
-    // process's socket on the address is an error, and gets the option afterwards. A stale unix path is
-    // replaced; one that answers, or a file that is no socket, is refused. Throws std::system_error: "bind
-    // 127.0.0.1:80: ...". 0 slots count as 1.
-    static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots);
+    // process's socket on the address is an error, and gets the option afterwards. Where only siblings are in
+    // the way, with other addresses of the port ("127.0.0.1:80" beside "*:80"), it is bound beside them. A
+    // stale unix path is replaced; one that answers, or a file that is no socket, is refused. Throws
+    // std::system_error: "bind 127.0.0.1:80: ...". 0 slots count as 1.
+    static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots,
+                         Siblings siblings = {});
 
     Listener(Listener&&) noexcept;
     Listener& operator=(Listener&&) noexcept;
@@ -103,6 +109,12 @@ class Listener {
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
     // closed without a reset. Nothing to do for unix and udp sockets.
     void refuse_new();
+    // From now on what is new goes to the sibling that listens there, too, or is refused at once; what the
+    // sockets have already, or is being opened, can be taken until nothing comes any more. The path of a unix
+    // socket is removed. Best effort: an abstract unix name cannot be left so,
+    // and a udp socket without a sibling is read to its end as it is.
+    void turn_away() noexcept;
+    bool turned_away() const noexcept { return turned_away_; }
     // Closes the sockets that do not listen, above the first `slots`.
     void drop_idle_sockets(unsigned slots);
 
@@ -130,6 +142,9 @@ class Listener {
     Listener(const Address& address, const ListenerOptions& options);
     UniqueFd new_socket() const;
     static void bound_wait(int fd);
+    UniqueFd bind_first(Siblings siblings);
+    bool only_siblings_are_there(Siblings siblings) const;
+    void stand_beside_siblings();
     UniqueFd bind_one(bool first) const;
     void bind_path(int fd);
     void apply_options(int fd, const ListenerOptions& options) const;
@@ -155,6 +170,8 @@ class Listener {
     std::vector<unsigned> order_;  // of a reuseport group: slots by the kernel's number for them
     unsigned times_rebound_ = 0;
     bool refuses_new_ = false;
+    bool turned_away_ = false;
+    bool has_siblings_ = false;  // on its port, or had
     UnixPath path_;
 };
 

@@ -1,10 +1,12 @@
 // Where the kernel sends new connections: programs on a reuseport group and on listening sockets (socket(7),
 // bpf of linux/filter.h).
 #include "core/listener.h"
+#include "core/port_owners.h"
 #include "core/system_error.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 
 #include <linux/filter.h>
 
@@ -43,6 +45,11 @@ constexpr sock_filter drop_syn[] = {
     statement(BPF_RET | BPF_K, 0xffffffff),
 };
 
+Address loopback_at(const Address& wildcard) {
+    const char* const host = wildcard.family() == AF_INET6 ? "[::1]:" : "127.0.0.1:";
+    return Address::parse(host + std::to_string(wildcard.port()));
+}
+
 void attach(int fd, int option, std::span<const sock_filter> filters, const char* name) {
     const sock_fprog program{static_cast<unsigned short>(filters.size()),
                              const_cast<sock_filter*>(filters.data())};
@@ -72,6 +79,24 @@ void Listener::refuse_new() {
     refuses_new_ = true;
     for (const Socket& socket : sockets_)
         attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
+}
+
+// A listening socket that is bound to an interface gets what comes by it alone, and handshakes that are under
+// way end as they began. A datagram socket with a peer gets what that peer sends, and this one is the socket
+// itself; its answers name their receivers.
+void Listener::turn_away() noexcept {
+    turned_away_ = true;
+    if (address_.is_unix()) return remove_path();
+    if (address_.is_udp() && !has_siblings_) return;
+    const Address self = address_.is_wildcard() ? loopback_at(address_) : address_;
+    for (const Socket& socket : sockets_) {
+        const int on = 1;
+        ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+        if (address_.is_udp())
+            static_cast<void>(::connect(socket.get(), self.data(), self.size()));
+        else
+            ::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTOIFINDEX, &no_interface, sizeof no_interface);
+    }
 }
 
 void Listener::drop_idle_sockets(unsigned slots) {

@@ -20,6 +20,7 @@ constexpr MessageRule hello_rule = fixed(sizeof(Hello), 0);
 constexpr MessageRule counter_table_rule = fixed(sizeof(CounterTableMessage), 2);
 constexpr MessageRule image_rule = fixed(sizeof(GenerationMessage), 1);
 constexpr MessageRule listener_rule = fixed(sizeof(ListenerMessage), 1);
+constexpr MessageRule listener_ends_rule = fixed(sizeof(ListenerMessage), 0);
 constexpr MessageRule generation_rule = fixed(sizeof(GenerationMessage), 0);
 constexpr MessageRule question_rule = fixed(sizeof(QuestionMessage), 0);
 constexpr MessageRule status_text_rule = fixed(sizeof(QuestionMessage), 1);
@@ -57,6 +58,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::listener:
         case MessageType::watch_listener:
             return &listener_rule;
+        case MessageType::listener_ends:
+            return &listener_ends_rule;
         case MessageType::leave:
             return &leave_rule;
         case MessageType::pool_full:

@@ -39,6 +39,7 @@ enum class MessageType : std::uint16_t {
 
     watch_listener,  // ListenerMessage, [listening socket]: accept from this one, too, until it is surely
                      // empty
+    listener_ends,   // ListenerMessage: nothing new comes there; the others that hold it leave, too
     pool_full,       // RoomMessage: whether any worker of the pool has room for new connections
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
     handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives

@@ -119,11 +119,25 @@ std::vector<ListenerUse> Generation::listener_uses(
 }
 
 void Generation::commit() {
-    use_listeners(listener_uses([](const Pool& pool) { return pool.next_listener_uses(); }));
+    const std::vector<ListenerUse> uses =
+        listener_uses([](const Pool& pool) { return pool.next_listener_uses(); });
+    use_listeners(uses);
+    turn_away_all_but(uses);
     const std::unique_ptr<Contents> before = std::exchange(contents_, std::move(next_));
     for (const auto& pool : pools_)
         pool->commit();
     counters_.forget(before->number);
+}
+
+void Generation::make_room_for(const Generation& next) {
+    turn_away_all_but(next.listener_uses([](const Pool& pool) { return pool.listener_uses(); }));
+}
+
+void Generation::turn_away_all_but(const std::vector<ListenerUse>& uses) {
+    std::vector<std::shared_ptr<Listener>> kept;
+    std::ranges::transform(uses, std::back_inserter(kept), &ListenerUse::listener);
+    for (const auto& pool : pools_)
+        pool->turn_away_all_but(kept);
 }
 
 void Generation::abandon() noexcept {

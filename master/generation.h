@@ -61,6 +61,8 @@ class Generation {
     // std::system_error before any gate is open.
     void serve();
     void retire(int signal);
+    // `next` serves: addresses that it does not have get nothing new.
+    void make_room_for(const Generation& next);
     // Another one serves in its place.
     void make_way();
     // Its workers give their connections to those of the same pool in `next`.
@@ -109,6 +111,7 @@ class Generation {
     };
     std::vector<ListenerUse> listener_uses(
         const std::function<std::vector<ListenerUse>(const Pool&)>& of) const;
+    void turn_away_all_but(const std::vector<ListenerUse>& uses);
     using PoolListeners = std::vector<std::shared_ptr<Listener>>;
     static PoolListeners acquire(const Contents& contents, const PoolSettings& pool,
                                  ListenerRegistry& registry);

@@ -27,11 +27,14 @@ void use_listeners(const std::vector<ListenerUse>& uses) {
 std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, const Address& address,
                                                     const ListenerOptions& options, unsigned slots) {
     std::erase_if(entries_, [](const Entry& entry) { return entry.listener.expired(); });
+    std::vector<std::shared_ptr<Listener>> siblings;
+    for (const Entry& entry : entries_)
+        siblings.push_back(entry.listener.lock());
     const bool shared = Listener::shares_socket(address, options);
     const unsigned wanted = shared ? 1 : slots;
     for (const Entry& entry : entries_) {
-        if (entry.key != key) continue;
         std::shared_ptr<Listener> listener = entry.listener.lock();
+        if (entry.key != key || listener->turned_away()) continue;
         if (listener->shared() != shared) {
             throw std::runtime_error("listener " + address.text() +
                                      ": balance cannot change without a restart");
@@ -44,7 +47,7 @@ std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, cons
         if (listener->sockets() < wanted) listener->resize(wanted);
         return listener;
     }
-    auto listener = std::make_shared<Listener>(Listener::bind(address, options, wanted));
+    auto listener = std::make_shared<Listener>(Listener::bind(address, options, wanted, siblings));
     entries_.push_back({key, listener});
     return listener;
 }

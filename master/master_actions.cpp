@@ -206,7 +206,10 @@ bool Master::open_gates() {
         failures_.emplace_back(failure.what());
         return false;
     }
-    if (current_ != nullptr) old_.push_back(std::move(current_));
+    if (current_ != nullptr) {
+        current_->make_room_for(*next_);
+        old_.push_back(std::move(current_));
+    }
     current_ = std::move(next_);
     count_for(*current_);
     return true;

@@ -229,6 +229,17 @@ void Pool::drop_idle_sockets() {
         listener->drop_idle_sockets(size());
 }
 
+// A worker of another generation numbers its listeners as that does.
+void Pool::turn_away_all_but(const std::vector<std::shared_ptr<Listener>>& kept) {
+    for (unsigned i = 0; i < listeners_.size(); ++i) {
+        if (std::ranges::find(kept, listeners_[i]) != kept.end()) continue;
+        listeners_[i]->turn_away();
+        each_worker([&](WorkerProcess& worker) {
+            if (worker.generation() == origin_.generation) worker.tell_listener_ends(i);
+        });
+    }
+}
+
 void Pool::refuse_new() {
     try {
         for (const auto& listener : listeners_)

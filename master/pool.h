@@ -166,6 +166,8 @@ class Pool : private WorkerObserver {
     void drop_idle_sockets();
     // New connections go to the slots that serve; to all while none does.
     void steer();
+    // Nothing new comes to listeners that are not among `kept`, and workers are told.
+    void turn_away_all_but(const std::vector<std::shared_ptr<Listener>>& kept);
     // The kernel opens no new connections.
     void refuse_new();
     void release_listeners() noexcept { listeners_.clear(); }

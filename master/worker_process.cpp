@@ -228,6 +228,10 @@ bool WorkerProcess::watch_socket(unsigned listener, int socket) {
            channel_->send(MessageType::watch_listener, ListenerMessage{listener, 0}, std::array{socket});
 }
 
+void WorkerProcess::tell_listener_ends(unsigned listener) {
+    if (channel_ != nullptr) channel_->send(MessageType::listener_ends, ListenerMessage{listener, 0});
+}
+
 std::string WorkerProcess::end_hanging() {
     hangs_ = true;
     const char state = state_in_kernel(pid());

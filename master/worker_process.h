@@ -113,6 +113,10 @@ class WorkerProcess {
     // cannot be told.
     bool watch_socket(unsigned listener, int socket);
 
+    // What its listener has, or is being opened there, is the last that comes there: to be taken before it
+    // leaves.
+    void tell_listener_ends(unsigned listener);
+
     // For how long nothing has been heard of it while the master could listen.
     std::int64_t silent_ms() const noexcept;
     // It serves what it should on the sockets that it should have, and is neither stopped nor known to hang.

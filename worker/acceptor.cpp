@@ -37,10 +37,11 @@ void Acceptor::close() noexcept {
     if (on_closed_) on_closed_();
 }
 
-void Acceptor::finish_when_quiet() {
+void Acceptor::finish_when_quiet(std::chrono::milliseconds quiet) {
     quiet_end_ms_ = loop_.now_ms() + quiet_limit.count();
+    quiet_ = quiet;
     start();
-    quiet_timer_.start_once(quiet_time);
+    quiet_timer_.start_once(quiet_);
 }
 
 void Acceptor::close_after(std::chrono::milliseconds time) {
@@ -88,7 +89,7 @@ Acceptor::Outcome Acceptor::accept_one() {
     UniqueFd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (connection) {
         const bool may_wait = quiet_timer_.started() && loop_.now_ms() < quiet_end_ms_;
-        if (may_wait) quiet_timer_.start_once(quiet_time);
+        if (may_wait) quiet_timer_.start_once(quiet_);
         on_accept_(Accepted{std::move(connection), listener_});
         return Outcome::accepted;
     }

@@ -36,10 +36,10 @@ class Acceptor {
     bool accepting() const noexcept { return watch_.started(); }
     // Accepts what is queued until nothing is, then closes the socket.
     void finish();
-    // Goes on accepting until nothing has come for quiet_time, at the longest for quiet_limit, then closes:
+    // Goes on accepting until nothing has come for `quiet`, at the longest for quiet_limit, then closes:
     // handshakes that are under way get their connection. The kernel has been told to begin no new ones
     // (Listener::refuse_new).
-    void finish_when_quiet();
+    void finish_when_quiet(std::chrono::milliseconds quiet = quiet_time);
     // Closes then, whatever happens; what is queued is taken first.
     void close_after(std::chrono::milliseconds time);
     void close() noexcept;
@@ -61,6 +61,7 @@ class Acceptor {
     Timer retry_;
     Timer quiet_timer_;
     std::int64_t quiet_end_ms_ = 0;  // of quiet_limit
+    std::chrono::milliseconds quiet_{quiet_time};
     unsigned listener_;
     AcceptHandler on_accept_;
     ShortageHandler on_shortage_;

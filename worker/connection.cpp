@@ -17,7 +17,8 @@ static_assert(sizeof(Connection) <= 11 * sizeof(void*));
 Connection::Connection(Services& services, Accepted accepted)
     : services_(services),
       socket_(std::move(accepted.socket)),
-      listener_(static_cast<std::uint16_t>(accepted.listener)) {
+      listener_(static_cast<std::uint16_t>(accepted.gone_listener != 0 ? accepted.gone_listener
+                                                                       : accepted.listener)) {
     if (accepted.carried != nullptr) carry_on(*accepted.carried);
 }
 

@@ -56,6 +56,7 @@ struct Accepted {
     UniqueFd socket;
     unsigned listener = 0;                       // index into the pool's list of listeners
     const CarriedConnection* carried = nullptr;  // what it brings from another worker; null: it is new
+    unsigned gone_listener = 0;  // not 0: a reload took the listener away; Connection's number of it
 };
 
 class Module {

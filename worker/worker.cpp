@@ -136,6 +136,8 @@ void Worker::on_message(Message& message) {
             return on_dismissed(message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
             return watch_listener(message);
+        case MessageType::listener_ends:
+            return note_listener_end(message);
         case MessageType::pool_full:
             return on_pool_full(message.as<RoomMessage>().full != 0);
         case MessageType::handover_give:
@@ -308,7 +310,10 @@ void Worker::drain(bool limited) {
     // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
     // is waited for.
     for (const auto& acceptor : acceptors_) {
-        giver_ != nullptr ? acceptor->finish() : acceptor->finish_when_quiet();
+        if (ends(acceptor->listener()))
+            acceptor->finish_when_quiet(ending_quiet_time);
+        else
+            giver_ != nullptr ? acceptor->finish() : acceptor->finish_when_quiet();
     }
     for (const auto& acceptor : watched_)
         acceptor->finish();
@@ -335,6 +340,7 @@ void Worker::limit_drain() {
 }
 
 void Worker::on_acceptor_closed() {
+    say_committed();
     if (state_ != WorkerState::draining || accepting()) return;
     if (!std::exchange(said_stopped_, true) && channel_ != nullptr) {
         channel_->send(MessageType::stopped_accepting,

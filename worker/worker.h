@@ -113,6 +113,9 @@ class Worker {
     void take_listener(Message& message);
     std::vector<ModuleFactory> all_factories();
     void watch_listener(Message& message);
+    void note_listener_end(const Message& message);
+    bool ends(unsigned listener) const noexcept;
+    void say_committed();
     std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
     static void check_takes(const Module* module, const ListenSettings& listen);
     void add_listener(unsigned listener);
@@ -131,6 +134,8 @@ class Worker {
     void take_predecessor(Message& message);
     HandoverReceiver::Target find_target(std::string_view listener_name);
     unsigned gone_listener(std::string_view name);
+    Module* module_in(std::string_view listener_name) const;
+    Module* module_of(unsigned listener) const;
     std::vector<unsigned> numbers_after(const NextListeners& next);
     static std::string listener_name(const ListenSettings& listen);
     void on_predecessor_end();
@@ -145,11 +150,13 @@ class Worker {
     void note_generations(Report& report) const noexcept;
     void prepare_listeners();
     void take_over_listeners();
-    void drop_listeners(const std::vector<unsigned>& new_index);
+    std::vector<std::unique_ptr<Acceptor>> drop_listeners(const std::vector<unsigned>& new_index);
     static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
                                               const std::vector<ListenSettings>& after);
     // The number of a connection whose listener is gone.
     static constexpr unsigned no_listener = 0xffff;
+    // Of a listener that ends while the service goes on: the last packet of a handshake takes that long.
+    static constexpr std::chrono::milliseconds ending_quiet_time{250};
     const Settings& settings() const noexcept { return assignment_.configuration->settings(); }
     const PoolSettings& pool() const noexcept { return assignment_.configuration->pool(); }
     void apply_settings();
@@ -199,6 +206,7 @@ class Worker {
     std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections
     std::vector<std::unique_ptr<Acceptor>> watched_;    // sockets of other slots
     std::vector<Module*> listener_modules_;             // by index in the pool
+    std::vector<unsigned> ending_listeners_;            // of this generation: no later one has them
     std::vector<std::string> gone_listeners_;           // names, by number from first_gone_listener on
     DatagramBuffer datagram_buffer_;
     std::vector<std::shared_ptr<DatagramSocket>> datagram_sockets_;  // of the udp listeners
@@ -242,6 +250,7 @@ class Worker {
     bool short_of_descriptors_ =
         false;  // some that the master sent are lost: what comes next would be built on them
     bool said_stopped_ = false;
+    bool owes_committed_ = false;
     bool leaving_ = false;        // its exit code is decided
     bool at_limit_ = false;       // acceptors pause: max_connections
     bool pool_full_ = false;      // no other worker has room: idle connections make some

@@ -30,6 +30,14 @@ void Worker::watch_listener(Message& message) {
     watched_.back()->close_after(watch_time);
 }
 
+void Worker::note_listener_end(const Message& message) {
+    ending_listeners_.push_back(message.as<ListenerMessage>().index);
+}
+
+bool Worker::ends(unsigned listener) const noexcept {
+    return std::ranges::find(ending_listeners_, listener) != ending_listeners_.end();
+}
+
 std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listener) {
     return std::make_unique<Acceptor>(loop_, std::move(socket), listener,
                                       Acceptor::AcceptHandler::to<&Worker::on_accept>(this),
@@ -58,7 +66,9 @@ void Worker::start_listeners() {
 void Worker::on_accept(Accepted accepted) {
     accepted_.add();
     try {
-        Module* const module = listener_modules_[accepted.listener];
+        Module* const module = module_of(accepted.listener);
+        if (accepted.listener >= first_gone_listener)
+            accepted.gone_listener = std::exchange(accepted.listener, 0);
         module->connection(std::move(accepted));
     } catch (...) {
         refused_.add();

@@ -73,7 +73,7 @@ bool Worker::on_datagram(Module* module, const Datagram& datagram) {
 // A successor, or the others of the pool, read on.
 void Worker::finish_datagrams() {
     for (const auto& socket : datagram_sockets_) {
-        giver_ != nullptr ? socket->stop() : socket->finish();
+        giver_ != nullptr && !ends(socket->listener()) ? socket->stop() : socket->finish();
     }
     if (!close_answered_sockets()) replies_timer_.start_every(replies_interval);
 }

@@ -74,9 +74,19 @@ HandoverReceiver::Target Worker::find_target(std::string_view name) {
     for (unsigned i = 0; i < listen.size(); ++i) {
         if (listener_name(listen[i]) == name) return {listener_modules_[i], i, listen[i].address.family()};
     }
-    Module* const module = modules_->find(name.substr(name.rfind(' ') + 1));
+    Module* const module = module_in(name);
     if (module == nullptr) return {};
     return {module, gone_listener(name), AF_UNSPEC};
+}
+
+Module* Worker::module_in(std::string_view listener_name) const {
+    return modules_->find(listener_name.substr(listener_name.rfind(' ') + 1));
+}
+
+// Of one that accepts for a listener that is no more, too: a hot reload takes no module away.
+Module* Worker::module_of(unsigned listener) const {
+    const bool gone = listener >= first_gone_listener;
+    return gone ? module_in(gone_listeners_[listener - first_gone_listener]) : listener_modules_[listener];
 }
 
 // Its number; the same for the same name. Without one the connection cannot move again.

@@ -115,8 +115,20 @@ void Worker::commit() {
     note_room();
     if (at_limit_ && connections_.size() < connection_limit_) resume_accepting();
     finish_gone_datagrams();
-    channel_->send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});
+    owes_committed_ = true;
+    say_committed();
     send_report();
+}
+
+// When it has closed the addresses that are gone: nothing here keeps them in use.
+void Worker::say_committed() {
+    const auto open = [](const auto& acceptor) {
+        return acceptor->listener() >= first_gone_listener && !acceptor->closed();
+    };
+    if (!owes_committed_ || std::ranges::any_of(watched_, open)) return;
+    owes_committed_ = false;
+    if (channel_ != nullptr)
+        channel_->send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});
 }
 
 // Where listener `index` of `before` stands in `after`; none when it does not. Port 0 is another port
@@ -132,15 +144,18 @@ std::optional<unsigned> Worker::find_again(const std::vector<ListenSettings>& be
     return std::nullopt;
 }
 
-// What goes takes its queue along; of a udp socket it is read when the rest is in place. The others get their
-// new numbers.
-void Worker::drop_listeners(const std::vector<unsigned>& new_index) {
+// The others get their new numbers. A listener that goes takes its queue along: at once where its address
+// stays, for another module; when the rest is in place where nothing new comes there any more.
+std::vector<std::unique_ptr<Acceptor>> Worker::drop_listeners(const std::vector<unsigned>& new_index) {
     const auto gone = [&](const auto& each) {
         return each->listener() == no_listener || new_index[each->listener()] == no_listener;
     };
-    for (const auto& acceptor : acceptors_) {
-        if (gone(acceptor)) acceptor->finish();
+    std::vector<std::unique_ptr<Acceptor>> ending;
+    for (auto& acceptor : acceptors_) {
+        if (gone(acceptor) && ends(acceptor->listener())) ending.push_back(std::move(acceptor));
+        if (acceptor != nullptr && gone(acceptor)) acceptor->finish();
     }
+    std::erase(acceptors_, nullptr);
     for (const auto& socket : datagram_sockets_) {
         if (!gone(socket)) continue;
         socket->renumber(no_listener);
@@ -150,6 +165,7 @@ void Worker::drop_listeners(const std::vector<unsigned>& new_index) {
     std::erase_if(datagram_sockets_, gone);
     for (const auto& acceptor : acceptors_)
         acceptor->set_listener(new_index[acceptor->listener()]);
+    return ending;
 }
 
 void Worker::prepare_listeners() {
@@ -186,7 +202,7 @@ std::vector<unsigned> Worker::numbers_after(const NextListeners& next) {
 // A listener that both generations have keeps its acceptor; connections keep theirs under its new number.
 void Worker::take_over_listeners() {
     NextListeners& next = next_->next;
-    drop_listeners(next.new_index);  // while everything else is still as it was
+    auto ending = drop_listeners(next.new_index);  // while everything else is still as it was
     for (const auto& acceptor : watched_)
         acceptor->finish();
     for (const auto& socket : datagram_sockets_)
@@ -200,7 +216,15 @@ void Worker::take_over_listeners() {
         next.sockets[i]->configure(std::move(next.datagrams[i]));
         datagram_sockets_.push_back(std::move(next.sockets[i]));
     }
-    connections_.renumber_listeners(numbers_after(next));
+    const std::vector<unsigned> numbers = numbers_after(next);
+    connections_.renumber_listeners(numbers);
+    for (auto& acceptor : ending) {
+        acceptor->set_listener(numbers[acceptor->listener()]);
+        acceptor->listener() == no_listener ? acceptor->close()
+                                            : acceptor->finish_when_quiet(ending_quiet_time);
+        watched_.push_back(std::move(acceptor));
+    }
+    ending_listeners_.clear();
     next = {};
     start_listeners();
 }
