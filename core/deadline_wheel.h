@@ -50,6 +50,10 @@ class DeadlineWheel {
     // What is left of an entry's time; 0 when it has no deadline.
     std::chrono::milliseconds remaining(const DeadlineEntry& entry) const noexcept;
 
+    // Time that has passed here, in ticks: it stands still with the wheel, while the loop was kept for long
+    // and while there is no entry.
+    std::chrono::milliseconds time() const noexcept { return tick * now_tick_; }
+
     // For tests: as if `ticks` ticks had passed.
     void advance(std::uint32_t ticks);
 

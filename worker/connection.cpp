@@ -107,7 +107,7 @@ void Connection::on_deadline() {
     if (state_ == State::open) {
         run_hook([this] { on_time_limit(); });
         deliver_resumed();
-    } else {
+    } else if (state_ != State::flushing || output_ == nullptr || !on_flush_limit()) {
         retire();
     }
     services_.connections.delete_dead();

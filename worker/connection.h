@@ -129,6 +129,9 @@ class Connection : private DeadlineEntry {
     bool input_waits() const noexcept { return input_ != nullptr; }
     // Bytes that were written and are not with the kernel; of a connection that is gone: that never left.
     std::uint64_t unsent_bytes() const noexcept;
+    // Bytes that are with the kernel and that the peer has not acknowledged (tcp(7), SIOCOUTQ). Asks the
+    // kernel; 0 when it does not say.
+    std::uint64_t unacknowledged_bytes() const noexcept;
     // Whether the socket has input that was not read yet. Asks the kernel.
     bool input_unread() const noexcept;
     // When the event came by which on_input is called: CLOCK_MONOTONIC, microseconds. Costs no look at the
@@ -159,6 +162,9 @@ class Connection : private DeadlineEntry {
     // At the end of each hook, and when what waited has left, also after close() and abort(): unsent_bytes()
     // says how much is not with the kernel. No hook either.
     virtual void on_flushed() noexcept {}
+    // The time limit has passed of a connection that is closing and whose output waits: true when it has been
+    // given more. No hook: nothing else may be done here.
+    virtual bool on_flush_limit() noexcept { return false; }
     // The time limit has passed. Default: abort().
     virtual void on_time_limit() { abort(); }
     virtual Movable on_hand_over(std::string& /*state*/) { return Movable::never; }

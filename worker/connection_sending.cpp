@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <utility>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace drover {
@@ -63,6 +65,11 @@ void Connection::send_file(FileRange range) {
 std::uint64_t Connection::unsent_bytes() const noexcept {
     if (output_ != nullptr) return output_->size();
     return services_.connections.in_hook(*this) ? services_.connections.outbox_.size() : 0;
+}
+
+std::uint64_t Connection::unacknowledged_bytes() const noexcept {
+    int bytes = 0;
+    return ::ioctl(socket_.get(), SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::uint64_t>(bytes) : 0;
 }
 
 bool Connection::writable() const noexcept {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "modules/http/body_reader.h"
+#include "modules/http/least_rate.h"
 #include "modules/http/request_handler.h"
 #include "modules/http/request_parser.h"
 #include "modules/http/route_metrics.h"
@@ -44,6 +45,7 @@ struct Exchange {
     std::string resolved_path;
 
     std::optional<BodyReader> reader;  // while the body comes
+    LeastRate rate;                    // at which the body comes
     std::string body;                  // whole
     std::unique_ptr<BodyReceiver> receiver;
 

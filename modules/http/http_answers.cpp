@@ -74,6 +74,7 @@ void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, b
     const std::shared_ptr<Exchange> exchange = make_exchange(head, choice, more_follows);
     exchange->stage = Exchange::Stage::body;
     exchange->reader.emplace(head, server().options.max_body);
+    exchange->rate = LeastRate(services().deadlines.time());
     keep_head(*exchange);
     exchange_ = exchange;
     if (choice.route != nullptr && choice.route->handler != nullptr) {
@@ -180,7 +181,7 @@ void HttpConnection::refuse(unsigned status, const RequestHead& head, const Tall
 // What is still to be sent has the time that any output has.
 void HttpConnection::end(Linger linger) {
     close(linger);
-    set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
+    limit_sending();
 }
 
 // The next request can only be told apart when all of this one has been read.

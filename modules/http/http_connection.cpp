@@ -87,6 +87,9 @@ std::size_t HttpConnection::read_body(std::string_view input) {
     BodyReader& reader = *exchange->reader;
     std::string_view content;
     const std::size_t taken = reader.read(input, content);
+    if (const HttpOptions& options = server().options; options.min_rate > 0)
+        exchange->rate.add(taken, options.min_rate, services().deadlines.time(),
+                           std::chrono::milliseconds(options.body_timeout_ms));
     if (const unsigned status = reader.refusal()) {
         refuse(status, exchange->head, exchange->tally);
         return 0;
@@ -103,6 +106,7 @@ void HttpConnection::take_content(std::string_view content) {
     Exchange& exchange = *exchange_;
     if (exchange.receiver != nullptr) {
         exchange.body_paused = exchange.receiver->on_body(content) == BodyReceiver::Next::pause;
+        if (exchange.body_paused) exchange.rate.pause(services().deadlines.time());
     } else if (exchange.route != nullptr && exchange.route->handler != nullptr) {
         exchange.body.append(content);
     }
@@ -139,36 +143,74 @@ std::chrono::milliseconds HttpConnection::time_limit_of(Phase phase) const noexc
             return std::chrono::milliseconds(draining() ? options.drain_idle_ms : options.idle_timeout_ms);
         case Phase::head:
             return header_timeout;
-        case Phase::body:
-            return std::chrono::milliseconds(options.body_timeout_ms);
+        case Phase::body: {
+            const std::chrono::milliseconds body_timeout(options.body_timeout_ms);
+            if (options.min_rate == 0) return body_timeout;
+            return std::min(body_timeout, rate_limit(exchange_->rate));
+        }
         case Phase::answer:
             return std::chrono::milliseconds(options.send_timeout_ms);
     }
     return header_timeout;
 }
 
-// Whether the socket took the reply is only known after the hook, so the limits of phase and output run
-// together: the shorter one is set, the other's rest is kept.
+// What the client's rate has left.
+std::chrono::milliseconds HttpConnection::rate_limit(const LeastRate& rate) const noexcept {
+    return std::max(rate.left(services().deadlines.time()), DeadlineWheel::tick);
+}
+
+// While output waits that has its own limit; the phase's begins when all has left.
 void HttpConnection::start_phase(Phase phase) noexcept {
     phase_ = phase;
-    const std::chrono::milliseconds phase_limit = time_limit_of(phase);
-    const std::chrono::milliseconds send_limit(server().options.send_timeout_ms);
-    const std::chrono::milliseconds first = std::min(phase_limit, send_limit);
-    phase_left_ms_ = static_cast<std::uint32_t>((phase_limit - first).count());
-    send_left_ms_ = static_cast<std::uint32_t>((send_limit - first).count());
-    set_time_limit(first);
+    if (phase == Phase::body) exchange_->rate.resume(services().deadlines.time());
+    if (unsent_ != nullptr) return limit_sending();
+    set_time_limit(time_limit_of(phase));
 }
 
 void HttpConnection::on_time_limit() {
-    std::uint32_t& left_ms = output_waits() ? send_left_ms_ : phase_left_ms_;
-    if (left_ms > 0) return set_time_limit(std::chrono::milliseconds(std::exchange(left_ms, 0)));
-    if (output_waits()) return abort();
+    if (output_waits()) {
+        if (!extend_sending()) abort();
+        return;
+    }
     end_phase();
+}
+
+// From now on there is the whole time for a pause, and what the client's rate has left.
+void HttpConnection::limit_sending() noexcept {
+    send_left_ms_ = static_cast<std::uint32_t>(server().options.send_timeout_ms);
+    if (!extend_sending()) set_time_limit(DeadlineWheel::tick);
+}
+
+// The time limit has passed while output waits: false when that is for good.
+bool HttpConnection::extend_sending() noexcept {
+    if (send_left_ms_ == 0 || !takes_fast_enough()) return false;
+    std::chrono::milliseconds next(send_left_ms_);
+    if (unsent_ != nullptr && server().options.min_rate > 0) next = std::min(next, rate_limit(unsent_->rate));
+    send_left_ms_ -= static_cast<std::uint32_t>(next.count());
+    set_time_limit(next);
+    return true;
+}
+
+// What the kernel holds for the client has not reached it. When it holds nothing it is not the client that is
+// late.
+bool HttpConnection::takes_fast_enough() noexcept {
+    const HttpOptions& options = server().options;
+    const std::chrono::milliseconds now = services().deadlines.time();
+    if (options.min_rate == 0 || unsent_ == nullptr || unsent_->rate.left(now).count() > 0) return true;
+    const std::uint64_t sent = bytes_sent();
+    const std::uint64_t held = unacknowledged_bytes();
+    const std::uint64_t delivered = std::max(sent - std::min(sent, held), unsent_->delivered);
+    unsent_->rate.add(delivered - unsent_->delivered, options.min_rate, now,
+                      std::chrono::milliseconds(options.send_timeout_ms));
+    unsent_->delivered = delivered;
+    return held == 0 || unsent_->rate.left(now).count() > 0;
 }
 
 void HttpConnection::end_phase() {
     // How long a handler works is its own business.
     if (phase_ == Phase::answer) return start_phase(phase_);
+    // So is how late we are with what a client has sent.
+    if (phase_ == Phase::body && input_unread()) return start_phase(phase_);
     if (phase_ == Phase::head || phase_ == Phase::body)
         return exchange_ != nullptr ? refuse(408, exchange_->head, exchange_->tally)
                                     : refuse(408, RequestHead(), malformed_request());
@@ -187,8 +229,7 @@ std::string HttpConnection::peer_text() const {
 
 // The limit is for a pause, not for the whole of a large reply.
 void HttpConnection::on_progress() noexcept {
-    set_time_limit(std::chrono::milliseconds(server().options.send_timeout_ms));
-    phase_left_ms_ = send_left_ms_ = 0;
+    limit_sending();
     if (unsent_ != nullptr) settle_unsent(false);
 }
 
@@ -196,9 +237,13 @@ void HttpConnection::on_progress() noexcept {
 void HttpConnection::on_flushed() noexcept {
     if (gone()) return end_replies();
     if (output_waits() || unsent_ != nullptr) {
+        const bool waits_already = unsent_ != nullptr;
         keep_unsent();
         settle_unsent(false);
-        if (!output_waits()) unsent_.reset();
+        if (!output_waits()) return unsent_.reset();
+        if (!waits_already) limit_sending();
+        // No body is read meanwhile.
+        if (exchange_ != nullptr) exchange_->rate.pause(services().deadlines.time());
         return;
     }
     UnsentReplies& written = *server().unsent;
@@ -215,7 +260,7 @@ void HttpConnection::on_flushed() noexcept {
 // The client is asked for while the kernel still knows.
 void HttpConnection::keep_unsent() {
     if (unsent_ == nullptr) {
-        unsent_ = std::make_unique<WaitingReplies>();
+        unsent_ = std::make_unique<WaitingReplies>(services().deadlines.time());
         if (server().access_log != nullptr) unsent_->peer = peer_text();
     }
     server().unsent->take(*this, [this](UnsentReply& reply) {
@@ -224,12 +269,16 @@ void HttpConnection::keep_unsent() {
     });
 }
 
-void HttpConnection::settle_unsent(bool ended) noexcept {
+// Of what unsent_ has been given, and of the answer that is under way.
+std::uint64_t HttpConnection::bytes_sent() const noexcept {
     const std::uint64_t under_way = exchange_ != nullptr ? exchange_->written : 0;
     const std::uint64_t written = unsent_->written() + under_way;
-    const std::uint64_t sent = written - std::min(written, unsent_bytes());
+    return written - std::min(written, unsent_bytes());
+}
+
+void HttpConnection::settle_unsent(bool ended) noexcept {
     const std::int64_t now_us = services().loop.now_us();
-    unsent_->settle(sent, ended, [&](const UnsentReply& reply, std::uint64_t sent_of_it) {
+    unsent_->settle(bytes_sent(), ended, [&](const UnsentReply& reply, std::uint64_t sent_of_it) {
         server().finish(reply, sent_of_it, unsent_->peer, now_us);
     });
 }
@@ -258,7 +307,7 @@ Connection::Movable HttpConnection::on_hand_over(std::string& state) {
 
 // The replies that have not left are counted and logged where they do.
 Connection::Movable HttpConnection::on_hand_over_closing(std::string& state) {
-    state = {carried_version, static_cast<char>(phase_)};
+    state = {carried_version, static_cast<char>(closing() ? Phase::idle : phase_)};
     state.append(reinterpret_cast<const char*>(&began_us_), sizeof began_us_);
     const bool fits = unsent_ == nullptr || unsent_->append_to(state);
     return fits ? Movable::now : Movable::later;
@@ -283,6 +332,7 @@ HttpConnection::Carried HttpConnection::carried(std::string_view state) {
 void HttpConnection::carry_on(Carried carried) noexcept {
     began_us_ = carried.began_us;
     unsent_ = std::move(carried.unsent);
+    if (unsent_ != nullptr) unsent_->rate = LeastRate(services().deadlines.time());
     if (unsent_ != nullptr && server().access_log != nullptr) unsent_->peer = peer_text();
     start_phase(carried.phase);
 }

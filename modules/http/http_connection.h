@@ -61,6 +61,7 @@ class HttpConnection final : public Connection {
     void on_flushed() noexcept override;
     void on_sent() override;
     void on_time_limit() override;
+    bool on_flush_limit() noexcept override { return extend_sending(); }
     Movable on_hand_over(std::string& state) override;
     Movable on_hand_over_closing(std::string& state) override;
     void on_disowned() noexcept override { unsent_.reset(); }
@@ -115,6 +116,11 @@ class HttpConnection final : public Connection {
     void start_phase(Phase phase) noexcept;
     std::chrono::milliseconds time_limit_of(Phase phase) const noexcept;
     void end_phase();
+    std::chrono::milliseconds rate_limit(const LeastRate& rate) const noexcept;
+    void limit_sending() noexcept;
+    bool extend_sending() noexcept;
+    bool takes_fast_enough() noexcept;
+    std::uint64_t bytes_sent() const noexcept;
 
     // Writes a part of the exchange's answer.
     template <class Write>
@@ -135,9 +141,8 @@ class HttpConnection final : public Connection {
     std::unique_ptr<WaitingReplies> unsent_;  // null: all that was written has left
     std::int64_t began_us_ = 0;               // the request of which a part is here; 0: there is none
     HeadProgress progress_;
-    // What is left of the two limits that run together when the one that is set has passed.
-    std::uint32_t phase_left_ms_ = 0;
-    std::uint32_t send_left_ms_ = 0;
+    std::uint32_t send_left_ms_ =
+        0;  // while output waits: of the time for a pause, behind the limit that is set
     Phase phase_ = Phase::first;
     bool reading_ = false;  // in on_input, which looks after phase and pause at its end
 };

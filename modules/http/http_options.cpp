@@ -205,6 +205,10 @@ const Options<HttpOptions>& HttpOptions::options() {
             .duration("send_timeout", &HttpOptions::send_timeout_ms,
                       {.fallback = 60 * second, .min = 100, .max = hour}, Apply::hot,
                       "How long the client may take to receive what waits for it.")
+            .integer(
+                "min_rate", &HttpOptions::min_rate, {.fallback = 240, .min = 0, .max = megabyte}, Apply::hot,
+                "Bytes a second that a client must send of a body, or take of a reply, after the first five "
+                "seconds in which it is waited for; slower is answered 408, or cut off. 0: any.")
             .duration("drain_idle", &HttpOptions::drain_idle_ms,
                       {.fallback = second / 2, .min = 0, .max = hour}, Apply::hot,
                       "How long a worker that drains waits for one more request on a connection between two "

@@ -69,6 +69,7 @@ struct HttpOptions {
     std::int64_t body_timeout_ms = 0;
     std::int64_t idle_timeout_ms = 0;
     std::int64_t send_timeout_ms = 0;
+    std::uint64_t min_rate = 0;  // bytes a second; 0: none
     std::int64_t drain_idle_ms = 0;
     std::string_view access_log = {};
     std::string_view access_log_format = "combined";

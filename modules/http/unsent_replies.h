@@ -6,6 +6,7 @@
 #pragma once
 
 #include "modules/http/exchange.h"
+#include "modules/http/least_rate.h"
 #include "modules/http/route_metrics.h"
 
 #include <algorithm>
@@ -81,8 +82,13 @@ class UnsentReplies {
 // Of one connection, in the order in which they leave.
 class WaitingReplies {
   public:
+    // The client is waited for from now on, by the deadline wheel's time.
+    explicit WaitingReplies(LeastRate::Time now = LeastRate::Time(0)) noexcept : rate(now) {}
+
     // Who the client is, as long as the kernel could say; for the access log.
     std::string peer;
+    LeastRate rate;
+    std::uint64_t delivered = 0;  // bytes that rate has been told of
 
     bool empty() const noexcept { return replies_.empty(); }
     void add(UnsentReply reply);

@@ -36,6 +36,7 @@ body_timeout = "20s"
 idle_timeout = "40s"
 send_timeout = "30s"
 drain_idle = "1s"
+min_rate = 0
 )";
 
 struct Server : WorkerFixture {

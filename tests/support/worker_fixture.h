@@ -37,7 +37,8 @@
 namespace drover::test {
 
 // The two ends of one TCP connection over loopback: first the client's, then the worker's; both non-blocking.
-inline std::array<UniqueFd, 2> make_tcp_pair() {
+// `receive_buffer` is the client's, in bytes; 0: the system's.
+inline std::array<UniqueFd, 2> make_tcp_pair(int receive_buffer = 0) {
     UniqueFd listener(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -48,6 +49,9 @@ inline std::array<UniqueFd, 2> make_tcp_pair() {
     check_call(::listen(listener.get(), 1), "listen");
     check_call(::getsockname(listener.get(), generic, &size), "getsockname");
     UniqueFd client(check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    if (receive_buffer != 0)
+        check_call(::setsockopt(client.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer),
+                   "setsockopt");
     check_call(::connect(client.get(), generic, size), "connect");
     UniqueFd accepted(
         check_call(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
@@ -112,8 +116,8 @@ class WorkerFixture {
     WorkerFixture& operator=(const WorkerFixture&) = delete;
 
     // A new client of the module.
-    UniqueFd connect() {
-        auto [client, accepted] = make_tcp_pair();
+    UniqueFd connect(int receive_buffer = 0) {
+        auto [client, accepted] = make_tcp_pair(receive_buffer);
         modules_.find(module_name_)->connection({std::move(accepted), 0});
         return std::move(client);
     }
@@ -205,7 +209,8 @@ class WorkerFixture {
 // A client's end: what it has received, and how the connection ended.
 class FixtureClient {
   public:
-    explicit FixtureClient(WorkerFixture& worker) : worker_(worker), socket_(worker.connect()) {}
+    explicit FixtureClient(WorkerFixture& worker, int receive_buffer = 0)
+        : worker_(worker), socket_(worker.connect(receive_buffer)) {}
 
     int fd() const { return socket_.get(); }
     const std::string& received() const { return received_; }
