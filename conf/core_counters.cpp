@@ -23,6 +23,10 @@ std::vector<CounterDeclaration> worker_counters() {
          "Connections closed at once because the worker could not take them."},
         {"drover_received_bytes_total", counter, "bytes", "Bytes read from connections."},
         {"drover_sent_bytes_total", counter, "bytes", "Bytes written to connections."},
+        {"drover_blocking_jobs_total", counter, "jobs", "Jobs of modules that blocking threads have done."},
+        {"drover_blocking_jobs_refused_total", counter, "jobs",
+         "Jobs refused because max_blocking_jobs ran or waited."},
+        {"drover_blocking_jobs_active", gauge, "jobs", "Jobs that run on blocking threads or wait for one."},
         {"drover_log_lines_lost_total", counter, "lines",
          "Lines that the log did not take: its disk is full, or its reader too slow."},
     };

@@ -100,6 +100,7 @@ struct PoolSettings {
     std::int64_t start_timeout_ms = 0;      // 10s
     std::int64_t report_interval_ms = 0;    // 1s, 10ms to 60s
     std::int64_t hang_timeout_ms = 0;       // 10s; 0: off
+    std::size_t max_blocking_jobs = 0;      // 1024, 1 to 1,000,000
     unsigned threads = 0;                   // 4, 1 to 64; of a worker, for blocking work
     unsigned min_healthy = 0;               // 1; with fewer that serve, the service is degraded
     std::uint64_t memory_limit = 0;         // resident bytes of a worker; 0: off

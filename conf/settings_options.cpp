@@ -215,6 +215,9 @@ Options<PoolSettings> pool_options() {
             "threads", &PoolSettings::threads, {.fallback = 4, .min = 1, .max = 64}, Apply::fresh,
             "Threads that a worker may have for work of its modules that blocks; they start when they are "
             "needed.")
+        .integer("max_blocking_jobs", &PoolSettings::max_blocking_jobs,
+                 {.fallback = 1024, .min = 1, .max = 1'000'000}, Apply::fresh,
+                 "So many jobs run on a worker's threads or wait for one; more are refused, and counted.")
         .integer("min_healthy", &PoolSettings::min_healthy, {.fallback = 1, .min = 1, .max = max_workers},
                  Apply::hot, "With fewer workers that serve, the service is degraded.")
         .size(

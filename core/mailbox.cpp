@@ -31,7 +31,7 @@ void Mailbox::on_ready(Readiness) {
         const std::lock_guard lock(mutex_);
         work.swap(posted_);
     }
-    for (const Work& each : work)
+    for (Work& each : work)
         each();
 }
 

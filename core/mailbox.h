@@ -4,9 +4,9 @@
 #pragma once
 
 #include "core/event_loop.h"
+#include "core/task.h"
 #include "core/unique_fd.h"
 
-#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -14,7 +14,7 @@ namespace drover {
 
 class Mailbox {
   public:
-    using Work = std::function<void()>;
+    using Work = Task<void()>;
 
     // On the loop's thread. Throws std::system_error.
     explicit Mailbox(EventLoop& loop);

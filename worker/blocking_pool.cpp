@@ -13,8 +13,8 @@ namespace drover {
 
 struct BlockingPool::State {
     struct Job {
+        std::uint64_t number = 0;
         Work work;
-        Done done;
     };
 
     std::mutex mutex;
@@ -23,7 +23,7 @@ struct BlockingPool::State {
     BlockingPool* pool = nullptr;  // null: it is gone
 
     void serve();
-    void report(Done done, std::exception_ptr failure);
+    void report(std::uint64_t job, const std::exception_ptr& failure);
 };
 
 // Until the pool is gone.
@@ -44,17 +44,22 @@ void BlockingPool::State::serve() {
         job.work = nullptr;  // what it holds goes on this thread
         lock.lock();
         if (pool == nullptr) return;
-        report(std::move(job.done), failure);
+        report(job.number, failure);
     }
 }
 
 // With the lock held: the pool cannot go meanwhile.
-void BlockingPool::State::report(Done done, std::exception_ptr failure) {
-    pool->mailbox_.post([owner = pool, done = std::move(done), failure] { owner->finish(done, failure); });
+void BlockingPool::State::report(std::uint64_t job, const std::exception_ptr& failure) {
+    pool->mailbox_.post([owner = pool, job, failure] { owner->finish(job, failure); });
 }
 
-BlockingPool::BlockingPool(Mailbox& mailbox, unsigned threads, IdleHandler on_idle)
-    : mailbox_(mailbox), most_threads_(threads), on_idle_(on_idle), state_(std::make_shared<State>()) {
+BlockingPool::BlockingPool(Mailbox& mailbox, const Limits& limits, const Counters& counters,
+                           IdleHandler on_idle)
+    : mailbox_(mailbox),
+      limits_(limits),
+      counters_(counters),
+      on_idle_(on_idle),
+      state_(std::make_shared<State>()) {
     state_->pool = this;
 }
 
@@ -65,14 +70,20 @@ BlockingPool::~BlockingPool() {
     state_->wake.notify_all();
 }
 
-void BlockingPool::run(Work work, Done done) {
-    if (threads_ < most_threads_ && under_way_ >= threads_) start_thread();
+bool BlockingPool::run(Work work, Done done) {
+    if (under_way() >= limits_.jobs) {
+        counters_.refused.add();
+        return false;
+    }
+    if (threads_ < limits_.threads && under_way() >= threads_) start_thread();
+    ends_.emplace(++last_job_, std::move(done));
     {
         const std::lock_guard lock(state_->mutex);
-        state_->jobs.push_back({std::move(work), std::move(done)});
+        state_->jobs.push_back({last_job_, std::move(work)});
     }
-    ++under_way_;
+    counters_.under_way.add(1);
     state_->wake.notify_one();
+    return true;
 }
 
 // Its signals are the loop's thread's.
@@ -92,10 +103,12 @@ void BlockingPool::start_thread() {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void BlockingPool::finish(const Done& done, const std::exception_ptr& failure) {
-    --under_way_;
+void BlockingPool::finish(std::uint64_t job, const std::exception_ptr& failure) {
+    Done done = std::move(ends_.extract(job).mapped());
+    counters_.under_way.add(-1);
+    counters_.done.add();
     if (done) done(failure);
-    if (under_way_ == 0 && on_idle_) on_idle_();
+    if (under_way() == 0 && on_idle_) on_idle_();
 }
 
 }  // namespace drover

@@ -5,11 +5,14 @@
 #pragma once
 
 #include "core/callback.h"
+#include "core/counter.h"
 #include "core/mailbox.h"
+#include "core/task.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
-#include <functional>
+#include <map>
 #include <memory>
 
 namespace drover {
@@ -17,34 +20,49 @@ namespace drover {
 class BlockingPool {
   public:
     // On a thread of the pool. It must not touch connections, services or anything else of the loop's.
-    using Work = std::function<void()>;
-    // On the loop's thread; `failure` is what the work threw, or null. Who asked may be gone by then: keep
-    // what it needs alive, or look first.
-    using Done = std::function<void(std::exception_ptr failure)>;
+    using Work = Task<void()>;
+    // On the loop's thread, where it is also destroyed; `failure` is what the work threw, or null. Who asked
+    // may be gone by then: keep what it needs alive, or look first.
+    using Done = Task<void(std::exception_ptr failure)>;
     // All work that was under way is done.
     using IdleHandler = Callback<void()>;
 
-    BlockingPool(Mailbox& mailbox, unsigned threads, IdleHandler on_idle = {});
+    struct Limits {
+        unsigned threads = 1;
+        std::size_t jobs = 1024;  // that run or wait
+    };
+    struct Counters {
+        Counter done;
+        Counter refused;
+        Gauge under_way;
+    };
+
+    BlockingPool(Mailbox& mailbox, const Limits& limits, const Counters& counters = {},
+                 IdleHandler on_idle = {});
     // Work that has not begun is dropped, what runs goes on without anybody who hears of its end.
     ~BlockingPool();
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
 
-    // On the loop's thread. Throws std::system_error when no thread can be started at all.
-    void run(Work work, Done done);
+    // On the loop's thread. False: so many jobs run or wait already that this one is refused, and neither is
+    // called. Both may hold what can only be moved; `done` may be empty. Throws std::system_error when no
+    // thread can be started at all.
+    [[nodiscard]] bool run(Work work, Done done);
     // Work whose `done` has not been called yet.
-    std::size_t under_way() const noexcept { return under_way_; }
+    std::size_t under_way() const noexcept { return ends_.size(); }
 
   private:
     struct State;  // shared with the threads
 
     void start_thread();
-    void finish(const Done& done, const std::exception_ptr& failure);
+    void finish(std::uint64_t job, const std::exception_ptr& failure);
 
     Mailbox& mailbox_;
-    unsigned most_threads_;
+    const Limits limits_;
+    Counters counters_;
     unsigned threads_ = 0;
-    std::size_t under_way_ = 0;
+    std::uint64_t last_job_ = 0;
+    std::map<std::uint64_t, Done> ends_;  // of what is under way: none leaves the loop's thread
     IdleHandler on_idle_;
     std::shared_ptr<State> state_;
 };

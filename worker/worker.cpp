@@ -251,7 +251,11 @@ void Worker::start_modules() {
     connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
                                    counters_->counter("drover_sent_bytes_total"));
     blocking_ = std::make_unique<BlockingPool>(
-        mailbox_, pool().threads, BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
+        mailbox_, BlockingPool::Limits{pool().threads, pool().max_blocking_jobs},
+        BlockingPool::Counters{counters_->counter("drover_blocking_jobs_total"),
+                               counters_->counter("drover_blocking_jobs_refused_total"),
+                               counters_->gauge("drover_blocking_jobs_active")},
+        BlockingPool::IdleHandler::to<&Worker::on_blocking_idle>(this));
     std::optional<CounterReader> reader;
     if (pool().observes) reader.emplace(counter_table_.get());
     counter_table_.reset();

@@ -207,7 +207,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto row = table.take_row({.instance = 1, .generation = 1, .pool = "main", .slot = 0});
     const CounterRow counters(table.read_only_fd(), table.row_fd(row.value()), row.value(), 1);
     Mailbox mailbox(loop);
-    BlockingPool blocking(mailbox, 1);
+    BlockingPool blocking(mailbox, {.threads = 1});
     ModuleFiles files;
     Services services{loop, log, deadlines, connections, mailbox, blocking, files, counters, nullptr};
 

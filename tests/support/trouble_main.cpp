@@ -247,13 +247,13 @@ class TroubleConnection final : public Connection {
 
     // `done` comes when the file is gone; the loop goes on meanwhile.
     void block_while_there_is(const std::string& path, std::function<void()> done) {
-        blocked_ = true;
-        services().blocking.run(
+        blocked_ = services().blocking.run(
             [path] {
                 while (::access(path.c_str(), F_OK) == 0)
                     ::sched_yield();
             },
             [done = std::move(done)](const std::exception_ptr&) { done(); });
+        if (!blocked_) write("refused\n");
     }
     void on_unblocked() {
         blocked_ = false;

@@ -199,7 +199,7 @@ class WorkerFixture {
     DeadlineWheel deadlines_{loop_};
     ConnectionList connections_;
     Mailbox mailbox_{loop_};
-    BlockingPool blocking_{mailbox_, 2};
+    BlockingPool blocking_{mailbox_, {.threads = 2}};
     ModuleFiles files_;
     FixtureMaster master_{loop_, reader_};
     Services services_;

@@ -50,6 +50,10 @@ TEST_CASE("the dashboard shows workers, a death and a reload, on a desk and on a
         browser.resize(1280, 960);
         browser.open("http://" + port.address() + "/");
         REQUIRE(browser.wait_for("return document.querySelectorAll('#workers tr').length === 4;"));
+        CHECK(browser.run(
+                  "const loaded = performance.getEntriesByType('navigation')[0].loadEventEnd;"
+                  "return loaded > 0 && performance.getEntriesByName('connect')[0].startTime >= loaded;") ==
+              true);
         CHECK(browser.wait_for(says("#state", "running")));
         CHECK(browser.wait_for(says("#generation", "1")));
         CHECK(browser.wait_for(says("#events", "is ready")));

@@ -195,7 +195,9 @@ function show(message) {
   joined = false;
 }
 
+// A stream never ends: it begins when the page is loaded, so that who waits for that does not wait for it.
 function connect() {
+  performance.mark("connect");
   const source = new EventSource("/live");
   source.onopen = () => {
     joined = true;
@@ -213,4 +215,4 @@ function connect() {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   Object.values(charts).forEach((chart) => chart.draw());
 });
-connect();
+addEventListener("load", () => setTimeout(connect));
