@@ -30,7 +30,7 @@ enum class TagSource : std::uint8_t {
 // that set all dates to one) or in the future is none.
 TagSource choose_tag_source(const struct stat& status, std::time_t now, bool is_ambiguous) noexcept;
 
-// XXH64 with the seed 0, by its specification.
+// XXH64 with the seed 0.
 std::uint64_t content_hash(std::string_view bytes) noexcept;
 
 class FileValidators {
