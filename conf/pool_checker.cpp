@@ -8,6 +8,9 @@
 #include <array>
 #include <stdexcept>
 
+#include <grp.h>
+#include <pwd.h>
+
 namespace drover {
 
 namespace {
@@ -15,6 +18,24 @@ namespace {
 const ImageValue* find_child(const ImageValue& table, std::string_view name) noexcept {
     const auto child = std::ranges::find(table.children, name, &ImageValue::name);
     return child == table.children.end() ? nullptr : &*child;
+}
+
+ImageValue& child_of(ImageValue& table, std::string_view name) {
+    return *std::ranges::find(table.children, name, &ImageValue::name);
+}
+
+// A listener on localhost becomes two.
+void expand_names(ImageValue& listeners) {
+    std::vector<ImageValue> all;
+    for (ImageValue& listener : listeners.children) {
+        const std::vector<std::string> places = listener_places(child_of(listener, "address").text);
+        for (const std::string& place : places) {
+            all.push_back(listener);
+            child_of(all.back(), "address").text = place;
+            if (&place != &places.front()) child_of(all.back(), "optional").integer = 1;
+        }
+    }
+    listeners.children = std::move(all);
 }
 
 std::vector<std::string> listed_texts(const ImageValue& pool, std::string_view name) {
@@ -60,12 +81,13 @@ ImageValue PoolChecker::check(const DocumentValue& pool) {
         check_modules(*named, path + ".modules");
 
     const DocumentValue* listen = pool.find("listen");
-    const ImageValue& listeners = *find_child(checked, "listen");
+    ImageValue& listeners = child_of(checked, "listen");
     if (listen == nullptr || listen->kind != DocumentKind::list) return checked;
     if (listen->children.size() != listeners.children.size()) return checked;
     for (std::size_t index = 0; index < listeners.children.size(); ++index)
         check_listener(listen->children[index], listeners.children[index], modules,
                        path + ".listen[" + std::to_string(index) + "]");
+    expand_names(listeners);
     return checked;
 }
 
@@ -122,8 +144,14 @@ void PoolChecker::check_modules(const DocumentValue& modules, const std::string&
 }
 
 void PoolChecker::check_address(const DocumentValue& address, const std::string& path) {
+    for (const std::string& text : listener_places(address.text))
+        check_place(text, address, path);
+}
+
+void PoolChecker::check_place(const std::string& text, const DocumentValue& address,
+                              const std::string& path) {
     try {
-        const Address parsed = Address::parse(address.text, findings_.document().directory);
+        const Address parsed = Address::parse(text, findings_.document().directory);
         const bool chosen_by_kernel = !parsed.is_unix() && parsed.port() == 0;
         if (chosen_by_kernel) return;
         const auto [other, added] = addresses_.try_emplace(parsed.text(), address.place);
@@ -139,9 +167,9 @@ void PoolChecker::check_address(const DocumentValue& address, const std::string&
 
 // Connections and datagrams: keys that say nothing to one of them, modules that take only one.
 void PoolChecker::check_transport(const DocumentValue& listener, const std::string& path) {
-    constexpr std::array stream_keys{"backlog",         "nodelay",        "defer_accept",
-                                     "keepalive",       "keepalive_idle", "keepalive_interval",
-                                     "keepalive_count", "unix_mode"};
+    constexpr std::array stream_keys{
+        "backlog",         "nodelay",   "defer_accept", "keepalive", "keepalive_idle", "keepalive_interval",
+        "keepalive_count", "unix_mode", "unix_owner",   "unix_group"};
     constexpr std::array datagram_keys{"receive_buffer", "max_datagram"};
     const DocumentValue* const address = listener.find("address");
     if (address == nullptr || address->kind != DocumentKind::text || address->text.empty()) return;
@@ -176,7 +204,20 @@ void PoolChecker::check_module_takes(const DocumentValue& module, bool datagrams
                                  : " takes datagrams alone; its address begins with \"udp:\""));
 }
 
-void PoolChecker::check_listener(const DocumentValue& listener, const ImageValue& checked,
+// Names become numbers here: the master asks no name service.
+void PoolChecker::look_up(const DocumentValue& name, ImageValue& checked, const std::string& path) {
+    if (name.text.empty() || parse_id(name.text)) return;
+    const bool user = name.name == "unix_owner";
+    const passwd* const found_user = user ? ::getpwnam(name.text.c_str()) : nullptr;
+    const group* const found_group = user ? nullptr : ::getgrnam(name.text.c_str());
+    if (found_user == nullptr && found_group == nullptr)
+        return findings_.add(name.place, path + "." + name.name,
+                             std::string("there is no ") + (user ? "user " : "group ") +
+                                 toml_string(cut_text(name.text, 60)) + "; a number needs no entry");
+    child_of(checked, name.name).text = std::to_string(user ? found_user->pw_uid : found_group->gr_gid);
+}
+
+void PoolChecker::check_listener(const DocumentValue& listener, ImageValue& checked,
                                  const std::vector<std::string>& modules, const std::string& path) {
     const auto text_of = [&](std::string_view name) -> const DocumentValue* {
         const DocumentValue* value = listener.find(name);
@@ -198,6 +239,9 @@ void PoolChecker::check_listener(const DocumentValue& listener, const ImageValue
         findings_.add(
             mode->place, path + ".unix_mode",
             toml_string(cut_text(mode->text, 60)) + " is not a mode; write octal digits, such as \"0660\"");
+
+    for (const char* const key : {"unix_owner", "unix_group"})
+        if (const DocumentValue* name = text_of(key); name != nullptr) look_up(*name, checked, path);
 
     for (const ImageValue& value : checked.children)
         if (value.type == ValueType::duration && value.integer % 1000 != 0)

@@ -28,7 +28,9 @@ class PoolChecker {
     void check_processors(const DocumentValue& pool, const std::string& path);
     void check_min_healthy(const DocumentValue& pool, const ImageValue& checked, const std::string& path);
     void check_modules(const DocumentValue& modules, const std::string& path);
-    void check_listener(const DocumentValue& listener, const ImageValue& checked,
+    void check_place(const std::string& text, const DocumentValue& address, const std::string& path);
+    void look_up(const DocumentValue& name, ImageValue& checked, const std::string& path);
+    void check_listener(const DocumentValue& listener, ImageValue& checked,
                         const std::vector<std::string>& modules, const std::string& path);
     void check_address(const DocumentValue& address, const std::string& path);
     void check_transport(const DocumentValue& listener, const std::string& path);

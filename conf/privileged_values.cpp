@@ -111,8 +111,11 @@ std::string privileged_values(const Document& document) {
         append(text, "pool", pool.name);
         const DocumentValue* const listeners = pool.find("listen");
         if (listeners == nullptr) continue;
-        for (const DocumentValue& listener : listeners->children)
-            append_text(text, &listener, "address", "");
+        for (const DocumentValue& listener : listeners->children) {
+            const DocumentValue* const address = find_text(&listener, "address");
+            for (const std::string& place : listener_places(address != nullptr ? address->text : ""))
+                append(text, "address", place);
+        }
     }
     return text + end;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <limits>
 #include <stdexcept>
 
 namespace drover {
@@ -27,6 +28,10 @@ int whole_seconds(std::int64_t milliseconds) noexcept {
 void put_together(ListenSettings& listen, const PoolSettings& pool, const std::string& directory) {
     const auto mode = parse_unix_mode(listen.unix_mode);
     if (!mode) refuse_image("unix_mode is not an octal mode");
+    const auto owner = parse_id(listen.unix_owner);
+    const auto group = parse_id(listen.unix_group);
+    if ((!owner && !listen.unix_owner.empty()) || (!group && !listen.unix_group.empty()))
+        refuse_image("unix_owner or unix_group is not a number");
     if (std::ranges::find(pool.modules, listen.module) == pool.modules.end())
         refuse_image("a listener's module is not one of its pool's");
     try {
@@ -44,6 +49,10 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .keepalive_count = listen.keepalive_count,
                        .ipv6_only = listen.ipv6_only,
                        .unix_mode = *mode,
+                       .unix_owner = owner,
+                       .unix_group = group,
+                       .freebind = listen.freebind,
+                       .optional = listen.optional,
                        .receive_buffer = static_cast<int>(listen.receive_buffer)};
     if (Listener::shares_socket(listen.address, listen.listener)) listen.listener.balance = Balance::shared;
 }
@@ -128,12 +137,27 @@ bool valid_pool_name(std::string_view name) noexcept {
     return !name.empty() && name.size() <= 63 && std::ranges::all_of(name, allowed);
 }
 
+std::vector<std::string> listener_places(std::string_view address) {
+    const std::string kind = address.starts_with("udp:") ? "udp:" : "";
+    const std::string name = kind + "localhost:";
+    if (!address.starts_with(name)) return {std::string(address)};
+    const std::string port(address.substr(name.size()));
+    return {kind + "127.0.0.1:" + port, kind + "[::1]:" + port};
+}
+
 std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept {
     unsigned mode = 0;
     if (text.size() < 3 || text.size() > 4) return {};
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
     if (error != std::errc() || rest != text.data() + text.size() || mode > 0777) return {};
     return mode;
+}
+
+std::optional<std::uint32_t> parse_id(std::string_view text) noexcept {
+    std::uint32_t id = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    const bool whole = error == std::errc() && rest == text.data() + text.size();
+    return whole && id != std::numeric_limits<std::uint32_t>::max() ? std::optional(id) : std::nullopt;
 }
 
 std::optional<std::vector<unsigned>> parse_processor_list(std::string_view text) {

@@ -61,7 +61,11 @@ struct ListenSettings {
     std::int64_t keepalive_interval_ms = 0;  // word "system" = 0
     int keepalive_count = 0;                 // word "system" = 0
     bool ipv6_only = true;
-    std::string_view unix_mode;        // "0666", octal text
+    bool freebind = false;
+    bool optional = false;
+    std::string_view unix_mode;   // "0666", octal text
+    std::string_view unix_owner;  // decimal: the config reader has looked names up; empty: none
+    std::string_view unix_group;
     std::uint64_t receive_buffer = 0;  // bytes, 4096 to 1G; word "system" = 0; udp alone
     std::size_t max_datagram = 0;      // bytes, 64K, 512 to 64K; udp alone
 
@@ -154,8 +158,13 @@ struct Settings {
 
 // [a-z0-9_-]{1,63}
 bool valid_pool_name(std::string_view name) noexcept;
+// What a listener's address stands for: "localhost:80" for 127.0.0.1 and, where there is IPv6, ::1; any other
+// for itself.
+std::vector<std::string> listener_places(std::string_view address);
 // "0660" to its mode; none when it is not three or four octal digits.
 std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;
+// "33" to the id of a user or group; none when it is not a number below 4294967295.
+std::optional<std::uint32_t> parse_id(std::string_view text) noexcept;
 // The processors that a list like "0-3,8" names, in its order; none when it is no such list, names one twice
 // or one above 1023.
 std::optional<std::vector<unsigned>> parse_processor_list(std::string_view text);

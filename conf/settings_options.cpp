@@ -56,7 +56,12 @@ Options<MasterSettings> master_options() {
                 {{"text", LogFormat::text}, {"json", LogFormat::json}}, LogFormat::text, Apply::hot,
                 "Lines for people, or one JSON object a line for machines.")
         .text("user", &MasterSettings::user, {.fallback = "", .max_size = 256}, Apply::fresh,
-              "User that workers and module checks run as when the master was started as root; empty: they "
+              "User that workers and module checks run as when the master was started as root: a name or a "
+              "number, "
+              "\"USER:GROUP\" for another group than the user's own. They have the user's supplementary "
+              "groups; a "
+              "number "
+              "without an entry in the user database has none, and the group of the same number. Empty: they "
               "stay as "
               "they are.")
         .texts(
@@ -96,7 +101,9 @@ Options<ListenSettings> listen_options() {
               {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
               "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
               "\"unix:@name\", "
-              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\" for datagrams. Port 0 lets the kernel choose.")
+              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\" for datagrams. Port 0 lets the kernel choose. "
+              "\"localhost:8080\" is two "
+              "listeners, on 127.0.0.1 and, where there is IPv6, on ::1; other host names are not looked up.")
         .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},
               Apply::hot,
               "The module that is given the connections, or the datagrams; one of the pool's modules.")
@@ -126,9 +133,23 @@ Options<ListenSettings> listen_options() {
                  "Unanswered probes after which a connection is dead.")
         .boolean("ipv6_only", &ListenSettings::ipv6_only, true, Apply::hot,
                  "An IPv6 address takes no IPv4 connections (IPV6_V6ONLY).")
+        .boolean("freebind", &ListenSettings::freebind, false, Apply::hot,
+                 "Listen on an address that the machine does not have yet (IP_FREEBIND).")
+        .boolean(
+            "optional", &ListenSettings::optional, false, Apply::hot,
+            "Where the address cannot be had the service goes without it, with a warning, and tries again "
+            "at each reload.")
         .text("unix_mode", &ListenSettings::unix_mode,
               {.fallback = "0666", .max_size = 4, .allow_empty = false}, Apply::hot,
               "Permissions of a unix socket's path, in octal.")
+        .text(
+            "unix_owner", &ListenSettings::unix_owner, {.fallback = "", .max_size = 256}, Apply::hot,
+            "Owner of a unix socket's path, a user's name or number; empty: the master's user. Only root may "
+            "give it to another.")
+        .text(
+            "unix_group", &ListenSettings::unix_group, {.fallback = "", .max_size = 256}, Apply::hot,
+            "Group of a unix socket's path, a name or number; empty: the master's. A master that is not root "
+            "may name groups of its own.")
         .size("receive_buffer", &ListenSettings::receive_buffer,
               {.min = 4096, .max = 1 << 30, .word = "system", .fallback_is_word = true}, Apply::hot,
               "Memory for datagrams that wait on a udp socket (SO_RCVBUF); the system's net.core.rmem_max "

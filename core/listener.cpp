@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -110,6 +112,8 @@ Listener::Listener(Listener&& other) noexcept
       times_rebound_(other.times_rebound_),
       refuses_new_(other.refuses_new_),
       turned_away_(other.turned_away_),
+      renewed_(other.renewed_),
+      absence_(std::exchange(other.absence_, {})),
       has_siblings_(other.has_siblings_),
       path_(std::exchange(other.path_, {})) {}
 
@@ -124,6 +128,8 @@ Listener& Listener::operator=(Listener&& other) noexcept {
     times_rebound_ = other.times_rebound_;
     refuses_new_ = other.refuses_new_;
     turned_away_ = other.turned_away_;
+    renewed_ = other.renewed_;
+    absence_ = std::exchange(other.absence_, {});
     has_siblings_ = other.has_siblings_;
     path_ = std::exchange(other.path_, {});
     return *this;
@@ -149,6 +155,28 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
     return result;
 }
 
+// One that did not listen would be ready all the time; what listens at an interface that does not exist
+// cannot be reached. A udp socket without a port is silent anyway.
+Listener Listener::stand_in(const Address& address, const ListenerOptions& options, std::string reason) {
+    Listener result(address, options);
+    result.absence_ = std::move(reason);
+    const int type = (address.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    UniqueFd socket(check_call(::socket(AF_INET, type, 0), "socket", address.text()));
+    if (!address.is_udp()) {
+        set_option(socket.get(), SOL_SOCKET, SO_BINDTOIFINDEX, no_interface, "SO_BINDTOIFINDEX");
+        check_call(::listen(socket.get(), 1), "listen", address.text());
+    }
+    result.sockets_.emplace_back(std::move(socket));
+    return result;
+}
+
+void Listener::come(const ListenerOptions& options, unsigned slots, Siblings siblings) {
+    Listener bound = bind(address_, options, slots, siblings);
+    bound.times_rebound_ = times_rebound_ + 1;
+    bound.renewed_ = listening_ > 0;
+    *this = std::move(bound);
+}
+
 UniqueFd Listener::new_socket() const {
     const int type = (address_.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     UniqueFd fd(check_call(::socket(address_.family(), type, 0), "socket", address_.text()));
@@ -160,6 +188,7 @@ UniqueFd Listener::new_socket() const {
     if (address_.family() == AF_INET6) {
         set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, options_.ipv6_only ? 1 : 0, "IPV6_V6ONLY");
     }
+    if (options_.freebind) set_option(fd.get(), IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND");
     apply_options(fd.get(), options_);
     return fd;
 }
@@ -181,7 +210,7 @@ UniqueFd Listener::bind_first(Siblings siblings) {
     for (const auto& sibling : siblings) {
         const bool shares =
             share_port(address_, options_.ipv6_only, sibling->address_, sibling->options_.ipv6_only);
-        if (shares && !sibling->turned_away_) sibling->stand_beside_siblings();
+        if (shares && !sibling->turned_away_ && !sibling->absent()) sibling->stand_beside_siblings();
     }
     has_siblings_ = true;
     return bind_one(true);
@@ -192,6 +221,7 @@ UniqueFd Listener::bind_first(Siblings siblings) {
 bool Listener::only_siblings_are_there(Siblings siblings) const {
     std::vector<ino_t> ours;
     for (const auto& sibling : siblings) {
+        if (sibling->absent()) continue;
         const bool same_place = sibling->address_ == address_ && !sibling->turned_away_;
         if (same_place) return false;
         for (const Socket& socket : sibling->sockets_) {
@@ -228,9 +258,10 @@ UniqueFd Listener::bind_one(bool first) const {
 
 void Listener::bind_path(int fd) {
     clear_path(address_);
-    // The path takes the mode of the socket's own inode less the umask: at no time does it allow more than it
-    // should.
-    check_call(::fchmod(fd, options_.unix_mode & 07777), "fchmod", address_.text());
+    // The path takes the mode of the socket's own inode less the umask: until its owner is right nobody may
+    // connect.
+    const bool given_away = options_.unix_owner || options_.unix_group;
+    check_call(::fchmod(fd, given_away ? 0 : options_.unix_mode & 07777), "fchmod", address_.text());
     const mode_t umask_before = ::umask(0);
     const int result = ::bind(fd, address_.data(), address_.size());
     const int error = errno;
@@ -238,7 +269,47 @@ void Listener::bind_path(int fd) {
     if (result != 0) throw_error(error, "bind", address_.text());
     struct stat made;
     check_call(::lstat(address_.unix_path().c_str(), &made), "lstat", address_.text());
-    path_ = {made.st_dev, made.st_ino, ::getpid()};
+    const UnixPath before = std::exchange(path_, {made.st_dev, made.st_ino, ::getpid()});
+    if (!given_away) return;
+    try {
+        set_path_rights(options_);
+    } catch (...) {
+        remove_path();
+        path_ = before;
+        throw;
+    }
+}
+
+// By the file itself: the name may have come to mean another one.
+void Listener::set_path_rights(const ListenerOptions& options) const {
+    const std::string path = address_.unix_path();
+    const UniqueFd file(check_call(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path));
+    struct stat found {};
+    check_call(::fstat(file.get(), &found), "fstat", path);
+    if (found.st_ino != path_.inode || found.st_dev != path_.device)
+        throw_error(ESTALE, "chown", path + ": it is another file");
+    const uid_t owner = options.unix_owner.value_or(options_.unix_owner ? ::geteuid() : found.st_uid);
+    const gid_t group = options.unix_group.value_or(options_.unix_group ? ::getegid() : found.st_gid);
+    const bool other = owner != found.st_uid || group != found.st_gid;
+    if (other && ::fchownat(file.get(), "", owner, group, AT_EMPTY_PATH) != 0)
+        throw_errno("chown", address_.text() + " to uid " + std::to_string(owner) + " and gid " +
+                                 std::to_string(group) +
+                                 " (an ordinary user can give it to groups of its own alone)");
+    const std::string by_descriptor = "/proc/self/fd/" + std::to_string(file.get());
+    check_call(::chmod(by_descriptor.c_str(), options.unix_mode & 07777), "chmod", address_.text());
+}
+
+bool Listener::has_path() const noexcept {
+    struct stat now {};
+    const auto* name = reinterpret_cast<const sockaddr_un*>(address_.data());
+    return ::lstat(name->sun_path, &now) == 0 && now.st_ino == path_.inode && now.st_dev == path_.device;
+}
+
+bool Listener::renew() {
+    if (!address_.is_unix_path() || turned_away_ || has_path()) return false;
+    rebind(0);
+    renewed_ = listening_ > 0;
+    return true;
 }
 
 void Listener::remove_path() noexcept {
@@ -321,9 +392,17 @@ void Listener::set_options(const ListenerOptions& options) {
     ListenerOptions wanted = options;
     wanted.balance = options_.balance;
     wanted.ipv6_only = options_.ipv6_only;
-    wanted.unix_mode = options_.unix_mode;
+    if (absent()) {
+        options_ = wanted;
+        return;
+    }
+    const auto rights = [](const ListenerOptions& of) {
+        return std::tuple(of.unix_mode, of.unix_owner, of.unix_group);
+    };
+    const bool other_rights = address_.is_unix_path() && rights(wanted) != rights(options_);
     try {
         apply_live_options(wanted);
+        if (other_rights) set_path_rights(wanted);
     } catch (const std::system_error&) {
         apply_live_options(options_);
         throw;

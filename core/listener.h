@@ -12,6 +12,7 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -43,7 +44,11 @@ struct ListenerOptions {
     int keepalive_count = 0;               // TCP_KEEPCNT; 0: the system's
     bool ipv6_only = true;                 // IPV6_V6ONLY
     unsigned unix_mode = 0666;             // permissions of a unix path
-    int receive_buffer = 0;                // SO_RCVBUF of a udp socket, bytes as asked for; 0: the system's
+    std::optional<uid_t> unix_owner = {};  // of a unix path; none: who makes it
+    std::optional<gid_t> unix_group = {};
+    bool freebind = false;   // IP_FREEBIND: the machine need not have the address
+    bool optional = false;   // for who binds: where it cannot be had, stand_in() will do
+    int receive_buffer = 0;  // SO_RCVBUF of a udp socket, bytes as asked for; 0: the system's
 
     friend bool operator==(const ListenerOptions&, const ListenerOptions&) = default;
 };
@@ -61,6 +66,15 @@ class Listener {
     static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots,
                          Siblings siblings = {});
 
+    // Takes the place of a listener that could not be bound, for `reason`: its socket gets nothing.
+    static Listener stand_in(const Address& address, const ListenerOptions& options, std::string reason);
+    bool absent() const noexcept { return !absence_.empty(); }
+    const std::string& absence() const noexcept { return absence_; }  // empty: it is there
+    void set_absence(std::string reason) { absence_ = std::move(reason); }
+    // Of one that is absent: tries again, and throws as bind() does, with nothing changed. Workers have the
+    // stand-in's socket then.
+    void come(const ListenerOptions& options, unsigned slots, Siblings siblings);
+
     Listener(Listener&&) noexcept;
     Listener& operator=(Listener&&) noexcept;
     // Closes the sockets and removes the path of a unix socket, if it is still this one's inode and this is
@@ -71,7 +85,7 @@ class Listener {
     const Address& address() const noexcept { return address_; }
     // As given; unix and udp sockets are shared whatever they say.
     const ListenerOptions& options() const noexcept { return options_; }
-    bool shared() const noexcept { return shares_socket(address_, options_); }
+    bool shared() const noexcept { return absent() || shares_socket(address_, options_); }
     static bool shares_socket(const Address& address, const ListenerOptions& options) noexcept {
         return options.balance == Balance::shared || address.is_unix() || address.is_udp();
     }
@@ -87,8 +101,8 @@ class Listener {
     // is as before.
     void resize(unsigned slots);
 
-    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive, receive buffer);
-    // the rest is ignored. Throws std::system_error with the old ones in force.
+    // Applies what can change on a live socket (backlog, nodelay, defer-accept, keep-alive, receive buffer,
+    // the rights of a unix path); the rest is ignored. Throws std::system_error with the old ones in force.
     void set_options(const ListenerOptions& options);
 
     // Which sockets of a reuseport group get new connections, evenly; all that listen when `slots` is empty
@@ -103,7 +117,13 @@ class Listener {
     // not tell (TCP_MD5SIG, TCP_AO_ADD_KEY) is not found.
     enum class Look { state, options_too };
     std::vector<ListenerDamage> mend(Look look);
-    // How many sockets mend() has replaced by new ones.
+    // The path of a unix socket that has gone, or has come to name another file, is bound again. True when it
+    // was; workers have the old socket then. Throws std::system_error, with everything as it was: it cannot
+    // be had.
+    bool renew();
+    // Whether renew() or come() has brought new sockets; asked for once.
+    bool take_renewed() noexcept { return std::exchange(renewed_, false); }
+    // How many sockets have been replaced by new ones.
     unsigned times_rebound() const noexcept { return times_rebound_; }
     // From now on the kernel drops what would open a connection, without a word to the client: what has been
     // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
@@ -147,6 +167,8 @@ class Listener {
     void stand_beside_siblings();
     UniqueFd bind_one(bool first) const;
     void bind_path(int fd);
+    void set_path_rights(const ListenerOptions& options) const;
+    bool has_path() const noexcept;
     void apply_options(int fd, const ListenerOptions& options) const;
     void apply_stream_options(int fd, const ListenerOptions& options) const;
     void begin_listening(int fd, const ListenerOptions& options) const;
@@ -171,6 +193,8 @@ class Listener {
     unsigned times_rebound_ = 0;
     bool refuses_new_ = false;
     bool turned_away_ = false;
+    bool renewed_ = false;
+    std::string absence_;
     bool has_siblings_ = false;  // on its port, or had
     UnixPath path_;
 };

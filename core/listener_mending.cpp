@@ -54,6 +54,7 @@ void note(std::string& what, const std::string& text) {
 std::vector<ListenerDamage> Listener::mend(Look look) {
     std::vector<ListenerDamage> found;
     std::vector<ListenerDamage> broken;
+    if (absent()) return found;
     for (unsigned slot = 0; slot < listening_; ++slot) {
         std::string disturbed = disturbance(slot);
         std::string broke = breakage(slot);
@@ -163,7 +164,7 @@ void Listener::rebind(unsigned slot) {
     } else {
         fresh = bind_one(sockets_.size() == 1);
     }
-    begin_listening(fresh.get(), options_);
+    if (slot < listening_) begin_listening(fresh.get(), options_);
     socket = Socket(std::move(fresh));
     ++times_rebound_;
 }

@@ -75,7 +75,7 @@ void Listener::steer(std::span<const unsigned> slots) {
 }
 
 void Listener::refuse_new() {
-    if (address_.is_unix() || address_.is_udp()) return;
+    if (address_.is_unix() || address_.is_udp() || absent()) return;
     refuses_new_ = true;
     for (const Socket& socket : sockets_)
         attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
@@ -86,6 +86,7 @@ void Listener::refuse_new() {
 // itself; its answers name their receivers.
 void Listener::turn_away() noexcept {
     turned_away_ = true;
+    if (absent()) return;
     if (address_.is_unix()) return remove_path();
     if (address_.is_udp() && !has_siblings_) return;
     const Address self = address_.is_wildcard() ? loopback_at(address_) : address_;

@@ -77,6 +77,8 @@ struct ControlServer::State {
           std::chrono::milliseconds silence_time);
     ~State();
 
+    void watch_listener();
+    bool renew();
     void on_connections(Readiness readiness);
     void accept_again() { watch.want(Interest::read); }
     void admit(UniqueFd socket);
@@ -163,8 +165,26 @@ ControlServer::State::State(EventLoop& event_loop, Log& server_log, const std::s
       gone_timer(loop, Timer::Handler::to<&State::drop_gone>(this)),
       pipelined(loop, Timer::Handler::to<&State::serve_pipelined>(this)) {
     listener.listen();
+    watch_listener();
+}
+
+void ControlServer::State::watch_listener() {
     watch.start(loop, listener.socket_for(0), Interest::read,
                 FdWatch::Handler::to<&State::on_connections>(this));
+}
+
+// The socket leaves the loop before it is closed.
+bool ControlServer::State::renew() {
+    watch.stop();
+    bool renewed = false;
+    try {
+        renewed = listener.renew();
+    } catch (...) {
+        watch_listener();
+        throw;
+    }
+    watch_listener();
+    return renewed;
 }
 
 ControlServer::State::~State() {
@@ -348,6 +368,10 @@ ControlServer::ControlServer(EventLoop& loop, Log& log, const std::string& path,
     : state_(std::make_unique<State>(loop, log, path, on_request, silence)) {}
 
 ControlServer::~ControlServer() = default;
+
+bool ControlServer::renew() {
+    return state_->renew();
+}
 
 void ControlServer::progress(ControlCaller number, std::string_view text) {
     Caller* caller = state_->find(number);

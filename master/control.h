@@ -58,6 +58,10 @@ class ControlServer {
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
 
+    // Binds the path again if it has gone or has come to name another file; true when it had. Callers stay.
+    // Throws as the constructor does, with everything as it was.
+    bool renew();
+
     // Sends a progress line if the caller's request asked for them.
     void progress(ControlCaller caller, std::string_view text);
     // Parts of an answer that has no end of its own (events): lines, each with its newline. While what was

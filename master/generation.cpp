@@ -129,6 +129,13 @@ void Generation::commit() {
     counters_.forget(before->number);
 }
 
+void Generation::renew_listeners(ListenerRegistry& registry) {
+    for (const auto& pool : pools_)
+        acquire(*contents_, pool->settings(), registry);
+    for (const auto& pool : pools_)
+        pool->follow_renewed();
+}
+
 void Generation::make_room_for(const Generation& next) {
     turn_away_all_but(next.listener_uses([](const Pool& pool) { return pool.listener_uses(); }));
 }

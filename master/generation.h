@@ -61,6 +61,9 @@ class Generation {
     // std::system_error before any gate is open.
     void serve();
     void retire(int signal);
+    // What its listeners lack is tried again (ListenerRegistry::acquire). Throws std::system_error: one
+    // cannot be had.
+    void renew_listeners(ListenerRegistry& registry);
     // `next` serves: addresses that it does not have get nothing new.
     void make_room_for(const Generation& next);
     // Another one serves in its place.

@@ -35,21 +35,47 @@ std::shared_ptr<Listener> ListenerRegistry::acquire(const std::string& key, cons
     for (const Entry& entry : entries_) {
         std::shared_ptr<Listener> listener = entry.listener.lock();
         if (entry.key != key || listener->turned_away()) continue;
+        if (listener->absent()) {
+            come(*listener, options, wanted, siblings);
+            return listener;
+        }
         if (listener->shared() != shared) {
             throw std::runtime_error("listener " + address.text() +
                                      ": balance cannot change without a restart");
         }
         const ListenerOptions& live = listener->options();
-        if (live.ipv6_only != options.ipv6_only || live.unix_mode != options.unix_mode) {
+        if (live.ipv6_only != options.ipv6_only) {
             throw std::runtime_error("listener " + address.text() +
-                                     ": ipv6_only and unix_mode cannot change without a restart");
+                                     ": ipv6_only cannot change without a restart");
         }
+        if (listener->renew()) renewed_.push_back(address.text());
         if (listener->sockets() < wanted) listener->resize(wanted);
         return listener;
     }
-    auto listener = std::make_shared<Listener>(Listener::bind(address, options, wanted, siblings));
+    auto listener = std::make_shared<Listener>(bind(address, options, wanted, siblings));
     entries_.push_back({key, listener});
     return listener;
+}
+
+Listener ListenerRegistry::bind(const Address& address, const ListenerOptions& options, unsigned slots,
+                                const std::vector<std::shared_ptr<Listener>>& siblings) {
+    try {
+        return Listener::bind(address, options, slots, siblings);
+    } catch (const std::system_error& failure) {
+        if (!options.optional) throw;
+        return Listener::stand_in(address, options, failure.what());
+    }
+}
+
+void ListenerRegistry::come(Listener& listener, const ListenerOptions& options, unsigned slots,
+                            const std::vector<std::shared_ptr<Listener>>& siblings) {
+    try {
+        listener.come(options, slots, siblings);
+        renewed_.push_back(listener.address().text() + " (it could not be had before)");
+    } catch (const std::system_error& failure) {
+        if (!options.optional) throw;
+        listener.set_absence(failure.what());
+    }
 }
 
 }  // namespace drover

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace drover {
@@ -25,17 +26,28 @@ void use_listeners(const std::vector<ListenerUse>& uses);
 class ListenerRegistry {
   public:
     // The live listener known by `key` with at least `slots` sockets, or a newly bound one. Nothing that
-    // serves is changed: options of a live one are applied when its new user takes over. Throws
+    // serves is changed: options of a live one are applied when its new user takes over. A unix path that has
+    // gone is bound again; an optional address that cannot be had gets a stand-in, and is tried again each
+    // time. Throws
     // std::system_error (address in use), and std::runtime_error when the live one's balance is another.
     std::shared_ptr<Listener> acquire(const std::string& key, const Address& address,
                                       const ListenerOptions& options, unsigned slots);
+
+    // Those that were bound because their path had gone, or could not be had before; asked for once.
+    std::vector<std::string> take_renewed() { return std::exchange(renewed_, {}); }
 
   private:
     struct Entry {
         std::string key;
         std::weak_ptr<Listener> listener;
     };
+    static Listener bind(const Address& address, const ListenerOptions& options, unsigned slots,
+                         const std::vector<std::shared_ptr<Listener>>& siblings);
+    void come(Listener& listener, const ListenerOptions& options, unsigned slots,
+              const std::vector<std::shared_ptr<Listener>>& siblings);
+
     std::vector<Entry> entries_;
+    std::vector<std::string> renewed_;
 };
 
 }  // namespace drover

@@ -83,6 +83,8 @@ class Master : private PoolObserver {
     void handle(LifeEvent event);
     void carry_out(LifeAction action);
     void read_config();
+    void renew_files();
+    std::string made_again_text();
     void start_generation();
     void start_fresh(std::uint64_t number);
     void begin_fresh();
@@ -201,7 +203,8 @@ class Master : private PoolObserver {
     ReloadDesk desk_;
     OrderDesk orders_;
     EventDesk event_desk_;
-    std::vector<std::string> failures_;  // why the start or the reload under way fails
+    std::vector<std::string> made_again_;  // by the reload under way: files that had gone
+    std::vector<std::string> failures_;    // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;
 };
 

@@ -82,6 +82,12 @@ void Master::read_config() {
         notifier_.reloading();
         events_.info(EventKind::reload_started, subject(), "reload: reading " + config_path_);
     }
+    try {
+        if (current_ != nullptr) renew_files();
+    } catch (const std::exception& failure) {
+        failures_ = {failure.what()};
+        return handle(LifeEvent::config_refused);
+    }
     desk_.progress("reading " + config_path_);
     const int running = current_ != nullptr ? current_->image_fd() : -1;
     try {
@@ -91,6 +97,14 @@ void Master::read_config() {
         failures_ = {std::string("cannot start the config reader: ") + failure.what()};
         handle(LifeEvent::config_refused);
     }
+}
+
+// Somebody may have cleaned up: nobody could reach this master by them. HUP needs none of them.
+void Master::renew_files() {
+    made_again_.clear();
+    if (runtime_directory_->renew()) made_again_.push_back(runtime_directory_->path());
+    if (pid_file_->renew()) made_again_.push_back(runtime_directory_->file("drover.pid"));
+    if (control_->renew()) made_again_.push_back(runtime_directory_->file("control.sock"));
 }
 
 void Master::on_verdict(ConfigReader::Verdict& verdict) {
@@ -161,6 +175,7 @@ void Master::begin_fresh() {
         if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
         next_ = std::make_unique<Generation>(next_number_, take_source(), *pools_, listeners_, observer);
         if (current_ == nullptr) count_for(*next_);
+        if (current_ != nullptr) current_->steer();  // its workers may have the old socket of a unix path
         desk_.progress("starting workers of generation " + std::to_string(next_->number()));
         next_->start();
     } catch (const std::exception& failure) {
@@ -221,6 +236,10 @@ void Master::count_for(const Generation& generation) {
         for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
             const std::string address(pool->settings().listen[i].address_text);
             listeners.push_back({pool->name(), address, pool->listeners()[i]});
+            if (!pool->listeners()[i]->absent()) continue;
+            events_.warning(EventKind::trouble, pool->subject(),
+                            "pool " + pool->name() + " goes without its optional listener " + address + ": " +
+                                pool->listeners()[i]->absence() + "; tried again at the next reload");
         }
     }
     try {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 namespace drover {
@@ -26,7 +27,7 @@ void Master::settle() {
     current_->retire_sockets();
     if (probation_.failed()) return handle(LifeEvent::generation_unfit);
     const std::string serves = "generation " + std::to_string(current_->number()) + " serves";
-    if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves);
+    if (rollback_reason_.empty()) return close_reload(ReloadResult::ok, serves + made_again_text());
     close_reload(ReloadResult::rolled_back, serves + " again: " + rollback_reason_);
 }
 
@@ -34,8 +35,24 @@ void Master::settle_unchanged() {
     const bool moved = pools_->log.moved() || FileRegistry::moved(current_->files());
     const std::string error = moved ? reopen_log() : "";
     if (!error.empty()) return close_reload(ReloadResult::refused, "log files stay as they are: " + error);
+    try {
+        current_->renew_listeners(listeners_);
+    } catch (const std::exception& failure) {
+        failures_ = {failure.what()};
+        return close_reload(ReloadResult::refused, failure.what());
+    }
     current_->retry_given_up();
-    close_reload(ReloadResult::ok, "nothing has changed");
+    close_reload(ReloadResult::ok, "nothing has changed" + made_again_text());
+}
+
+// Empty when nothing had gone.
+std::string Master::made_again_text() {
+    std::vector<std::string> all = std::exchange(made_again_, {});
+    std::ranges::move(listeners_.take_renewed(), std::back_inserter(all));
+    std::string text;
+    for (const std::string& name : all)
+        text += (text.empty() ? "; made again: " : ", ") + name;
+    return text;
 }
 
 void Master::refuse() {

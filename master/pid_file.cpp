@@ -59,6 +59,10 @@ bool is_same_file(int fd, const std::string& path) noexcept {
                                          slash == pid_path.npos ? "." : pid_path.substr(0, slash)));
 }
 
+std::string own_line() {
+    return fmt::format("{}\n", ::getpid());
+}
+
 UniqueFd take_lock(const std::string& path, const std::string& pid_path) {
     for (unsigned round = 0; round < max_rounds; ++round) {
         UniqueFd fd = open_file(path, 0600);
@@ -87,16 +91,39 @@ bool PidFile::Lock::held() const noexcept {
     return ::getpid() == owner_ && is_same_file(fd_.get(), path_);
 }
 
+void PidFile::Lock::take_again(const std::string& pid_path) {
+    fd_ = take_lock(path_, pid_path);
+}
+
 PidFile::PidFile(const std::string& path) : path_(path), lock_(path) {
-    const UniqueFd file = open_file(path, 0644);
-    const std::string text = fmt::format("{}\n", ::getpid());
+    write();
+}
+
+void PidFile::write() const {
+    const UniqueFd file = open_file(path_, 0644);
+    const std::string text = own_line();
     // In this order the file is never empty for one who reads it meanwhile.
     const ssize_t size = ::pwrite(file.get(), text.data(), text.size(), 0);
     const bool written = size == static_cast<ssize_t>(text.size());
     if (written && ::ftruncate(file.get(), size) == 0) return;
     const int error = size >= 0 && !written ? ENOSPC : errno;
-    ::unlink(path.c_str());
-    throw_error(error, "write", path);
+    ::unlink(path_.c_str());
+    throw_error(error, "write", path_);
+}
+
+bool PidFile::names_us() const noexcept {
+    char text[32];
+    const UniqueFd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const ssize_t size = file ? ::pread(file.get(), text, sizeof text, 0) : -1;
+    return size > 0 && std::string_view(text, static_cast<std::size_t>(size)) == own_line();
+}
+
+bool PidFile::renew() {
+    const bool held = lock_.held();
+    if (held && names_us()) return false;
+    if (!held) lock_.take_again(path_);
+    write();
+    return true;
 }
 
 PidFile::~PidFile() {

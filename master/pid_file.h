@@ -21,6 +21,9 @@ class PidFile {
     explicit PidFile(const std::string& path);
     // Removes both while the lock is still held. Only in the process that made it.
     ~PidFile();
+    // Makes again what has gone or has become another file; true when something had. Throws as the
+    // constructor does.
+    bool renew();
     PidFile(const PidFile&) = delete;
     PidFile& operator=(const PidFile&) = delete;
 
@@ -33,12 +36,16 @@ class PidFile {
         Lock& operator=(const Lock&) = delete;
 
         bool held() const noexcept;
+        void take_again(const std::string& pid_path);
 
       private:
         std::string path_;
         pid_t owner_;
         UniqueFd fd_;
     };
+
+    void write() const;
+    bool names_us() const noexcept;
 
     std::string path_;
     Lock lock_;

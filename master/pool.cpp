@@ -229,6 +229,12 @@ void Pool::drop_idle_sockets() {
         listener->drop_idle_sockets(size());
 }
 
+void Pool::follow_renewed() {
+    use_listeners(listener_uses());
+    steer();
+    replace_old_sockets();
+}
+
 // A worker of another generation numbers its listeners as that does.
 void Pool::turn_away_all_but(const std::vector<std::shared_ptr<Listener>>& kept) {
     for (unsigned i = 0; i < listeners_.size(); ++i) {
@@ -257,7 +263,8 @@ std::string Pool::listening_text() const {
     std::string text;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
         if (i > 0) text += ", ";
-        text += listeners_[i]->address().text() + " (" + std::string(settings_->listen[i].module) + ")";
+        text += listeners_[i]->address().text() + " (" + std::string(settings_->listen[i].module) +
+                (listeners_[i]->absent() ? ", absent)" : ")");
     }
     return text;
 }

@@ -166,6 +166,9 @@ class Pool : private WorkerObserver {
     void drop_idle_sockets();
     // New connections go to the slots that serve; to all while none does.
     void steer();
+    // Listeners may have been renewed: all listen, and workers that have old sockets are replaced. Throws
+    // std::system_error.
+    void follow_renewed();
     // Nothing new comes to listeners that are not among `kept`, and workers are told.
     void turn_away_all_but(const std::vector<std::shared_ptr<Listener>>& kept);
     // The kernel opens no new connections.
@@ -265,6 +268,7 @@ class Pool : private WorkerObserver {
     void note_rebound(const Listener& listener, unsigned socket);
     unsigned times_rebound() const noexcept;
     void on_mend_time();
+    void replace_old_sockets();
     void watch_sockets_of(unsigned slot, const std::vector<WorkerProcess*>& serving);
     unsigned listening() const noexcept;  // sockets of the listener that has most of them
     void look_after_workers();

@@ -51,6 +51,7 @@ void Pool::commit() {
         commit(*slot);
     replace_next();
     steer();
+    replace_old_sockets();
     watch_queues();
     try {
         shrink(settings_->workers);

@@ -263,6 +263,9 @@ void Pool::steer_to_takers() {
 void Pool::mend_sockets(Listener::Look look) {
     std::string said;
     for (const auto& listener : listeners_) {
+        const unsigned renewed = listener->take_renewed() ? listener->sockets() : 0;
+        for (unsigned socket = 0; socket < renewed; ++socket)
+            note_rebound(*listener, socket);
         for (const ListenerDamage& damage : listener->mend(look)) {
             const bool rebound = damage.now == ListenerDamage::Now::rebound;
             const bool lasting = damage.now == ListenerDamage::Now::lasting;
@@ -306,6 +309,10 @@ void Pool::on_mend_time() {
     // Who could not be told for want of a descriptor is told now.
     watch_queues();
     dismiss_slotless();
+    replace_old_sockets();
+}
+
+void Pool::replace_old_sockets() {
     const std::int64_t now = context_.loop.now_ms();
     for (const auto& slot : slots_) {
         const bool old_socket = slot->worker != nullptr && slot->worker->has_old_socket();

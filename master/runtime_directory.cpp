@@ -10,11 +10,17 @@
 namespace drover {
 
 RuntimeDirectory::RuntimeDirectory(std::string path) : path_(std::move(path)), owner_(::getpid()) {
-    made_ = ::mkdir(path_.c_str(), 0755) == 0;
-    if (!made_ && errno != EEXIST) throw_errno("mkdir", path_);
+    renew();
+}
+
+bool RuntimeDirectory::renew() {
+    const bool made = ::mkdir(path_.c_str(), 0755) == 0;
+    if (!made && errno != EEXIST) throw_errno("mkdir", path_);
+    made_ = made_ || made;
     struct stat found {};
     check_call(::stat(path_.c_str(), &found), "stat", path_);
     if (!S_ISDIR(found.st_mode)) throw_error(ENOTDIR, "runtime_dir", path_);
+    return made;
 }
 
 RuntimeDirectory::~RuntimeDirectory() {

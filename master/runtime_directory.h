@@ -16,6 +16,9 @@ class RuntimeDirectory {
     RuntimeDirectory(const RuntimeDirectory&) = delete;
     RuntimeDirectory& operator=(const RuntimeDirectory&) = delete;
 
+    // Makes it again if it has gone; true when it had. Throws as the constructor does.
+    bool renew();
+    const std::string& path() const noexcept { return path_; }
     std::string file(const std::string& name) const { return path_ + "/" + name; }
 
   private:

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 
@@ -31,11 +34,22 @@ void leave_session_keyring() {
         throw_errno("keyctl", "KEYCTL_JOIN_SESSION_KEYRING");
 }
 
-void take_ids(const std::string& user, uid_t uid, gid_t gid) {
-    check_call(::initgroups(user.c_str(), gid), "initgroups", user);
-    check_call(::setresgid(gid, gid, gid), "setresgid", user);
-    check_call(::setresuid(uid, uid, uid), "setresuid", user);
-    DROVER_CHECK(uid == 0 || ::setuid(0) != 0);
+// Whom `user` means.
+struct Person {
+    std::string name;  // empty: a number without an entry in the user database
+    uid_t uid = 0;
+    gid_t gid = 0;
+    std::string home = "/";
+};
+
+void take_ids(const Person& person, const std::string& user) {
+    if (person.name.empty())
+        check_call(::setgroups(0, nullptr), "setgroups", user);
+    else
+        check_call(::initgroups(person.name.c_str(), person.gid), "initgroups", user);
+    check_call(::setresgid(person.gid, person.gid, person.gid), "setresgid", user);
+    check_call(::setresuid(person.uid, person.uid, person.uid), "setresuid", user);
+    DROVER_CHECK(person.uid == 0 || ::setuid(0) != 0);
 }
 
 // What exec could give back. Needs CAP_SETPCAP; without, the set stays.
@@ -91,27 +105,55 @@ void leave_environment(const std::string& home, const std::vector<std::string>& 
     replace_environment(entries);
 }
 
-const passwd& find_user(const std::string& user) {
+// getpwnam(3) and getgrnam(3) name several values of errno that mean that there is no such entry.
+bool is_failure(int error) noexcept {
+    return error == EIO || error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+std::optional<std::uint32_t> number_in(std::string_view text) noexcept {
+    std::uint32_t number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool whole = error == std::errc() && rest == text.data() + text.size() && number != UINT32_MAX;
+    return whole ? std::optional(number) : std::nullopt;
+}
+
+Person find_person(const std::string& name) {
+    const std::optional<std::uint32_t> number = number_in(name);
     errno = 0;
-    const passwd* const entry = ::getpwnam(user.c_str());
-    if (entry != nullptr) return *entry;
-    // getpwnam(3) names several values of errno that mean the same.
-    if (errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM) throw_errno("getpwnam", user);
-    throw std::runtime_error("user \"" + user + "\": there is no such user");
+    const passwd* const entry = number ? ::getpwuid(*number) : ::getpwnam(name.c_str());
+    if (entry != nullptr) return {entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir};
+    if (is_failure(errno)) throw_errno("getpwnam", name);
+    if (number) return {.name = "", .uid = *number, .gid = *number};
+    throw std::runtime_error("user \"" + name + "\": there is no such user");
+}
+
+gid_t find_group(const std::string& name) {
+    if (const std::optional<std::uint32_t> number = number_in(name)) return *number;
+    errno = 0;
+    const group* const entry = ::getgrnam(name.c_str());
+    if (entry != nullptr) return entry->gr_gid;
+    if (is_failure(errno)) throw_errno("getgrnam", name);
+    throw std::runtime_error("user: there is no group \"" + name + "\"");
+}
+
+// "USER" or "USER:GROUP", each a name or a number.
+Person person_of(const std::string& user) {
+    const std::size_t colon = user.find(':');
+    Person person = find_person(user.substr(0, colon));
+    if (colon != user.npos) person.gid = find_group(user.substr(colon + 1));
+    return person;
 }
 
 void become_user(const std::string& user, const std::vector<std::string>& environment) {
-    const passwd& entry = find_user(user);
-    const uid_t uid = entry.pw_uid;
-    const gid_t gid = entry.pw_gid;
-    if (uid != 0) {
+    const Person person = person_of(user);
+    if (person.uid != 0) {
         leave_session_keyring();
-        leave_environment(entry.pw_dir, environment);
+        leave_environment(person.home, environment);
     } else {
         set_environment(environment);
     }
     empty_bounding_set();
-    take_ids(user, uid, gid);
+    take_ids(person, user);
 }
 
 }  // namespace

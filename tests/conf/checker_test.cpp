@@ -164,7 +164,7 @@ TEST_CASE("modules are known, and named once") {
 TEST_CASE("listeners: address, module, mode, whole seconds") {
     CHECK(listener("").empty());
     CHECK(toy::findings(
-              "[pool.a]\nmodules = ['echo']\n[[pool.a.listen]]\naddress = 'localhost:80'\nmodule = 'echo'")
+              "[pool.a]\nmodules = ['echo']\n[[pool.a.listen]]\naddress = 'elsewhere:80'\nmodule = 'echo'")
               .starts_with("F:4:11: pool.a.listen[0].address: "));
     CHECK(toy::findings("[pool.a]\nmodules = ['echo']\n[[pool.a.listen]]\naddress = '*:1'\nmodule = 'ech'") ==
           "F:5:10: pool.a.listen[0].module: the pool does not have the module \"ech\"; did you mean "

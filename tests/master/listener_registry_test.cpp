@@ -35,7 +35,7 @@ TEST_CASE("what belongs to the binding cannot change while the address is in use
     other.balance = Balance::shared;
     CHECK_THROWS_AS(registry.acquire("a", any_port, other, 2), std::runtime_error);
     other = {};
-    other.unix_mode = 0600;
+    other.ipv6_only = false;
     CHECK_THROWS_AS(registry.acquire("a", any_port, other, 2), std::runtime_error);
     other = {};
     other.backlog = 7;

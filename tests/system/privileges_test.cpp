@@ -135,13 +135,49 @@ TEST_CASE("workers of the master's own user keep its environment, and give up wh
     asked.master.finish();
 }
 
-TEST_CASE("an unknown user is a finding") {
-    MasterUnderTest master({}, {.wait_ready = false, .prepare = [](MasterUnderTest& self) {
-                                    self.write_config({.master = "user = \"no_such_user_here\"\n"});
-                                }});
-    master.wait_exit();
-    CHECK(master.output().find("no_such_user_here") != std::string::npos);
-    master.verify_clean({78, 0});
+TEST_CASE("an unknown user is a finding, and so is an unknown group") {
+    for (const std::string name : {"no_such_one_here", "nobody:no_such_one_here", "no_such_one_here:65534"}) {
+        MasterUnderTest master({}, {.wait_ready = false, .prepare = [&](MasterUnderTest& self) {
+                                        self.write_config({.master = "user = \"" + name + "\"\n"});
+                                    }});
+        master.wait_exit();
+        CHECK(master.output().find("no_such_one_here") != std::string::npos);
+        master.verify_clean({78, 0});
+    }
+}
+
+TEST_CASE("a user is a name or a number, with or without a group; supplementary groups are the user's") {
+    if (geteuid() != 0) return;  // needs root
+    struct Case {
+        const char* user;
+        const char* uid;
+        const char* gid;
+        std::string groups;  // between blanks
+    };
+    const std::vector<Case> cases = {
+        {"nobody", "65534", "65534", "65534"}, {"65534", "65534", "65534", "65534"},
+        {"nobody:daemon", "65534", "1", "1"},  {"nobody:2", "65534", "2", "2"},
+        {"65534:daemon", "65534", "1", "1"},   {"54321:54322", "54321", "54322", ""},
+        {"54321", "54321", "54321", ""},
+    };
+    const auto four_times = [](const std::string& id) { return id + "\t" + id + "\t" + id + "\t" + id; };
+    MasterUnderTest master({.workers = 1});
+    for (const Case& each : cases) {
+        CAPTURE(each.user);
+        master.write_config(
+            {.body = each.user, .workers = 1, .master = "user = \"" + std::string(each.user) + "\"\n"});
+        REQUIRE(master.control("reload").ok);
+        CHECK(master.get() == each.user);
+        for (const WorkerView& view : master.status().workers) {
+            if (view.generation != master.status().generation) continue;
+            CHECK(status_field_of(view.pid, "Uid") == four_times(each.uid));
+            CHECK(status_field_of(view.pid, "Gid") == four_times(each.gid));
+            std::string groups = status_field_of(view.pid, "Groups");
+            groups.erase(groups.find_last_not_of(" \t") + 1);
+            CHECK(groups == each.groups);
+        }
+    }
+    master.finish();
 }
 
 TEST_CASE("each worker has a session and a process group of its own") {

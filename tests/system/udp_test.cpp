@@ -311,7 +311,7 @@ TEST_CASE("udp: wrong listeners are refused, at the start and in a reload, and n
     setup.keys = "backlog = 5\n";
     refused("pool.main.listen[2].backlog: means nothing to a udp listener");
     setup.keys.clear();
-    setup.address = "udp:localhost:53";
+    setup.address = "udp:elsewhere:53";
     refused("pool.main.listen[2].address: ");
     // Somebody else has it: the configuration is right, the reload is not.
     const ReservedPort taken;
