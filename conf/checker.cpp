@@ -109,7 +109,8 @@ const DocumentValue* Check::section(const char* name) {
 }
 
 void Check::check_root_keys() {
-    static const std::vector<std::string> known{"master", "pool", "module", ObserverSettings::name};
+    static const std::vector<std::string> known{"master", "pool", "module", ObserverSettings::name,
+                                                "include"};
     for (const DocumentValue& value : document_.root.children)
         if (std::ranges::find(known, value.name) == known.end())
             findings_.add_unknown(value.key_place, "", "key", value.name, known);

@@ -30,8 +30,9 @@ const DocumentValue* DocumentValue::find(std::string_view child) const noexcept 
 }
 
 std::string Document::place_text(SourcePlace place) const {
-    if (place.line == 0) return path;
-    return path + ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
+    const std::string& file = place.file < files.size() ? files[place.file] : path;
+    if (place.line == 0) return file;
+    return file + ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
 }
 
 }  // namespace drover

@@ -1,5 +1,5 @@
-// Document is a parsed configuration file as a plain tree, each value with its place: what toml++ said, free
-// of toml++. Runs in: the config reader only (the master never parses configuration).
+// Document is a parsed configuration, of one file or several, as a plain tree, each value with its place:
+// what toml++ said, free of toml++. Runs in: the config reader only (the master never parses configuration).
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,9 @@ namespace drover {
 struct SourcePlace {
     std::uint32_t line = 0;  // from 1; 0: no place (a default)
     std::uint32_t column = 0;
+    std::uint32_t file = 0;  // number in Document::files
+
+    bool operator==(const SourcePlace&) const noexcept = default;
 };
 
 enum class DocumentKind : std::uint8_t { boolean, integer, number, text, list, table, date };
@@ -26,6 +29,7 @@ struct DocumentValue {
     std::int64_t integer = 0;
     double number = 0;
     std::string text;
+    bool is_expanded = false;             // the text has values of the environment in it (conf/variables.h)
     std::vector<DocumentValue> children;  // of a table or list, in the file's order
 
     const DocumentValue* find(std::string_view child) const noexcept;
@@ -38,8 +42,9 @@ struct ConfigError {
 };
 
 struct Document {
-    std::string path;       // absolute
-    std::string directory;  // of the file, absolute: relative paths in the configuration start here
+    std::string path;                // of the main file, absolute
+    std::string directory;           // of it, absolute: relative paths in the configuration start here
+    std::vector<std::string> files;  // all that were read, absolute; the main one first
     DocumentValue root;
 
     std::string place_text(SourcePlace place) const;  // "FILE:LINE:COLUMN"

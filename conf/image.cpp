@@ -63,6 +63,7 @@ void verify_record(const ImageRecord& record, std::uint64_t strings_size) {
         record.apply > static_cast<std::uint8_t>(Apply::restart))
         refuse("a node does not say how it is applied");
     if (record.is_default > 1) refuse("a node's default mark is wrong");
+    if (record.is_secret > 1) refuse("a node's secret mark is wrong");
     if (std::uint64_t{record.name_offset} + record.name_size > strings_size)
         refuse("a name is out of bounds");
     if (std::uint64_t{record.text_offset} + record.text_size > strings_size)
@@ -116,6 +117,10 @@ ValueType ImageNode::type() const noexcept {
 Apply ImageNode::apply() const noexcept {
     DROVER_CHECK(record_ != nullptr);
     return static_cast<Apply>(record_->apply);
+}
+
+bool ImageNode::is_secret() const noexcept {
+    return record_ != nullptr && record_->is_secret != 0;
 }
 
 bool ImageNode::is_default() const noexcept {

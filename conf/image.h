@@ -57,7 +57,7 @@ struct ImageRecord {
     std::uint8_t type = 0;   // ValueType
     std::uint8_t apply = 0;  // Apply
     std::uint8_t is_default = 0;
-    std::uint8_t reserved = 0;
+    std::uint8_t is_secret = 0;
     std::uint32_t first_child = 0;  // node index; of a table or list
     std::uint32_t child_count = 0;
     std::uint32_t text_offset =
@@ -81,6 +81,7 @@ class ImageNode {
     ValueType type() const noexcept;
     Apply apply() const noexcept;
     bool is_default() const noexcept;
+    bool is_secret() const noexcept;  // a text that is not to be shown
     bool boolean() const noexcept;
     std::int64_t integer() const noexcept;
     std::string_view text() const noexcept;  // valid as long as the image
@@ -122,6 +123,7 @@ struct ImageValue {
     ValueType type = ValueType::table;
     Apply apply = Apply::fresh;
     bool is_default = false;
+    bool is_secret = false;
     std::int64_t integer = 0;
     std::string text = {};
     std::vector<ImageValue> children = {};

@@ -33,6 +33,7 @@ ImageRecord make_record(const ImageValue& value, StringArea& strings) {
     record.type = static_cast<std::uint8_t>(value.type);
     record.apply = static_cast<std::uint8_t>(value.apply);
     record.is_default = value.is_default ? 1 : 0;
+    record.is_secret = value.is_secret ? 1 : 0;
     record.text_offset = strings.add(value.text);
     record.text_size = static_cast<std::uint32_t>(value.text.size());
     record.integer = value.integer;

@@ -66,7 +66,7 @@ void write_node(JsonWriter& json, const ImageNode& node) {
             json.value(value_text(node, false));
             break;
         case ValueType::text:
-            json.value(node.text());
+            json.value(shown_text(node));
             break;
         case ValueType::list:
             json.begin_array();

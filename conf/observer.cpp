@@ -77,8 +77,7 @@ void add_observer_pool(Document& document) {
 
 bool is_observer_pool(const Document& document, const DocumentValue& pool) noexcept {
     const DocumentValue* const table = document.root.find(ObserverSettings::name);
-    return table != nullptr && pool.name == ObserverSettings::name &&
-           pool.key_place.line == table->key_place.line && pool.key_place.column == table->key_place.column;
+    return table != nullptr && pool.name == ObserverSettings::name && pool.key_place == table->key_place;
 }
 
 std::vector<CounterDeclaration> service_figures(const std::vector<std::string>& pools) {

@@ -3,7 +3,9 @@
 #include "conf/master_files.h"
 #include "conf/value_text.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -60,15 +62,34 @@ struct KeyCheck {
 
     void add(const std::string& message) const { findings.add(value.place, path, message); }
     void wrong_type() const {
+        if (key.list && key.type == ValueType::table && value.kind == DocumentKind::table)
+            return add("is a list of tables; write [[" + path + "]], with two brackets on each side");
         std::string expected = expected_kind(key);
         if (const std::string words = words_text(key.integer); !words.empty()) expected += " or " + words;
         add("expected " + expected + ", not " + to_text(value.kind));
     }
 };
 
+// Of the environment everything comes as a text.
+std::optional<std::int64_t> number_of_text(ValueType type, std::string_view text) noexcept {
+    if (type == ValueType::boolean && text == "true") return 1;
+    if (type == ValueType::boolean && text == "false") return 0;
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (type != ValueType::integer || error != std::errc() || end != text.data() + text.size()) return {};
+    return number;
+}
+
+void miss_unit(const KeyCheck& check, std::int64_t number) {
+    check.add(std::to_string(number) + " has no unit; a duration is written like \"" +
+              std::to_string(std::max<std::int64_t>(number, 1)) + "s\" (units ms, s, m, h, d)");
+}
+
 std::optional<std::int64_t> read_integer(const KeyCheck& check) {
     const DocumentValue& value = check.value;
     const ValueType type = check.key.type;
+    if (value.is_expanded)
+        if (const auto number = number_of_text(type, value.text)) return number;
     if (type == ValueType::boolean) {
         if (value.kind == DocumentKind::boolean) return value.boolean ? 1 : 0;
         check.wrong_type();
@@ -76,24 +97,27 @@ std::optional<std::int64_t> read_integer(const KeyCheck& check) {
     }
     if (value.kind == DocumentKind::integer) {
         if (type != ValueType::duration || value.integer == 0) return value.integer;
-        check.add(std::to_string(value.integer) + " has no unit; a duration is written like \"" +
-                  std::to_string(std::max<std::int64_t>(value.integer, 1)) + "s\" (units ms, s, m, h, d)");
+        miss_unit(check, value.integer);
         return {};
     }
     if (value.kind != DocumentKind::text || type == ValueType::integer) {
         const std::string words = words_text(check.key.integer);
-        if (value.kind == DocumentKind::text && !words.empty())
-            check.add("expected an integer or " + words + ", not " + quoted(value.text));
+        if (value.kind == DocumentKind::text && (value.is_expanded || !words.empty()))
+            check.add("expected an integer" + (words.empty() ? "" : " or " + words) + ", not " +
+                      quoted(value.text));
         else
             check.wrong_type();
         return {};
     }
     const auto number = type == ValueType::duration ? parse_duration(value.text) : parse_size(value.text);
-    if (!number) {
-        const char* rule =
-            type == ValueType::duration
-                ? " is not a duration; write an integer and one of ms, s, m, h, d, such as \"30s\""
-                : " is not a size; write an integer, or one with K, M or G, such as \"64K\"";
+    if (const auto bare = number_of_text(ValueType::integer, value.text); !number && bare) {
+        miss_unit(check, *bare);
+    } else if (!number) {
+        const char* rule = type == ValueType::duration ? " is not a duration; write integers, each with one "
+                                                         "of d, h, m, s, ms, such as \"30s\" or \"1m30s\""
+                                                       : " is not a size; write bytes, or an integer with K, "
+                                                         "M, G (1024) or kB, MB, GB (1000), such as "
+                                                         "\"64K\"";
         const std::string words = words_text(check.key.integer);
         check.add(quoted(value.text) + rule + (words.empty() ? "" : ", or " + words));
     }
@@ -118,6 +142,15 @@ void check_integer(const KeyCheck& check, ImageValue& result) {
     }
     result.integer = *number;
     result.text.clear();
+}
+
+// What to do instead of keys that many look for; empty: none of these.
+std::string_view advice_on(std::string_view key) noexcept {
+    if (key == "include") return "include stands before the first [table] of a file";
+    if (key == "tls" || key == "ssl" || key.starts_with("tls_") || key.starts_with("ssl_") ||
+        key == "certificate")
+        return "this version has no TLS; let a proxy in front of it end TLS";
+    return "";
 }
 
 // Why it cannot be used as a directory by this process; empty: it can.
@@ -164,9 +197,8 @@ void check_text(const KeyCheck& check, ImageValue& result) {
 
 ImageValue check_one(const KeyCheck& check) {
     if (check.key.type == ValueType::table) {
-        if (check.value.kind == DocumentKind::table)
+        if (expect_kind(check.value, DocumentKind::table, check.path, check.findings))
             return check_table(*check.key.table, check.value, check.path, check.findings);
-        check.wrong_type();
         return default_table(*check.key.table);
     }
     ImageValue result = check.key.list ? ImageValue{} : default_value(check.key);
@@ -214,6 +246,7 @@ ImageValue default_value(const OptionKey& key) {
         value.children = default_table(*key.table).children;
     } else if (key.type == ValueType::text) {
         value.text = key.text.fallback;
+        value.is_secret = key.text.secret;
     } else if (key.integer.fallback_is_word) {
         value.text = key.integer.word;
     } else {
@@ -246,8 +279,13 @@ std::vector<std::string> key_names(const OptionTable& options) {
 
 bool expect_kind(const DocumentValue& value, DocumentKind kind, const std::string& path, Findings& findings) {
     if (value.kind == kind) return true;
-    findings.add(value.place, path,
-                 std::string("expected ") + to_text(kind) + ", not " + to_text(value.kind));
+    const bool is_doubled = kind == DocumentKind::table && value.kind == DocumentKind::list &&
+                            !value.children.empty() && value.children.front().kind == DocumentKind::table;
+    if (is_doubled)
+        findings.add(value.place, path, "is one table; write [" + path + "], with one bracket on each side");
+    else
+        findings.add(value.place, path,
+                     std::string("expected ") + to_text(kind) + ", not " + to_text(value.kind));
     return false;
 }
 
@@ -262,9 +300,14 @@ ImageValue check_table(const OptionTable& options, const DocumentValue& table, c
                        Findings& findings) {
     ImageValue result{.type = ValueType::table};
     const std::vector<std::string> known = key_names(options);
-    for (const DocumentValue& value : table.children)
-        if (options.find(value.name) == nullptr)
+    for (const DocumentValue& value : table.children) {
+        if (options.find(value.name) != nullptr) continue;
+        if (const std::string_view known_wish = advice_on(value.name); !known_wish.empty())
+            findings.add(value.key_place, path,
+                         "unknown key " + toml_string(value.name) + "; " + std::string(known_wish));
+        else
             findings.add_unknown(value.key_place, path, "key", value.name, known);
+    }
     for (const OptionKey& key : options.keys()) {
         const DocumentValue* value = table.find(key.name);
         ImageValue checked = default_value(key);

@@ -77,6 +77,8 @@ struct TextRule {
     bool master_file = false;
     // A directory that has to be there, and may be entered, when the configuration is checked; empty: none.
     bool directory = false;
+    // A password, a key: shown as "********" wherever values are shown.
+    bool secret = false;
 };
 
 class OptionTable;
@@ -119,10 +121,10 @@ class Options : public OptionTable {
     Options& boolean(std::string name, bool T::*member, bool fallback, Apply apply, std::string help);
     template <class Integer>
     Options& integer(std::string name, Integer T::*member, IntegerRule rule, Apply apply, std::string help);
-    // "250ms", "30s", "5m", "2h", "1d"; a bare number is refused (its unit is not clear), 0 is not.
+    // "250ms", "30s", "1m30s", "2h", "1d"; a bare number is refused (its unit is not clear), 0 is not.
     template <class Integer>
     Options& duration(std::string name, Integer T::*member, IntegerRule rule, Apply apply, std::string help);
-    // 65536, "64K", "16M", "1G" (powers of 1024).
+    // 65536, "64K", "64k", "64KiB" (1024), "10kB", "10MB" (1000), and so on up to "G".
     template <class Integer>
     Options& size(std::string name, Integer T::*member, IntegerRule rule, Apply apply, std::string help);
     Options& text(std::string name, std::string_view T::*member, TextRule rule, Apply apply,

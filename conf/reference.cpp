@@ -11,6 +11,22 @@ namespace {
 
 constexpr std::size_t line_width = 100;
 
+constexpr const char* writing_rules[] = {
+    "A duration is made of integers and units: \"250ms\", \"30s\", \"1m30s\", \"2h\", \"1d\".",
+    "A size is in bytes, or an integer and a unit: 4096, \"64K\", \"64KiB\", \"16M\", \"1G\" (of 1024), "
+    "\"10kB\", "
+    "\"10MB\" (of 1000).",
+    "A relative path starts at the directory of the main file.",
+    "${NAME} in a text is the value that the environment has of NAME; ${NAME:-text} is text where it has "
+    "none; $${ is "
+    "${ itself. So written a number or a boolean may come from the environment, too.",
+    "include = [\"conf.d/*.toml\"], before the first table, reads more files: patterns of glob(7), relative "
+    "ones from the "
+    "directory of the file that they stand in. Their tables and lists of tables are added to those of this "
+    "file; a "
+    "key may stand in one file alone.",
+};
+
 void append_wrapped(std::string& out, std::string_view text, std::size_t indent) {
     std::size_t column = 0;
     while (!text.empty()) {
@@ -170,11 +186,8 @@ std::string configuration_reference(std::span<const ModuleDeclaration> modules) 
     std::string& out = writer.text;
     append_wrapped(out, "The configuration is a TOML file. Every key is listed here with its default.", 0);
     out.push_back('\n');
-    append_wrapped(out, "A duration is an integer and a unit: \"250ms\", \"30s\", \"5m\", \"2h\", \"1d\".",
-                   2);
-    append_wrapped(
-        out, "A size is in bytes, or an integer and a unit of 1024: 4096, \"64K\", \"16M\", \"1G\".", 2);
-    append_wrapped(out, "A relative path starts at the directory of the file.", 2);
+    for (const char* const paragraph : writing_rules)
+        append_wrapped(out, paragraph, 2);
     out.push_back('\n');
     append_wrapped(out, "What a reload does when the key changes:", 0);
     append_wrapped(out, "hot      running workers take it over", 2);
@@ -190,10 +203,10 @@ std::string configuration_manual_body(std::span<const ModuleDeclaration> modules
 # DESCRIPTION
 
 The configuration is a TOML file. Every key is listed here with its default.
-
-A duration is an integer and a unit: "250ms", "30s", "5m", "2h", "1d". A size is in bytes, or an integer and a
-unit of 1024: 4096, "64K", "16M", "1G". A relative path starts at the directory of the file.
-
+)";
+    for (const char* const paragraph : writing_rules)
+        writer.paragraph(paragraph);
+    writer.text += R"(
 What a reload does when the key changes:
 
 *hot*

@@ -10,9 +10,10 @@ namespace drover {
 
 namespace {
 
-constexpr const char* duration_pattern = "^[0-9]+(ms|s|m|h|d)$";
+constexpr const char* duration_pattern = "^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 constexpr const char* share_pattern = "^[0-9]+%$";
-constexpr const char* size_pattern = "^[0-9]+[KMG]$";
+constexpr const char* size_pattern = "^[0-9]+([kKmMgG]|[KMG]iB|[kMG]B)?$";
+constexpr const char* variable_pattern = "[$][{].+[}]";
 
 void write_table(JsonWriter& json, const OptionTable& options, const std::string& description);
 
@@ -49,19 +50,36 @@ void write_forms(JsonWriter& json, const OptionKey& key) {
     if (!rule.word.empty()) write_constant(json, rule.word);
     if (rule.resource != Resource::none && rule.word != auto_word) write_constant(json, auto_word);
     if (rule.resource == Resource::memory) write_pattern(json, share_pattern);
+    write_pattern(json, variable_pattern);
+    json.end_array();
+}
+
+void write_boolean(JsonWriter& json) {
+    json.key("anyOf");
+    json.begin_array();
+    json.begin_object();
+    json.member("type", "boolean");
+    json.end_object();
+    write_pattern(json, variable_pattern);
     json.end_array();
 }
 
 void write_text_rule(JsonWriter& json, const OptionKey& key) {
-    json.member("type", "string");
     if (!key.choices.empty()) {
+        json.key("anyOf");
+        json.begin_array();
+        json.begin_object();
         json.key("enum");
         json.begin_array();
         for (const std::string& choice : key.choices)
             json.value(choice);
         json.end_array();
+        json.end_object();
+        write_pattern(json, variable_pattern);
+        json.end_array();
         return;
     }
+    json.member("type", "string");
     if (!key.text.allow_empty) json.member("minLength", 1);
     json.member("maxLength", key.text.max_size);
 }
@@ -106,7 +124,7 @@ void write_key(JsonWriter& json, const OptionKey& key) {
     json.begin_object();
     json.member("description", key.help);
     if (key.type == ValueType::boolean)
-        json.member("type", "boolean");
+        write_boolean(json);
     else if (key.type == ValueType::text)
         write_text_rule(json, key);
     else
@@ -182,6 +200,17 @@ std::string configuration_schema(std::span<const ModuleDeclaration> modules) {
     json.member("additionalProperties", false);
     json.key("properties");
     json.begin_object();
+    json.key("include");
+    json.begin_object();
+    json.member(
+        "description",
+        "More files, by patterns: \"conf.d/*.toml\". A relative one starts at the directory of this file.");
+    json.member("type", "array");
+    json.key("items");
+    json.begin_object();
+    json.member("type", "string");
+    json.end_object();
+    json.end_object();
     json.key("master");
     write_table(json, MasterSettings::options(), MasterSettings::options().title());
     json.key("pool");
@@ -191,10 +220,6 @@ std::string configuration_schema(std::span<const ModuleDeclaration> modules) {
     json.key("module");
     write_modules(json, modules);
     json.end_object();
-    json.key("required");
-    json.begin_array();
-    json.value("pool");
-    json.end_array();
     json.end_object();
     return json.take() + "\n";
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <span>
 
 namespace drover {
@@ -14,22 +15,49 @@ struct Unit {
     std::int64_t factor;
 };
 
-// The largest last.
+// As they are written: the largest last.
 constexpr std::array<Unit, 5> duration_units{
     {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 constexpr std::array<Unit, 3> size_units{{{"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}}};
+// As they are read.
+constexpr std::array<Unit, 13> known_sizes{{{"", 1},
+                                            {"K", 1 << 10},
+                                            {"k", 1 << 10},
+                                            {"KiB", 1 << 10},
+                                            {"kB", 1000},
+                                            {"M", 1 << 20},
+                                            {"m", 1 << 20},
+                                            {"MiB", 1 << 20},
+                                            {"MB", 1'000'000},
+                                            {"G", 1 << 30},
+                                            {"g", 1 << 30},
+                                            {"GiB", 1 << 30},
+                                            {"GB", 1'000'000'000}}};
 
-std::optional<std::int64_t> parse_with_unit(std::string_view text, std::span<const Unit> units) noexcept {
-    if (text.empty() || text.front() < '0' || text.front() > '9') return {};
+struct Part {
+    std::int64_t value = 0;
+    std::int64_t factor = 0;  // of its unit
+};
+
+bool is_digit(char letter) noexcept {
+    return letter >= '0' && letter <= '9';
+}
+
+// Takes a number and its unit off the front.
+std::optional<Part> take_part(std::string_view& text, std::span<const Unit> units) noexcept {
+    if (text.empty() || !is_digit(text.front())) return {};
     std::int64_t number = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc()) return {};
-    const std::string_view name(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
+    text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
+    const auto end = std::ranges::find_if(text, is_digit);
+    const std::string_view name = text.substr(0, static_cast<std::size_t>(end - text.begin()));
+    text.remove_prefix(name.size());
     const auto unit = std::ranges::find(units, name, &Unit::name);
     if (unit == units.end()) return {};
-    std::int64_t result = 0;
-    if (__builtin_mul_overflow(number, unit->factor, &result)) return {};
-    return result;
+    Part part{0, unit->factor};
+    if (__builtin_mul_overflow(number, unit->factor, &part.value)) return {};
+    return part;
 }
 
 std::string with_unit(std::int64_t number, std::span<const Unit> units) {
@@ -56,11 +84,21 @@ std::string children_text(const ImageNode& node, bool quoted) {
 }  // namespace
 
 std::optional<std::int64_t> parse_duration(std::string_view text) noexcept {
-    return parse_with_unit(text, duration_units);
+    std::int64_t sum = 0;
+    std::int64_t factor_before = std::numeric_limits<std::int64_t>::max();
+    do {
+        const std::optional<Part> part = take_part(text, duration_units);
+        if (!part || part->factor >= factor_before) return {};
+        if (__builtin_add_overflow(sum, part->value, &sum)) return {};
+        factor_before = part->factor;
+    } while (!text.empty());
+    return sum;
 }
 
 std::optional<std::int64_t> parse_size(std::string_view text) noexcept {
-    return parse_with_unit(text, size_units);
+    const std::optional<Part> part = take_part(text, known_sizes);
+    if (!part || !text.empty()) return {};
+    return part->value;
 }
 
 std::string duration_text(std::int64_t milliseconds) {
@@ -92,6 +130,10 @@ std::string toml_string(std::string_view text) {
     return result + "\"";
 }
 
+std::string_view shown_text(const ImageNode& node) noexcept {
+    return node.is_secret() && !node.text().empty() ? "********" : node.text();
+}
+
 std::string integer_text(ValueType type, std::int64_t integer, bool quoted) {
     if (type == ValueType::boolean) return integer != 0 ? "true" : "false";
     const std::string text = type == ValueType::duration ? duration_text(integer)
@@ -103,7 +145,7 @@ std::string integer_text(ValueType type, std::int64_t integer, bool quoted) {
 
 std::string value_text(const ImageNode& node, bool quoted) {
     if (!node) return "nothing";
-    if (node.type() == ValueType::text) return toml_string(node.text());
+    if (node.type() == ValueType::text) return toml_string(shown_text(node));
     if (node.type() == ValueType::list || node.type() == ValueType::table) return children_text(node, quoted);
     if (!node.text().empty()) return quoted ? toml_string(node.text()) : std::string(node.text());
     return integer_text(node.type(), node.integer(), quoted);

@@ -11,8 +11,8 @@
 
 namespace drover {
 
-// "250ms", "30s", "5m", "2h", "1d" to milliseconds; "64K", "16M", "1G" to bytes. None when it is not one, or
-// does not fit 64 bits.
+// "250ms", "30s", "1m30s", "2h", "1d" to milliseconds, the larger unit first; "65536", "64K", "64k", "64KiB"
+// (1024), "10kB", "10MB" (1000) to bytes, up to "G". None when it is not one, or does not fit 64 bits.
 std::optional<std::int64_t> parse_duration(std::string_view text) noexcept;
 std::optional<std::int64_t> parse_size(std::string_view text) noexcept;
 
@@ -23,8 +23,11 @@ std::string size_text(std::int64_t bytes);
 // A TOML basic string. Control characters are escaped, so that it stays on its line.
 std::string toml_string(std::string_view text);
 
+// The text of a node, "********" in place of a secret one.
+std::string_view shown_text(const ImageNode& node) noexcept;
+
 // A value as TOML, without quotes the bare number of a duration or size: `30s`, `"fast"`, `["a", "b"]`, `{ a
-// = 1 }`. With `quoted` what a file would hold: `"30s"`.
+// = 1 }`. With `quoted` what a file would hold: `"30s"`. Secrets are masked.
 std::string value_text(const ImageNode& node, bool quoted);
 std::string integer_text(ValueType type, std::int64_t integer, bool quoted);
 

@@ -50,7 +50,9 @@ TEST_CASE("a value of the wrong type is named with the right one") {
           "F:2:19: pool.a.max_connections: expected an integer, not a text\n");
     CHECK(pool("modules = 'http'") == "F:2:11: pool.a.modules: expected a list of texts, not a text\n");
     CHECK(pool("modules = ['http', 3]") == "F:2:20: pool.a.modules[1]: expected a text, not an integer\n");
-    CHECK(pool("listen = { a = 1 }") == "F:2:10: pool.a.listen: expected a list of tables, not a table\n");
+    CHECK(pool("listen = { a = 1 }") ==
+          "F:2:10: pool.a.listen: is a list of tables; write [[pool.a.listen]], with two brackets on each "
+          "side\n");
     CHECK(pool("listen = ['*:80']") == "F:2:11: pool.a.listen[0]: expected a table, not a text\n");
     CHECK(pool("drain_timeout = [1]") ==
           "F:2:17: pool.a.drain_timeout: expected a duration such as \"30s\", not a list\n");
@@ -89,6 +91,26 @@ TEST_CASE("bounds are kept and shown") {
           "F:3:12: master.log_file: \"fifo:\" needs a path, such as \"fifo:/run/drover.log\"\n");
 }
 
+TEST_CASE("mistakes that many make are told what to do") {
+    CHECK(toy::findings("[pool.a]\n[pool.a.listen]\naddress = '*:80'\n") ==
+          "F:2:9: pool.a.listen: is a list of tables; write [[pool.a.listen]], with two brackets on each "
+          "side\n");
+    CHECK(toy::findings("[pool.a]\n[module.http.route]\npath = '/'\n") ==
+          "F:2:14: module.http.route: is a list of tables; write [[module.http.route]], with two brackets on "
+          "each "
+          "side\n");
+    CHECK(toy::findings("[[pool.a]]\n") ==
+          "F:1:1: pool.a: is one table; write [pool.a], with one bracket on each side\n");
+    CHECK(toy::findings("[pool.a]\n[[module.http]]\n") ==
+          "F:2:1: module.http: is one table; write [module.http], with one bracket on each side\n");
+    CHECK(toy::findings("[pool.a]\n[[module.http.limits]]\n").find("write [module.http.limits]") !=
+          std::string::npos);
+    CHECK(listener("tls = true") ==
+          "F:6:1: pool.a.listen[0]: unknown key \"tls\"; this version has no TLS; let a "
+          "proxy in front of it end TLS\n");
+    CHECK(http("ssl_certificate = 'x'").find("this version has no TLS") != std::string::npos);
+}
+
 TEST_CASE("durations and sizes are taken by their unit") {
     CHECK(pool("drain_timeout = '30s'").empty());
     CHECK(pool("drain_timeout = 0").empty());
@@ -96,12 +118,17 @@ TEST_CASE("durations and sizes are taken by their unit") {
           "F:2:17: pool.a.drain_timeout: 30 has no unit; a duration is written like "
           "\"30s\" (units ms, s, m, h, d)\n");
     CHECK(pool("drain_timeout = '30'") ==
-          "F:2:17: pool.a.drain_timeout: \"30\" is not a duration; write an integer "
-          "and one of ms, s, m, h, d, such as \"30s\"\n");
+          "F:2:17: pool.a.drain_timeout: 30 has no unit; a duration is written like "
+          "\"30s\" (units ms, s, m, h, d)\n");
+    CHECK(pool("drain_timeout = '1m30s'").empty());
+    CHECK(pool("drain_timeout = '30x'") ==
+          "F:2:17: pool.a.drain_timeout: \"30x\" is not a duration; write integers, each with one of d, h, "
+          "m, s, ms, "
+          "such as \"30s\" or \"1m30s\"\n");
     CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = '64KB'") ==
-          "F:3:14: module.echo.max_buffer: \"64KB\" is not a size; write an integer, or one with K, M or G, "
-          "such as "
-          "\"64K\"\n");
+          "F:3:14: module.echo.max_buffer: \"64KB\" is not a size; write bytes, or an integer with K, M, G "
+          "(1024) "
+          "or kB, MB, GB (1000), such as \"64K\"\n");
     CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = '64K'").empty());
     CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = 4096").empty());
     CHECK(http("limits.body = 'of'").find(", or \"off\"\n") != std::string::npos);

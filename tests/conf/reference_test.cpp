@@ -94,10 +94,10 @@ TEST_CASE("the schema says what the declarations say") {
     const std::string schema = configuration_schema(modules);
     CHECK(schema.starts_with("{\n  \"$schema\": \"http://json-schema.org/draft-07/schema#\""));
     CHECK(std::ranges::count(schema, '{') == std::ranges::count(schema, '}'));
-    for (const char* part :
-         {"\"^[a-z0-9_-]{1,63}$\"", "\"minimum\": 1,\n", "\"maximum\": 1024\n", "\"const\": \"auto\"",
-          "\"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"", "\"pattern\": \"^[0-9]+[KMG]$\"", "\"default\": \"30s\"",
-          "\"default\": 16384", "\"default\": true", "\"additionalProperties\": false", "\"maxItems\": 128",
-          "\"enum\": [\n", "\"required\": [\n", "\"minLength\": 1"})
+    for (const char* part : {"\"^[a-z0-9_-]{1,63}$\"", "\"minimum\": 1,\n", "\"maximum\": 1024\n",
+                             "\"const\": \"auto\"", "([0-9]+m)?([0-9]+s)?([0-9]+ms)?$\"",
+                             "\"pattern\": \"^[0-9]+([kKmMgG]|[KMG]iB|[kMG]B)?$\"", "\"default\": \"30s\"",
+                             "\"default\": 16384", "\"default\": true", "\"additionalProperties\": false",
+                             "\"maxItems\": 128", "\"enum\": [\n", "\"required\": [\n", "\"minLength\": 1"})
         CHECK_MESSAGE(schema.find(part) != std::string::npos, part);
 }

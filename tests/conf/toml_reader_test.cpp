@@ -101,6 +101,18 @@ TEST_CASE("a text that is not TOML is refused with its place") {
     CHECK(parse_error("").empty());
 }
 
+TEST_CASE("what people get wrong most is told with what to do") {
+    const std::string closing = "; the closing quote is missing: a text ends on its line";
+    for (const char* open : {"a = \"x", "a = 'x", "a = \"\u00e9\u00e9"}) {
+        CHECK(parse_error(open + std::string("\nb = 1\n")).find(closing) != std::string::npos);
+        CHECK(parse_error("z = 1\n" + std::string(open) + "\r\nb = 1\n").find(closing) != std::string::npos);
+    }
+    CHECK(parse_error("a = \"x\x01y\"\n").find(closing) == std::string::npos);
+    CHECK(parse_error("a = \"\"\"x\n").ends_with("; the closing quotes are missing"));
+    for (const char* bare : {"a = abc", "a = 30s", "a = 127.0.0.1:80", "a = /var/log", "a = True"})
+        CHECK_MESSAGE(parse_error(bare).find("stands in quotes") != std::string::npos, parse_error(bare));
+}
+
 TEST_CASE("NUL bytes and what is not UTF-8 are refused before they are parsed") {
     const std::string_view with_nul("a = 1\n# é\0", 11);
     CHECK(parse_error(with_nul) == "/f:2:4: a NUL byte; a configuration is text");

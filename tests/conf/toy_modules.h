@@ -33,6 +33,7 @@ struct Reply {
 struct Route {
     std::string_view path;
     std::string_view handler;
+    std::string_view key;
     Reply reply;
 
     static const drover::Options<Route>& options() {
@@ -41,6 +42,7 @@ struct Route {
                 .text("path", &Route::path, {.max_size = 64, .required = true, .allow_empty = false},
                       drover::Apply::hot, "Prefix of the path.")
                 .text("handler", &Route::handler, {}, drover::Apply::hot, "A handler's name.")
+                .text("key", &Route::key, {.max_size = 64, .secret = true}, drover::Apply::hot, "A password.")
                 .table("return", &Route::reply, Reply::options(), drover::Apply::hot, "The reply.");
         return table;
     }

@@ -11,17 +11,49 @@ TEST_CASE("durations are an integer and a unit") {
     CHECK(parse_duration("2h") == 7'200'000);
     CHECK(parse_duration("1d") == 86'400'000);
     CHECK(parse_duration("0s") == 0);
-    for (const char* wrong : {"", "s", "10", "-1s", "+1s", " 1s", "1 s", "1s ", "1.5s", "1S", "1w", "1s1s",
-                              "0x1s", "9223372036854775808ms", "9223372036854775807s", "106751991168d"})
+    CHECK(parse_duration("1m30s") == 90'000);
+    CHECK(parse_duration("1d2h3m4s5ms") == 93'784'005);
+    CHECK(parse_duration("1h5ms") == 3'600'005);
+    for (const char* wrong : {"",
+                              "s",
+                              "10",
+                              "-1s",
+                              "+1s",
+                              " 1s",
+                              "1 s",
+                              "1s ",
+                              "1.5s",
+                              "1S",
+                              "1w",
+                              "1s1s",
+                              "1s1m",
+                              "1m30",
+                              "1m 30s",
+                              "9223372036854775807ms1ms",
+                              "0x1s",
+                              "9223372036854775808ms",
+                              "9223372036854775807s",
+                              "106751991168d",
+                              "106751991167d24h"})
         CHECK_MESSAGE(!parse_duration(wrong), wrong);
     CHECK(parse_duration("9223372036854775807ms") == 9223372036854775807);
 }
 
-TEST_CASE("sizes are in powers of 1024") {
-    CHECK(parse_size("64K") == 65536);
+TEST_CASE("sizes are bytes, or in powers of 1024 or 1000") {
+    CHECK(parse_size("65536") == 65536);
+    for (const char* kibibytes : {"64K", "64k", "64KiB"})
+        CHECK(parse_size(kibibytes) == 65536);
+    for (const char* mebibytes : {"16m", "16MiB"})
+        CHECK(parse_size(mebibytes) == 16777216);
+    CHECK(parse_size("10kB") == 10'000);
+    CHECK(parse_size("10MB") == 10'000'000);
+    CHECK(parse_size("2GB") == 2'000'000'000);
+    CHECK(parse_size("2GiB") == 2'147'483'648);
+    CHECK(parse_size("1g") == 1073741824);
     CHECK(parse_size("16M") == 16777216);
     CHECK(parse_size("1G") == 1073741824);
-    for (const char* wrong : {"", "K", "64", "64k", "64KB", "-1K", "9223372036854775807G"})
+    for (const char* wrong : {"", "K", "64KB", "64kib", "64kiB", "64Kb", "1K1K", "64 K", "64B", "-1K", "1.5K",
+                              "9223372036854775807G"})
         CHECK_MESSAGE(!parse_size(wrong), wrong);
 }
 

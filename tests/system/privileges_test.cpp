@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -121,6 +122,24 @@ TEST_CASE("workers of another user know root's environment and keys no more, but
     CHECK(status_field_of(reader, "CapBnd") == status_field_of(asked.master.worker_pids().front(), "CapBnd"));
     ::kill(reader, SIGKILL);
     asked.master.finish();
+}
+
+TEST_CASE(
+    "included files and variables are read with root's rights, before the config reader gives them up") {
+    if (geteuid() != 0) return;  // needs root
+    const TestConfig config{.master = "user = \"nobody\"\n"};
+    MasterUnderTest master(
+        config, {.environment = {"DROVER_HIDDEN=of root"}, .prepare = [&](MasterUnderTest& starting) {
+                     const std::string file = starting.folder().file("site.toml");
+                     write_file(file,
+                                "[[module.http.route]]\npath = \"/site\"\n"
+                                "return = { body = \"${DROVER_HIDDEN}\" }\n");
+                     ::chmod(file.c_str(), 0600);
+                     starting.write_config_text("include = [\"site.toml\"]\n" + starting.config_text(config));
+                 }});
+    CHECK(http_get(master.http_port(), "/site").body == "of root");
+    REQUIRE(master.control("reload").ok);
+    master.finish();
 }
 
 TEST_CASE("workers of the master's own user keep its environment, and give up what exec could bring") {
