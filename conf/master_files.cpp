@@ -1,5 +1,7 @@
 #include "conf/master_files.h"
 
+#include "core/log_target.h"
+
 namespace drover {
 
 namespace {
@@ -41,11 +43,8 @@ bool may_be_master_file(std::string_view key) noexcept {
 }
 
 std::string master_file_fault(std::string_view value) {
-    if (value == "stderr" || value == "journal" || value.starts_with("journal:") ||
-        value.starts_with("fifo:"))
-        return " is no file; only log_file of [master] may be that (a file of this name: \"./" +
-               std::string(value) + "\")";
-    return "";
+    const std::string fault = log_target_fault(value);
+    return fault.empty() ? "" : ": " + fault;
 }
 
 std::string master_file_place(const Document& document, const DocumentValue& value, const std::string& path) {

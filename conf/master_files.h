@@ -1,5 +1,5 @@
-// The files that modules append to and the master opens: options declared with TextRule::master_file.
-// Runs in: the config reader.
+// The files, or other targets of lines, that modules append to and the master opens: options declared with
+// TextRule::master_file. Runs in: the config reader.
 #pragma once
 
 #include "conf/document.h"
@@ -15,7 +15,7 @@ namespace drover {
 // "_log_file": the master has to know without module code which texts of the file it may take for files.
 bool may_be_master_file(std::string_view key) noexcept;
 
-// Why the value of such an option cannot be a file, to be put behind it; empty: it can.
+// Why the value of such an option can be no target, to be put behind it; empty: it can.
 std::string master_file_fault(std::string_view value);
 
 // "FILE:LINE:COLUMN: module.http.access_log".

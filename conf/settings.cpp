@@ -73,7 +73,8 @@ std::vector<FileSettings> load_files(const ImageNode& list, const Settings& sett
     for (std::uint32_t index = 0; index < list.size(); ++index) {
         const ImageNode entry = list.child(index);
         const std::string_view text = require(entry, "path", ValueType::text).text();
-        files.push_back({settings.absolute_path(text), text, require(entry, "module", ValueType::text).text(),
+        files.push_back({absolute_log_target(text, settings.directory), text,
+                         require(entry, "module", ValueType::text).text(),
                          require(entry, "place", ValueType::text).text()});
     }
     return files;

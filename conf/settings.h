@@ -126,9 +126,9 @@ struct LibrarySettings {
     std::string_view module;
 };
 
-// A file that a module appends to and the master opens.
+// Where a module writes lines to, and the master opens (core/log_target.h).
 struct FileSettings {
-    std::string path;       // absolute
+    std::string path;       // absolute; or another name of a target
     std::string_view text;  // as the file has it
     std::string_view module;
     std::string_view place;  // "FILE:LINE:COLUMN: module.http.access_log"

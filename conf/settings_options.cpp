@@ -42,7 +42,8 @@ Options<MasterSettings> master_options() {
               "starts at "
               "the directory of this file. The command line finds the master by it.")
         .text("log_file", &MasterSettings::log_file, {.fallback = "stderr", .allow_empty = false}, Apply::hot,
-              "Where all processes write their log: \"stderr\"; a file; \"journal\", systemd's, with fields "
+              "Where all processes write their log: \"stdout\", \"stderr\"; a file; \"journal\", systemd's, "
+              "with fields "
               "(\"journal:PATH\": at another socket); \"fifo:PATH\", a FIFO, made when it is missing, that a "
               "collector reads. SIGUSR1 and `drover reopen` open it again.")
         .choice("log_level", &MasterSettings::log_level,

@@ -1,6 +1,6 @@
-// LogFile is where a Log's lines go: an open file, terminal, pipe, socket or the journal, and what has to be
-// known of it to write a line without blocking and without tearing it. Owned by a Log. Runs in: every
-// process.
+// LogFile is where a Log's lines go, or those that a module gathers: an open file, terminal, pipe, socket or
+// the journal, and what has to be known of it to write a line without blocking and without tearing it. Owned
+// by a Log, or by a ModuleFile. Runs in: every process.
 #pragma once
 
 #include "core/log_line.h"
@@ -17,6 +17,7 @@ class LogFile {
   public:
     void replace(LogTarget target) noexcept;
     explicit operator bool() const noexcept { return static_cast<bool>(target_.fd); }
+    int fd() const noexcept { return target_.fd.get(); }
 
     // It takes entries (core/journal_entry.h), not lines.
     bool is_journal() const noexcept { return kind_ == Kind::journal; }
@@ -24,9 +25,14 @@ class LogFile {
     // True when the whole line or entry was taken, in one call.
     bool write(const LogLine& line) noexcept;
     bool send_entry(std::string_view entry) noexcept;
+    // Of `lines`, each with its end, writes as many as one call may take: all of them to a regular file, else
+    // whole ones of at most PIPE_BUF bytes together, to the journal one. How many bytes were taken; -1 and
+    // errno, EAGAIN when there is no room now.
+    ssize_t write_lines(std::string_view lines) noexcept;
 
   private:
     enum class Kind {
+        regular,
         plain,
         may_block,  // asked first whether it has room
         whole,      // fifo:PATH: a line goes as a whole or not at all
@@ -36,6 +42,8 @@ class LogFile {
 
     Kind kind_of(mode_t mode) const noexcept;
     ssize_t write_once(std::string_view bytes) noexcept;
+    ssize_t send_line(std::string_view line) noexcept;
+    std::string_view portion_of(std::string_view lines) const noexcept;
 
     LogTarget target_;
     Kind kind_ = Kind::plain;

@@ -141,12 +141,30 @@ bool may_be_terminal(dev_t device) noexcept {
 // What has another end may have nobody reading there.
 void check_type(const std::string& path, const struct stat& status) {
     if (S_ISREG(status.st_mode)) return;
-    if (S_ISFIFO(status.st_mode)) refuse(path, "it is a FIFO");
+    if (S_ISFIFO(status.st_mode)) refuse(path, "it is a FIFO; \"fifo:PATH\" takes one");
     if (S_ISSOCK(status.st_mode)) refuse(path, "it is a socket");
     if (S_ISDIR(status.st_mode)) refuse(path, "it is a directory");
     const bool is_null = status.st_rdev == makedev(1, 3);
     if (!S_ISCHR(status.st_mode) || (!is_null && !may_be_terminal(status.st_rdev)))
         refuse(path, "it is a device other than a terminal or /dev/null");
+}
+
+// The descriptor that the path is another name of; -1: it is none of the two. Whoever may have made a link to
+// them has led us to what was given to us to write to. A regular file has names of its own, which are
+// resolved with care.
+int standard_stream(const std::string& path) noexcept {
+    struct stat named {};
+    struct stat opened {};
+    const bool there = ::stat(path.c_str(), &named) == 0;
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+        const std::string number = std::to_string(fd);
+        const bool by_name = path == (fd == STDOUT_FILENO ? "/dev/stdout" : "/dev/stderr") ||
+                             path == "/dev/fd/" + number || path == "/proc/self/fd/" + number;
+        if (by_name) return fd;
+        if (there && !S_ISREG(named.st_mode) && ::fstat(fd, &opened) == 0 && same_file(named, opened))
+            return fd;
+    }
+    return -1;
 }
 
 // Of what has been opened and has the name still: a link that is gone by now would leave a file with the one
@@ -169,6 +187,8 @@ void check_owner(const std::string& path, const Place& place, int fd) {
 }  // namespace
 
 UniqueFd open_log_path(const std::string& path) {
+    if (const int stream = standard_stream(path); stream >= 0)
+        return UniqueFd(check_call(reopen_for_appending(stream).release(), "open", path));
     const Place place = place_of(path);
     struct stat status {};
     // Before open(2), which would wait on or wake up some of what is refused here, and again after it for

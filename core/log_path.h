@@ -19,6 +19,10 @@ namespace drover {
 // - in a folder that others may write to a file that is neither root's nor the folder's owner's (in a sticky
 //   one: that is not root's).
 //
+// What is the process's own standard output or error is opened as that, whatever it is
+// (reopen_for_appending):
+// "/dev/stdout", "/proc/self/fd/2", and links to them where it is no regular file.
+//
 // Throws std::system_error.
 UniqueFd open_log_path(const std::string& path);
 

@@ -18,6 +18,7 @@ namespace drover {
 
 namespace {
 
+constexpr std::string_view standard_output = "stdout";
 constexpr std::string_view standard_error = "stderr";
 constexpr std::string_view journal_word = "journal";
 constexpr std::string_view journal_prefix = "journal:";
@@ -25,6 +26,10 @@ constexpr std::string_view fifo_prefix = "fifo:";
 constexpr std::string_view default_journal = "/run/systemd/journal/socket";
 // What may be on its way to the journal, as far as the kernel lets us (net.core.wmem_max).
 constexpr int journal_buffer = 1024 * 1024;
+
+bool names_stream(std::string_view name) noexcept {
+    return name == standard_output || name == standard_error;
+}
 
 bool names_journal(std::string_view name) noexcept {
     return name == journal_word || name.starts_with(journal_prefix);
@@ -41,9 +46,9 @@ UniqueFd make_journal_socket() noexcept {
     return socket;
 }
 
-LogTarget open_standard_error() {
-    return {UniqueFd(check_call(reopen_for_appending(STDERR_FILENO).release(), "open", "standard error")),
-            std::string(standard_error)};
+LogTarget open_stream(const std::string& name) {
+    const int stream = name == standard_output ? STDOUT_FILENO : STDERR_FILENO;
+    return {UniqueFd(check_call(reopen_for_appending(stream).release(), "open", name)), name};
 }
 
 LogTarget open_journal(const std::string& name) {
@@ -56,7 +61,7 @@ LogTarget open_journal(const std::string& name) {
 }  // namespace
 
 bool LogTarget::moved() const {
-    if (name.empty() || name == standard_error || is_journal()) return false;
+    if (name.empty() || names_stream(name) || is_journal()) return false;
     return !names_file(name.substr(is_fifo() ? fifo_prefix.size() : 0), fd.get());
 }
 
@@ -89,14 +94,14 @@ bool connect_journal(int socket, std::string_view name) noexcept {
 
 LogTarget open_log_target(const std::string& name) {
     if (const std::string fault = log_target_fault(name); !fault.empty()) throw_error(EINVAL, "open", fault);
-    if (name == standard_error) return open_standard_error();
+    if (names_stream(name)) return open_stream(name);
     if (names_journal(name)) return open_journal(name);
     if (name.starts_with(fifo_prefix)) return {open_log_fifo(name.substr(fifo_prefix.size())), name};
     return {open_log_path(name), name};
 }
 
 std::string absolute_log_target(std::string_view name, const std::string& directory) {
-    if (name == standard_error || name == journal_word) return std::string(name);
+    if (names_stream(name) || name == journal_word) return std::string(name);
     std::string_view path = name;
     for (const std::string_view prefix : {journal_prefix, fifo_prefix}) {
         if (name.starts_with(prefix)) path.remove_prefix(prefix.size());

@@ -1,5 +1,5 @@
-// LogTarget is what a configuration calls log_file, opened: a descriptor and the name that says how lines are
-// written to it. The two travel together to other processes. Runs in: every process.
+// LogTarget is what a configuration calls log_file or access_log, opened: a descriptor and the name that says
+// how lines are written to it. The two travel together to other processes. Runs in: every process.
 #pragma once
 
 #include "core/unique_fd.h"
@@ -26,7 +26,8 @@ struct LogTarget {
     bool is_journal() const noexcept;
 };
 
-// - stderr: reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is not forced on a
+// - stdout, stderr: reopened through /proc/self/fd where that can be done, so that O_NONBLOCK is not forced
+// on a
 //   description that others share; a socket is used with MSG_DONTWAIT, and a regular file as it is: it never
 //   blocks, and a second description with an offset of its own would overwrite what others print to the
 //   first.
@@ -36,7 +37,7 @@ struct LogTarget {
 // - fifo:PATH: a FIFO, made with mode 0640 when it is missing. While nobody reads, lines wait in it as long
 //   as it has room (64 KiB, pipe(7)), later ones are lost and counted; workers that outlive their master need
 //   a reader, who cannot be them. Lines are cut below 4 KiB.
-// - PATH: appended to; core/log_path.h has what is refused.
+// - PATH: appended to; core/log_path.h has what is refused, and which paths mean stdout and stderr.
 //
 // Throws std::system_error.
 LogTarget open_log_target(const std::string& name);

@@ -1,27 +1,23 @@
 #include "master/file_registry.h"
 
-#include "core/log_path.h"
-
 #include <algorithm>
 #include <system_error>
 #include <utility>
 
 namespace drover {
 
-std::shared_ptr<const OpenedFile> FileRegistry::acquire(const std::string& path) {
+std::shared_ptr<const OpenedFile> FileRegistry::acquire(const std::string& name) {
     std::erase_if(files_, [](const auto& file) { return file.expired(); });
     for (const auto& known : files_) {
-        if (const auto file = known.lock(); file->path == path && names_file(path, file->fd.get()))
-            return file;
+        if (const auto file = known.lock(); file->name == name && !file->moved()) return file;
     }
-    auto file = std::make_shared<OpenedFile>(OpenedFile{path, open_log_path(path)});
+    auto file = std::make_shared<OpenedFile>(open_log_target(name));
     files_.push_back(file);
     return file;
 }
 
 bool FileRegistry::moved(const std::vector<std::shared_ptr<const OpenedFile>>& files) {
-    return std::ranges::any_of(files,
-                               [](const auto& file) { return !names_file(file->path, file->fd.get()); });
+    return std::ranges::any_of(files, [](const auto& file) { return file->moved(); });
 }
 
 std::vector<std::string> FileRegistry::reopen(const std::vector<std::shared_ptr<const OpenedFile>>& needed) {
@@ -31,8 +27,8 @@ std::vector<std::string> FileRegistry::reopen(const std::vector<std::shared_ptr<
         auto file = known.lock();
         if (file == nullptr) continue;
         try {
-            UniqueFd fd = open_log_path(file->path);
-            opened.emplace_back(std::move(file), std::move(fd));
+            LogTarget again = open_log_target(file->name);
+            opened.emplace_back(std::move(file), std::move(again.fd));
         } catch (const std::system_error& failure) {
             if (std::ranges::find(needed, file) != needed.end()) throw;
             failures.emplace_back(failure.what());

@@ -3,7 +3,7 @@
 // generation holds it. Runs in: the master.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/log_target.h"
 
 #include <memory>
 #include <string>
@@ -11,16 +11,13 @@
 
 namespace drover {
 
-struct OpenedFile {
-    std::string path;  // absolute
-    UniqueFd fd;       // another one after reopen()
-};
+using OpenedFile = LogTarget;  // by its absolute name; its descriptor is another one after reopen()
 
 class FileRegistry {
   public:
     // Another one than before when the name means another file by now. Throws std::system_error
-    // (core/log_path.h).
-    std::shared_ptr<const OpenedFile> acquire(const std::string& path);
+    // (core/log_target.h).
+    std::shared_ptr<const OpenedFile> acquire(const std::string& name);
     // The path of one means another file by now, or none.
     static bool moved(const std::vector<std::shared_ptr<const OpenedFile>>& files);
     // Opens all of them anew. Throws std::system_error when one of `needed` cannot be had: every file is as

@@ -1,6 +1,5 @@
 #include "master/worker_process.h"
 
-#include "core/log_path.h"
 #include "core/process_facts.h"
 #include "core/system_error.h"
 #include "core/visible_text.h"
@@ -311,7 +310,7 @@ bool WorkerProcess::send_log(const LogTarget& log) {
 }
 
 bool WorkerProcess::send_file(MessageType type, const OpenedFile& file) {
-    return send_to_append(type, file.path, reopen_for_appending(file.fd.get()), file.fd);
+    return send_to_append(type, file.name, file.reopen(), file.fd);
 }
 
 // At its limit of descriptors the master shares its own.

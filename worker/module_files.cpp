@@ -1,5 +1,6 @@
 #include "worker/module_files.h"
 
+#include "core/log_file.h"
 #include "worker/configuration.h"
 
 #include <algorithm>
@@ -11,23 +12,34 @@ namespace drover {
 
 namespace {
 
-bool same_file(int left, int right) noexcept {
+// A socket to the journal is another file each time, and has no parts of lines.
+bool same_file(const LogFile& file, int other) noexcept {
     struct stat one {};
-    struct stat other {};
-    return ::fstat(left, &one) == 0 && ::fstat(right, &other) == 0 && one.st_dev == other.st_dev &&
-           one.st_ino == other.st_ino;
+    struct stat two {};
+    return file.is_journal() || (::fstat(file.fd(), &one) == 0 && ::fstat(other, &two) == 0 &&
+                                 one.st_dev == two.st_dev && one.st_ino == two.st_ino);
 }
 
 }  // namespace
 
+ModuleFile::ModuleFile(LogTarget target) : name_(target.name), file_(std::make_unique<LogFile>()) {
+    file_->replace(std::move(target));
+}
+
+ModuleFile::~ModuleFile() = default;
+
+ssize_t ModuleFile::write(std::string_view lines) const noexcept {
+    return file_->write_lines(lines);
+}
+
 void ModuleFile::replace(UniqueFd fd) noexcept {
-    if (!same_file(fd_.get(), fd.get())) ++replaced_;
-    fd_ = std::move(fd);
+    if (!same_file(*file_, fd.get())) ++replaced_;
+    file_->replace({std::move(fd), name_});
 }
 
 std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configuration,
                                                     std::string_view value) const {
-    const auto found = by_path_.find(configuration.settings().absolute_path(value));
+    const auto found = by_path_.find(absolute_log_target(value, configuration.settings().directory));
     if (found == by_path_.end())
         throw std::out_of_range("the master has not opened " + std::string(value) + " for a module");
     return found->second;
@@ -36,7 +48,7 @@ std::shared_ptr<const ModuleFile> ModuleFiles::find(const Configuration& configu
 void ModuleFiles::put(std::string_view path, UniqueFd fd) {
     const auto [entry, is_new] = by_path_.try_emplace(std::string(path));
     if (is_new) {
-        entry->second = std::make_shared<ModuleFile>(std::move(fd));
+        entry->second = std::make_shared<ModuleFile>(LogTarget{std::move(fd), entry->first});
         return;
     }
     next_.erase(entry->first);

@@ -1,28 +1,36 @@
-// ModuleFiles are the files that the master has opened for this worker's modules: options declared with
-// TextRule::master_file. The worker may have no right to open them itself. When the operator asks the master
-// to open log files anew (USR1, `drover reopen`), the new file takes the old one's place here.
-// Owned by the worker. Runs in: worker.
+// ModuleFiles are the files, or other targets of lines ("stdout", "journal", "fifo:PATH"), that the master
+// has opened for this worker's modules: options declared with TextRule::master_file. The worker may have no
+// right to open them itself. When the operator asks the master to open log files anew (USR1, `drover
+// reopen`), the new file takes the old one's place here. Owned by the worker. Runs in: worker.
 #pragma once
 
+#include "core/log_target.h"
 #include "core/unique_fd.h"
 
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
+
+#include <sys/types.h>
 
 namespace drover {
 
 class Configuration;
+class LogFile;
 
 class ModuleFile {
   public:
-    explicit ModuleFile(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+    explicit ModuleFile(LogTarget target);
+    ~ModuleFile();
+    ModuleFile(const ModuleFile&) = delete;
+    ModuleFile& operator=(const ModuleFile&) = delete;
 
-    // For appending (O_APPEND, and O_NONBLOCK where that means something). Do not keep it: another one may
-    // stand here in the next turn of the loop.
-    int fd() const noexcept { return fd_.get(); }
+    // Appends some of `lines`, each of which has its end, and never waits. Returns how many bytes were taken,
+    // counted from the first: write the others again, now or later. A file that is full may take a part of a
+    // line; others take whole lines below PIPE_BUF bytes (4096), the journal one line at a time. -1 and errno
+    // when none were: EAGAIN says that there is no room now, as in a pipe that nobody reads.
+    ssize_t write(std::string_view lines) const noexcept;
     // How often another file has taken its place: who has written a part of a line begins anew.
     unsigned replaced() const noexcept { return replaced_; }
 
@@ -30,7 +38,8 @@ class ModuleFile {
     friend class ModuleFiles;
     void replace(UniqueFd fd) noexcept;
 
-    UniqueFd fd_;
+    const std::string name_;
+    std::unique_ptr<LogFile> file_;
     unsigned replaced_ = 0;
 };
 

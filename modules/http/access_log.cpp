@@ -49,9 +49,7 @@ void AccessLog::follow_file() noexcept {
 void AccessLog::flush() noexcept {
     follow_file();
     while (!lines_.empty()) {
-        // Whole lines, so that those of several workers do not mix.
-        const ssize_t written = ::write(file_->fd(), lines_.data(), lines_.size());
-        if (written < 0 && errno == EINTR) continue;
+        const ssize_t written = file_->write(lines_);
         if (written < 0 && errno != EAGAIN) {
             lost_.add(static_cast<std::uint64_t>(std::ranges::count(lines_, '\n')));
             lines_.clear();

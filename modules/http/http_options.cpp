@@ -215,10 +215,9 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "requests: "
                       "its reply says close, so that no request is lost.")
             .text("access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
-                  "A file that gets a line for each reply when it has ended; empty: none. Opened by the "
-                  "master, and again on "
-                  "USR1 "
-                  "(drover reopen).")
+                  "Where a line for each reply that has ended goes: a file, opened by the master, and again on "
+                  "USR1 (drover reopen); or \"stdout\", \"stderr\", \"journal\", \"fifo:PATH\", as log_file "
+                  "of [master] has them; empty: nowhere.")
             .text("access_log_format", &HttpOptions::access_log_format,
                   {.fallback = "combined", .max_size = 4096}, Apply::hot,
                   "\"common\" is NCSA's, \"combined\" has Referer and User-Agent as well, \"json\" is one "

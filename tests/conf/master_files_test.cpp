@@ -77,7 +77,7 @@ TEST_CASE("files of the modules that run come with the image, with path and plac
     CHECK(settings.files[0].place == "/etc/f.toml:4:7: module.web.log");
     CHECK(settings.files[1].path == "/var/b.log");
     CHECK(settings.files[1].place == "/etc/f.toml:7:7: module.web.main.log");
-    CHECK(settings.files[2].path == "/etc/stdout");
+    CHECK(settings.files[2].path == "stdout");
     CHECK(settings.files[2].place == "/etc/f.toml:11:7: module.web.site[1].log");
 }
 
@@ -145,15 +145,21 @@ TEST_CASE("an image whose relative paths start elsewhere is not its file's") {
     CHECK_FALSE(allows(rights_of(text), settings));
 }
 
-TEST_CASE("what would be no file for log_file is none here, and is refused") {
-    for (const char* value : {"stderr", "journal", "journal:/run/j", "fifo:/x"}) {
-        const CheckedConfiguration checked =
-            check(main_pool + "[module.web]\nlog = \"" + std::string(value) + "\"\n");
-        REQUIRE(checked.findings.size() == 1);
-        CHECK_MESSAGE(checked.findings.front().find("is no file; only log_file") != std::string::npos,
-                      checked.findings.front());
-    }
-    CHECK(check(main_pool + "[module.web]\nlog = \"./stderr\"\n").findings.empty());
+TEST_CASE("such a file may be all that log_file may be, and is refused for the same faults") {
+    const auto settings_of = [](const std::string& value) {
+        const CheckedConfiguration checked = check(main_pool + "[module.web]\nlog = \"" + value + "\"\n");
+        REQUIRE(checked.findings.empty());
+        return Settings::load(Image::view(checked.image)).files.at(0).path;
+    };
+    for (const char* value : {"stdout", "stderr", "journal", "journal:/run/j", "fifo:/x", "/dev/stdout"})
+        CHECK(settings_of(value) == value);
+    CHECK(settings_of("./stderr") == "/etc/stderr");
+    CHECK(settings_of("fifo:x") == "fifo:/etc/x");
+    const CheckedConfiguration refused = check(main_pool + "[module.web]\nlog = \"fifo:\"\n");
+    REQUIRE(refused.findings.size() == 1);
+    CHECK_MESSAGE(
+        refused.findings.front().find("needs a path, such as \"fifo:/run/drover.log\"") != std::string::npos,
+        refused.findings.front());
 }
 
 TEST_CASE("the names that such options may have") {

@@ -64,16 +64,24 @@ inline std::pair<UniqueFd, UniqueFd> make_pipe(int flags) {
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// Puts another file in the place of standard error while it lives.
-class StandardError {
+// Puts another file in the place of standard output or error while it lives.
+class StandardStream {
   public:
-    explicit StandardError(int fd) : kept_(::fcntl(2, F_DUPFD_CLOEXEC, 3)) { ::dup2(fd, 2); }
-    ~StandardError() { ::dup2(kept_.get(), 2); }
-    StandardError(const StandardError&) = delete;
-    StandardError& operator=(const StandardError&) = delete;
+    StandardStream(int stream, int fd) : stream_(stream), kept_(::fcntl(stream, F_DUPFD_CLOEXEC, 3)) {
+        ::dup2(fd, stream);
+    }
+    ~StandardStream() { ::dup2(kept_.get(), stream_); }
+    StandardStream(const StandardStream&) = delete;
+    StandardStream& operator=(const StandardStream&) = delete;
 
   private:
+    int stream_;
     UniqueFd kept_;
+};
+
+class StandardError : public StandardStream {
+  public:
+    explicit StandardError(int fd) : StandardStream(2, fd) {}
 };
 
 inline bool is_non_blocking(int fd) {

@@ -34,11 +34,11 @@ TEST_CASE("who names one path gets one file, as long as somebody holds it") {
     const auto other = registry.acquire(folder.file("b"));
     CHECK(one == same);
     CHECK(one != other);
-    CHECK(one->path == folder.file("a"));
+    CHECK(one->name == folder.file("a"));
     CHECK((::fcntl(one->fd.get(), F_GETFL) & O_APPEND) != 0);
     CHECK((::fcntl(one->fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
     struct stat status {};
-    REQUIRE(::stat(one->path.c_str(), &status) == 0);
+    REQUIRE(::stat(one->name.c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0640);
     CHECK(count_open_fds() == before + 2);
     CHECK_THROWS_AS(registry.acquire(folder.file("nowhere/a")), std::system_error);

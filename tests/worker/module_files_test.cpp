@@ -73,7 +73,7 @@ TEST_CASE("a file is known by its path, and another takes its place") {
         const auto other = files.find(configuration, folder.file("b"));
         files.abandon(configuration);
         CHECK_THROWS_AS(files.find(configuration, folder.file("b")), std::out_of_range);
-        CHECK(other->fd() >= 0);
+        CHECK(other->write("x\n") == 2);
         CHECK(files.find(configuration, path) == file);
     }
     CHECK(count_open_fds() == before);
@@ -86,13 +86,14 @@ TEST_CASE("a file of what is prepared takes its place at the commit, and not bef
     ModuleFiles files;
     files.put(path, open_file(path));
     const auto file = files.find(configuration, path);
-    const int before = file->fd();
     std::filesystem::rename(path, path + ".1");
     files.put_next(path, open_file(path));
-    CHECK(file->fd() == before);
+    CHECK(file->write("before\n") == 7);
     CHECK(file->replaced() == 0);
     files.abandon(configuration);
-    CHECK(file->fd() == before);
+    CHECK(file->write("after\n") == 6);
+    CHECK(read_file(path + ".1") == "before\nafter\n");
+    CHECK(read_file(path).empty());
     files.commit(configuration);
     CHECK(file->replaced() == 0);
 
@@ -111,7 +112,7 @@ TEST_CASE("a file of what is prepared takes its place at the commit, and not bef
 
     // A path that is not in use can be found at once.
     files.put_next(logging.folder.file("b"), open_file(logging.folder.file("b")));
-    CHECK(files.find(configuration, logging.folder.file("b"))->fd() >= 0);
+    CHECK(files.find(configuration, logging.folder.file("b"))->write("x\n") == 2);
     files.abandon(configuration);
     CHECK_THROWS_AS(files.find(configuration, logging.folder.file("b")), std::out_of_range);
 }
