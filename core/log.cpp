@@ -112,6 +112,7 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
     std::uint64_t lost_unsaid_ = 0;  // since the last line that told of losses
     std::tm calendar_{};
     std::time_t calendar_second_ = -1;
+    char offset_[8] = {};  // of calendar_ from UTC: "+0100"
     LogLine line_;
     JournalEntry entry_;
     const LogSubject* subject_ = nullptr;
@@ -183,7 +184,7 @@ void LineSink::append_head(SystemTime time, std::string_view level) {
         line_.append(json_identity_);
         append_formatted(line_, R"(,"pid":{},"message":")", ::getpid());
     } else {
-        append_formatted(line_, " [{}] ", level);
+        append_formatted(line_, " {} [{}] ", offset_, level);
         line_.append(text_identity_);
         append_formatted(line_, " [{}]: ", ::getpid());
     }
@@ -192,6 +193,7 @@ void LineSink::append_head(SystemTime time, std::string_view level) {
 const std::tm& LineSink::calendar(std::time_t second) {
     if (second == calendar_second_) return calendar_;
     format_ == LogFormat::json ? ::gmtime_r(&second, &calendar_) : ::localtime_r(&second, &calendar_);
+    std::strftime(offset_, sizeof offset_, "%z", &calendar_);
     calendar_second_ = second;
     return calendar_;
 }

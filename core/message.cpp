@@ -76,6 +76,8 @@ const MessageRule* find_message_rule(std::uint16_t type) noexcept {
         case MessageType::committed:
         case MessageType::stopped_accepting:
             return &generation_rule;
+        case MessageType::log_files_sent:
+        case MessageType::log_files_taken:
         case MessageType::status_published:
         case MessageType::status_wanted:
         case MessageType::counter_rows_wanted:

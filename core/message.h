@@ -41,6 +41,7 @@ enum class MessageType : std::uint16_t {
                      // empty
     listener_ends,   // ListenerMessage: nothing new comes there; the others that hold it leave, too
     pool_full,       // RoomMessage: whether any worker of the pool has room for new connections
+    log_files_sent,  // QuestionMessage: log_file and module_file have been sent again, all of them
     handover_give,   // HandoverPeer, [socket]: give your connections to the worker behind it when you drain
     handover_take,   // HandoverPeer, [socket]: take what the worker behind it gives
 
@@ -60,6 +61,7 @@ enum class MessageType : std::uint16_t {
     leave_wanted,  // empty: somebody told it to leave, or it has lost descriptors that it was sent; it serves
                    // until a successor takes over
     stopped_accepting,  // GenerationMessage: draining, takes no new connection
+    log_files_taken,    // QuestionMessage of log_files_sent: lines go to the new files alone
     status_wanted,      // QuestionMessage: status_published where its pool observes, else status_text
     // of a pool that observes
     counter_rows_wanted,  // QuestionMessage: those after that one

@@ -30,6 +30,7 @@ struct MasterStatus {
     ReloadResult last_reload = ReloadResult::none;
     std::uint32_t worker_count = 0;  // lines in use, from the first
     std::uint64_t last_reload_generation = 0;
+    std::int64_t last_reload_ms = 0;      // when it came to its verdict
     std::int64_t probation_until_ms = 0;  // 0: the generation is not on probation
     char last_reload_error[512] = {};
     char version[32] = {};  // of Drover

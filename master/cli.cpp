@@ -75,6 +75,9 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
         case OptionId::last:
             app.add_option(flags, line.last);
             break;
+        case OptionId::counters:
+            app.add_option(flags, line.counter_pattern)->expected(0, 1);
+            break;
         case OptionId::help:
             app.add_flag(flags, line.help);
             break;
@@ -161,6 +164,7 @@ ControlRequest make_request(const CommandLine& line) {
     request.pool = line.pool;
     request.progress = true;  // an answer of some kind, whether it is shown or not
     request.follow = line.follow;
+    if (line.shows_counters) request.counters = line.counter_pattern;
     if (!line.last.empty() &&
         (!parse_number(line.last, request.last.emplace()) || *request.last > most_events))
         throw std::invalid_argument(
@@ -369,6 +373,7 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     }
     const std::vector<CLI::App*> given = app.get_subcommands();
     if (!given.empty()) line.command = find_command(given.front()->get_name());
+    line.shows_counters = app.count("--counters") > 0;
     if (line.help || line.version) return parsed;
     if (line.command == nullptr)
         parsed.error = "no command given";

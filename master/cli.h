@@ -27,6 +27,8 @@ struct CommandLine {
     std::vector<std::string> words = {};  // after the command: "restart", "main/0"
     std::string pool = {};                // of --pool
     std::string last = {};                // of --lines
+    std::string counter_pattern = {};     // of --counters; empty: none
+    bool shows_counters = false;
     bool json = false;
     bool once = false;
     bool follow = false;

@@ -24,6 +24,8 @@ constexpr std::array options = {
     CommandOption{OptionId::pool, "--pool", "NAME", "the pool; default the first one"},
     CommandOption{OptionId::follow, "-f,--follow", "", "go on with what comes, until the master ends"},
     CommandOption{OptionId::last, "-n,--lines", "N", "only the last N of those that were"},
+    CommandOption{OptionId::counters, "--counters", "[PATTERN]",
+                  "the counters that are not 0, or all that PATTERN (a part, or with * and ?) fits"},
     CommandOption{OptionId::help, "-h,--help", "", "print help", true},
     CommandOption{OptionId::version, "--version", "", "print the version", true},
 };
@@ -71,7 +73,10 @@ std::vector<Command> make_acting_commands() {
         {CommandId::reopen,
          "reopen",
          "open the log files again, after they were moved away",
-         "For logrotate and its like.",
+         "For logrotate and its like. Waits until no worker writes to the old files; names those that still "
+         "do "
+         "after\n"
+         "5 s.",
          "",
          {config, control}},
         {CommandId::workers,
@@ -101,10 +106,16 @@ std::vector<Command> make_telling_commands() {
     return {
         {CommandId::status,
          "status",
-         "show master, workers and counters",
-         "Prints a table for people, or one JSON object.",
+         "show master, pools, listeners and workers",
+         "Prints a screen for people, or one JSON object: the last reload and its reason, what is less than "
+         "it "
+         "should\n"
+         "be, and why. Of a large pool those workers are shown that are not as they should be. The counters "
+         "are "
+         "in the\n"
+         "JSON, or what --counters prints.",
          "",
-         {config, control, json}},
+         {config, control, json, counters}},
         {CommandId::top,
          "top",
          "watch master and workers live",

@@ -39,6 +39,7 @@ enum class OptionId : std::uint8_t {
     pool,
     follow,
     last,
+    counters,
     help,
     version
 };

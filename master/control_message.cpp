@@ -2,6 +2,7 @@
 
 #include "conf/settings.h"
 #include "core/json_writer.h"
+#include "master/counters_text.h"
 
 #include <algorithm>
 #include <array>
@@ -84,6 +85,12 @@ ControlRequest to_request(const Json& object) {
         throw std::runtime_error(
             fmt::format("unknown format \"{}\"; formats are text, json", excerpt(request.format)));
     }
+    if (object.contains("counters")) {
+        request.counters = read_member<std::string>(object, "counters", "a string", "");
+        if (request.command != "status") throw std::runtime_error("\"counters\" is for status alone");
+        if (request.counters->size() > longest_counter_pattern)
+            throw std::runtime_error("the pattern of \"counters\" is too long");
+    }
     request.follow = read_member<bool>(object, "follow", "true or false", false);
     if (object.contains("last")) request.last = read_number(object, "last", 0, most_events);
     request.after = read_member<std::uint64_t>(object, "after", "a number from 0", 0);
@@ -141,6 +148,7 @@ std::string control_request_line(const ControlRequest& request) {
     if (request.follow) json.member("follow", true);
     if (request.last) json.member("last", *request.last);
     if (request.after != 0) json.member("after", request.after);
+    if (request.counters) json.member("counters", *request.counters);
     if (request.progress) json.member("progress", true);
     json.end_object();
     return json.take() + '\n';

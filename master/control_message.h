@@ -25,7 +25,9 @@ struct ControlRequest {
     unsigned count = 0;       // workers: 1 to 1024
     unsigned slot = 0;        // restart: below 1024
     bool progress = false;    // the caller wants progress lines
-    bool follow = false;      // events: those to come, too
+    // status, as text: counters in place of the screen (master/counters_text.h: the pattern)
+    std::optional<std::string> counters = {};
+    bool follow = false;  // events: those to come, too
     // events: at most so many of those that were, 0 to most_events; none: all
     std::optional<unsigned> last = {};
     std::uint64_t after = 0;  // counter_rows: core/counter_rows.h, RowSource

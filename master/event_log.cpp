@@ -28,7 +28,9 @@ std::string local_text(std::int64_t time_ms) {
     const std::time_t second = time_ms / 1000;
     std::tm local{};
     ::localtime_r(&second, &local);
-    return time_text(local, ' ', time_ms);
+    char offset[8] = {};
+    std::strftime(offset, sizeof offset, "%z", &local);
+    return time_text(local, ' ', time_ms) + " " + offset;
 }
 
 template <class Value>

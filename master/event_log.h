@@ -66,8 +66,8 @@ struct Event {
 // One object on one line, without a newline: number, time ("2026-01-31T12:00:00.000Z"), event, level, pool,
 // slot, pid, generation (null where the event has none), text.
 std::string event_json(const Event& event);
-// The same for people, in local time: "2026-01-31 13:00:00.000 [error] main/0: worker main/0 (pid 7) killed
-// by signal 9 (SIGKILL); replaced at once"; "master" where the event is about no pool.
+// The same for people, in local time: "2026-01-31 13:00:00.000 +0100 [error] main/0: worker main/0 (pid 7)
+// killed by signal 9 (SIGKILL); replaced at once"; "master" where the event is about no pool.
 std::string event_text(const Event& event);
 
 class EventLog {

@@ -272,6 +272,11 @@ void Generation::send_log_files() {
         pool->send_log_files();
 }
 
+void Generation::append_log_laggards(std::vector<std::string>& names) const {
+    for (const auto& pool : pools_)
+        pool->append_log_laggards(names);
+}
+
 void Generation::append_status(std::vector<WorkerStatus>& lines) const {
     for (const auto& pool : pools_)
         pool->append_status(lines);

@@ -91,6 +91,7 @@ class Generation {
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);
     void send_log_files();
+    void append_log_laggards(std::vector<std::string>& names) const;
     // "generation 3: 2 workers with 17 connections", after a comma if there is text already; nothing when
     // none drains.
     void append_drain_progress(std::string& text) const;

@@ -46,7 +46,8 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules, 
       old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
       leftovers_(loop_, Timer::Handler::to<&Master::check_gone>(this)),
-      event_desk_(loop_, events_) {
+      event_desk_(loop_, events_),
+      reopens_(loop_, [this] { return log_laggards(); }) {
     for (const int signal : watched_signals) {
         signals_.push_back(
             std::make_unique<SignalWatch>(loop_, signal, SignalWatch::Handler::to<&Master::on_signal>(this)));
@@ -219,6 +220,7 @@ void Master::check_gone() {
 // whole: the more lines it has, the less often. Who asks gets it fresh.
 void Master::on_status_changed() {
     if (current_ != nullptr) orders_.look_at(*current_);
+    reopens_.look();
     if (status_timer_.started()) return;
     const std::int64_t pause = least_publish_pause_ms + status_.worker_count / lines_a_pause_ms;
     const std::int64_t wait = published_ms_ + pause - loop_.now_ms();
@@ -280,10 +282,18 @@ std::string Master::reopen_log() {
         events_.error(EventKind::log_files, {}, std::string("log files stay as they are: ") + failure.what());
         return failure.what();
     }
+    ++pools_->log_turn;
     for (Generation* const generation : generations())
         generation->send_log_files();
     events_.info(EventKind::log_files, {}, "log files reopened");
     return "";
+}
+
+std::vector<std::string> Master::log_laggards() const {
+    std::vector<std::string> names;
+    for (const Generation* const generation : generations())
+        generation->append_log_laggards(names);
+    return names;
 }
 
 }  // namespace drover

@@ -25,8 +25,10 @@
 #include "master/pool.h"
 #include "master/probation.h"
 #include "master/reload_desk.h"
+#include "master/reopen_desk.h"
 #include "master/runtime_directory.h"
 #include "master/service_notifier.h"
+#include "master/status_text.h"
 
 #include <cstdint>
 #include <memory>
@@ -134,6 +136,7 @@ class Master : private PoolObserver {
     static OpenedLog open_log(const Settings& settings);
     void use_log(const Settings& settings, OpenedLog log) noexcept;
     std::string reopen_log();
+    std::vector<std::string> log_laggards() const;
     // What operators ask for (master_requests.cpp).
     void on_counters_request(ControlCaller caller, const ControlRequest& request);
     void on_reload_request(ControlCaller caller, const ControlRequest& request);
@@ -144,6 +147,7 @@ class Master : private PoolObserver {
     std::string resize(Pool& pool, unsigned size);
     std::string cannot_change_pools() const;
     std::string status_reply(const ControlRequest& request);
+    ServingView serving_view() const;
     std::string config_reply(const ControlRequest& request) const;
     EventSubject subject() const noexcept;
     void publish_status();
@@ -203,6 +207,7 @@ class Master : private PoolObserver {
     ReloadDesk desk_;
     OrderDesk orders_;
     EventDesk event_desk_;
+    ReopenDesk reopens_;
     std::vector<std::string> made_again_;  // by the reload under way: files that had gone
     std::vector<std::string> failures_;    // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;

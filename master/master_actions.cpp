@@ -192,6 +192,7 @@ void Master::open_service(const Settings& settings) {
                                                ControlServer::RequestHandler::to<&Master::on_request>(this));
     desk_.set_server(control_.get());
     orders_.set_server(control_.get());
+    reopens_.set_server(control_.get());
     event_desk_.set_server(control_.get());
     int lifeline[2];
     check_call(::pipe2(lifeline, O_CLOEXEC), "pipe2");

@@ -1,6 +1,7 @@
 // What operators ask a running master for, by the control socket and by TTIN and TTOU.
 #include "conf/reference.h"
 #include "core/system_error.h"
+#include "master/counters_text.h"
 #include "master/master.h"
 #include "master/status_text.h"
 #include "worker/status_json.h"
@@ -27,7 +28,7 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     if (command == "counters" || command == "counter_rows") return on_counters_request(caller, request);
     if (command == "reopen") {
         const std::string error = reopen_log();
-        return control_->reply(caller, error.empty(), error.empty() ? "log files reopened" : error);
+        return error.empty() ? reopens_.await(caller) : control_->reply(caller, false, error);
     }
     control_->reply(caller, false, "unknown command \"" + command + "\"");
 }
@@ -67,7 +68,24 @@ void Master::on_stop_request(ControlCaller caller, const ControlRequest& request
 
 std::string Master::status_reply(const ControlRequest& request) {
     publish_status();
-    return request.format == "json" ? describe_status() : status_table(*counter_reader_, loop_.now_ms());
+    if (request.format == "json") return describe_status();
+    if (request.counters) return counters_text(*counter_reader_, *request.counters);
+    return status_screen(*counter_reader_, serving_view(), loop_.now_ms());
+}
+
+ServingView Master::serving_view() const {
+    ServingView view;
+    if (current_ == nullptr) return view;
+    for (const auto& pool : current_->pools()) {
+        view.pools.push_back({pool->name(), pool->size(), pool->serving(), pool->settings().min_healthy});
+        for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
+            const ListenSettings& listen = pool->settings().listen[i];
+            view.listeners.push_back({pool->listeners()[i]->address().text(),
+                                      std::string(listen.address_text), pool->name(),
+                                      std::string(listen.module)});
+        }
+    }
+    return view;
 }
 
 std::string Master::describe_status() {

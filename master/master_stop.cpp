@@ -89,6 +89,7 @@ void Master::retire_all(int signal) {
     if (std::exchange(hot_, false)) current_->abandon();
     desk_.close_all("the master is stopping");
     orders_.close_all("the master is stopping");
+    reopens_.close_all("the master is stopping");
     if (reader_ != nullptr) reader_->cancel();
     abandon_next();
     for (Generation* const generation : generations()) {

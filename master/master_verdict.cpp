@@ -83,6 +83,7 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     if (!rollback_reason_.empty()) fallback_.reset();
     rollback_reason_.clear();
     status_.last_reload = result;
+    status_.last_reload_ms = loop_.now_ms();
     status_.last_reload_generation = ok ? current_->number() : last_generation_;
     const std::string error = ok ? "" : text;
     std::ranges::fill(status_.last_reload_error, '\0');

@@ -44,6 +44,7 @@ struct PoolContext {
     std::span<const ModuleFactory> modules;
     std::uint64_t next_instance;
     LogTarget log = {};                               // the master's; workers get it, too
+    std::uint64_t log_turn = 0;                       // how often log files have been opened again
     std::minstd_rand random{std::random_device{}()};  // for jitter
     FileRegistry files = {};
     DescriptorReserve reserve{WorkerProcess::hand_over_descriptors};
@@ -180,6 +181,8 @@ class Pool : private WorkerObserver {
     bool on_exit(pid_t pid, const ExitReport& report);
     void on_standstill(const Standstill& change);
     void send_log_files();  // the log and the modules' files, opened again
+    // Names of those that serve or drain and still write to files from before that.
+    void append_log_laggards(std::vector<std::string>& names) const;
     void append_status(std::vector<WorkerStatus>& lines) const;
 
   private:
@@ -236,6 +239,7 @@ class Pool : private WorkerObserver {
     void on_prepared(WorkerProcess& worker) override;
     void on_not_prepared(WorkerProcess& worker, std::string_view reason) override;
     void on_committed(WorkerProcess& worker) override;
+    void on_log_files_taken(WorkerProcess& worker) override;
 
     void bury(Slot& slot, const ExitReport& report);
     void respawn(Slot& slot, const WorkerProcess& dead, const ExitReport& report);

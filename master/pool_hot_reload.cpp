@@ -113,14 +113,28 @@ bool Pool::all_committed() const noexcept {
 }
 
 void Pool::send_log_files() {
-    bool sent = true;
+    bool all_sent = true;
     each_worker([&](WorkerProcess& worker) {
-        sent = worker.send_log(context_.log) && sent;
+        bool sent = worker.send_log(context_.log);
         for (const Origin* const origin : {&origin_, &next_.origin})
             for (const auto& file : origin->files)
                 sent = worker.send_file(*file) && sent;
+        if (sent) worker.send_log_turn(context_.log_turn);
+        all_sent = sent && all_sent;
     });
-    if (!sent) log_timer_.start_once(log_delay);
+    if (!all_sent) log_timer_.start_once(log_delay);
+}
+
+// One that starts has not written to any, and takes the messages in their order.
+void Pool::append_log_laggards(std::vector<std::string>& names) const {
+    each_worker([&](const WorkerProcess& worker) {
+        if (worker.ready() && !worker.unreachable() && worker.log_turn() < context_.log_turn)
+            names.push_back(worker.name());
+    });
+}
+
+void Pool::on_log_files_taken(WorkerProcess&) {
+    observer_.on_status_changed();
 }
 
 void Pool::on_prepared(WorkerProcess&) {

@@ -19,6 +19,7 @@ std::unique_ptr<WorkerProcess> Pool::Slot::start_worker() {
     recipe.library_fds = pool.origin_.library_fds;
     recipe.files = pool.origin_.files;
     recipe.log = &pool.context_.log;
+    recipe.log_turn = pool.context_.log_turn;
     recipe.lifeline_fd = pool.context_.lifeline_fd;
     recipe.modules = pool.context_.modules;
     recipe.start_timeout = std::chrono::milliseconds(pool.settings_->start_timeout_ms);

@@ -1,5 +1,6 @@
 #include "master/status_text.h"
 
+#include "conf/counters.h"
 #include "core/program.h"
 #include "core/status_page.h"
 #include "core/visible_text.h"
@@ -9,7 +10,9 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,16 +21,29 @@ namespace drover {
 
 namespace {
 
+// A normal service fits on a screen; of a large pool those are shown that are not as they should be.
+constexpr std::size_t most_workers_shown = 12;
+constexpr std::size_t most_deaths_shown = 5;
+
 struct TableColumn {
     std::string_view title;
     bool right = true;
 };
-constexpr std::array worker_columns = {
-    TableColumn{"POOL", false},  TableColumn{"SLOT"},      TableColumn{"PID"},      TableColumn{"GEN"},
-    TableColumn{"STATE", false}, TableColumn{"CONNS"},     TableColumn{"ACCEPTED"}, TableColumn{"RESTARTS"},
-    TableColumn{"AGE"},          TableColumn{"HEARTBEAT"}, TableColumn{"CPU"},      TableColumn{"MEM"},
+using TableRow = std::vector<std::string>;
+constexpr std::array pool_columns = {
+    TableColumn{"POOL", false}, TableColumn{"SERVING"}, TableColumn{"CONNS"},
+    TableColumn{"ACCEPTED"},    TableColumn{"CPU"},     TableColumn{"MEM"},
 };
-using TableRow = std::array<std::string, worker_columns.size()>;
+constexpr std::array listener_columns = {
+    TableColumn{"LISTENER", false}, TableColumn{"POOL", false}, TableColumn{"MODULE", false},
+    TableColumn{"WAITING"},         TableColumn{"DROPPED"},
+};
+constexpr std::array worker_columns = {
+    TableColumn{"WORKER", false}, TableColumn{"PID"},   TableColumn{"GEN"},
+    TableColumn{"STATE", false},  TableColumn{"CONNS"}, TableColumn{"ACCEPTED"},
+    TableColumn{"RESTARTS"},      TableColumn{"AGE"},   TableColumn{"HEARTBEAT"},
+    TableColumn{"CPU"},           TableColumn{"MEM"},
+};
 
 // To the tenth while that tells anything.
 std::string short_time_text(std::int64_t milliseconds) {
@@ -36,10 +52,11 @@ std::string short_time_text(std::int64_t milliseconds) {
     return fmt::format("{}.{}s", time_ms / 1000, time_ms % 1000 / 100);
 }
 
-std::string last_reload_text(const MasterStatus& master) {
+std::string last_reload_text(const MasterStatus& master, std::int64_t now_ms) {
     if (master.last_reload == ReloadResult::none) return "last reload: none yet\n";
+    const std::string age = age_text(now_ms - master.last_reload_ms);
     if (master.last_reload == ReloadResult::ok) {
-        return fmt::format("last reload: ok, generation {}\n", master.last_reload_generation);
+        return fmt::format("last reload: ok, generation {}, {} ago\n", master.last_reload_generation, age);
     }
     std::string reason = visible_lines(master.last_reload_error);
     while (reason.ends_with('\n'))
@@ -47,14 +64,36 @@ std::string last_reload_text(const MasterStatus& master) {
     for (std::size_t end = reason.find('\n'); end != reason.npos; end = reason.find('\n', end + 3)) {
         reason.insert(end + 1, "  ");
     }
-    return fmt::format("last reload: {}\n  {}\n",
-                       master.last_reload == ReloadResult::rolled_back ? "rolled back" : "refused", reason);
+    return fmt::format("last reload: {}, {} ago\n  {}\n",
+                       master.last_reload == ReloadResult::rolled_back ? "rolled back" : "refused", age,
+                       reason);
 }
 
-TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std::int64_t now_ms) {
-    const bool process = worker.pid != 0;
-    const WorkerLoad load = current_load(reader, worker);
+// What is less than the service should be, a line each.
+std::string trouble_text(const CounterReader& reader, const ServingView& view) {
+    std::string text;
+    for (const ServingView::Pool& pool : view.pools) {
+        if (pool.serving >= pool.min_healthy) continue;
+        fmt::format_to(std::back_inserter(text),
+                       "degraded: in pool {} {} of {} workers serve, and min_healthy is {}\n", pool.name,
+                       pool.serving, pool.workers, pool.min_healthy);
+    }
+    constexpr std::array lost_lines = {std::pair("drover_log_lines_lost_total", "log"),
+                                       std::pair("drover_http_access_log_lost_total", "access log")};
+    for (const auto& [counter, log] : lost_lines) {
+        if (const std::uint64_t lost = reader.sum(counter); lost > 0)
+            fmt::format_to(std::back_inserter(text), "lost: {} lines of the {}\n", lost, log);
+    }
+    return text;
+}
+
+// What it said last may be old: one that is stopped said that it serves.
+std::string state_text(const WorkerStatus& worker, std::int64_t now_ms) {
     std::string state = to_text(worker.state);
+    if (const auto silence = silent_ms(worker, now_ms)) {
+        state = worker.stands_still != 0 ? "stands still, " : "";
+        state += fmt::format("silent {}", short_time_text(*silence));
+    }
     if (worker.state == WorkerState::backing_off) {
         const bool given_up = worker.next_attempt_ms == 0;
         state += given_up ? ", given up"
@@ -63,12 +102,17 @@ TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std
     if (worker.leaves_by_ms != 0) {
         state += fmt::format(", {} left", short_time_text(worker.leaves_by_ms - now_ms));
     }
+    return state;
+}
+
+TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std::int64_t now_ms) {
+    const bool process = worker.pid != 0;
+    const WorkerLoad load = current_load(reader, worker);
     const auto if_process = [process](std::string text) { return process ? std::move(text) : "-"; };
-    return {visible_text(worker.pool),
-            fmt::to_string(worker.slot),
+    return {fmt::format("{}/{}", visible_text(worker.pool), worker.slot),
             if_process(fmt::to_string(worker.pid)),
             fmt::to_string(worker.generation),
-            std::move(state),
+            state_text(worker, now_ms),
             fmt::to_string(load.connections),
             fmt::to_string(load.accepted),
             fmt::to_string(worker.restarts),
@@ -78,66 +122,96 @@ TableRow worker_row(const CounterReader& reader, const WorkerStatus& worker, std
             if_process(bytes_text(worker.resident_bytes))};
 }
 
+TableRow pool_row(const CounterReader& reader, const StatusSnapshot& status, const ServingView::Pool& pool) {
+    WorkerLoad load;
+    std::uint64_t cpu_us = 0;
+    std::uint64_t resident = 0;
+    for (const WorkerStatus& worker : status.workers) {
+        if (worker.pool != pool.name) continue;
+        const WorkerLoad part = current_load(reader, worker);
+        load.connections += part.connections;
+        load.accepted += part.accepted;
+        cpu_us += worker.cpu_us;
+        resident += worker.resident_bytes;
+    }
+    return {pool.name,
+            fmt::format("{}/{}", pool.serving, pool.workers),
+            fmt::to_string(load.connections),
+            fmt::to_string(load.accepted),
+            short_time_text(static_cast<std::int64_t>(cpu_us / 1000)),
+            bytes_text(resident)};
+}
+
+// As the master counts them for a listener, which the kernel says; "-": it does not.
+std::string listener_figure(const std::vector<CounterReader::Sum>& sums,
+                            const ServingView::Listener& listener, std::span<const std::string_view> names) {
+    const std::vector<CounterLabel> labels = listener_labels({listener.pool, listener.address});
+    for (const CounterReader::Sum& sum : sums) {
+        if (std::ranges::find(names, sum.name) != names.end() && sum.labels == labels)
+            return fmt::to_string(sum.value);
+    }
+    return "-";
+}
+
+TableRow listener_row(const std::vector<CounterReader::Sum>& sums, const ServingView::Listener& listener) {
+    constexpr std::array<std::string_view, 2> waiting = {"drover_listener_queue_connections",
+                                                         "drover_listener_queue_bytes"};
+    constexpr std::array<std::string_view, 2> dropped = {"drover_listener_drops_total",
+                                                         "drover_listener_datagram_drops_total"};
+    return {visible_text(listener.shown), listener.pool, visible_text(listener.module),
+            listener_figure(sums, listener, waiting), listener_figure(sums, listener, dropped)};
+}
+
+// Those that are not as they should be, then others, in the page's order.
+std::vector<std::size_t> workers_to_show(const std::vector<WorkerStatus>& workers, std::int64_t now_ms) {
+    std::vector<std::size_t> shown;
+    for (const bool well : {false, true}) {
+        for (std::size_t i = 0; i < workers.size() && shown.size() < most_workers_shown; ++i) {
+            const bool serves = workers[i].state == WorkerState::serving && !silent_ms(workers[i], now_ms);
+            if (serves == well) shown.push_back(i);
+        }
+    }
+    std::ranges::sort(shown);
+    return shown;
+}
+
 // The last death of each slot that had one.
 std::string deaths_text(const std::vector<WorkerStatus>& workers, std::int64_t now_ms) {
     std::string text;
+    std::size_t slots = 0;
     for (const WorkerStatus& worker : workers) {
         const WorkerDeath& last = worker.recent_deaths[0];
-        if (last.time_ms == 0) continue;
+        if (last.time_ms == 0 || ++slots > most_deaths_shown) continue;
         fmt::format_to(std::back_inserter(text), "{}/{}: {} {}, the last {} ago: {}\n",
                        visible_text(worker.pool), worker.slot, worker.deaths,
                        worker.deaths == 1 ? "death" : "deaths", age_text(now_ms - last.time_ms),
                        visible_text(last.reason));
     }
+    if (slots > most_deaths_shown)
+        fmt::format_to(std::back_inserter(text), "and deaths in {} more\n", slots - most_deaths_shown);
     return text;
 }
 
-std::string render(const std::vector<TableRow>& rows) {
-    std::array<std::size_t, worker_columns.size()> widths{};
-    for (const TableRow& row : rows) {
+std::string render(std::span<const TableColumn> columns, const std::vector<TableRow>& rows) {
+    std::vector<TableRow> all(1);
+    for (const TableColumn& column : columns)
+        all[0].emplace_back(column.title);
+    all.insert(all.end(), rows.begin(), rows.end());
+    std::vector<std::size_t> widths(columns.size());
+    for (const TableRow& row : all) {
         for (std::size_t i = 0; i < row.size(); ++i)
             widths[i] = std::max(widths[i], row[i].size());
     }
-    std::string text;
-    for (const TableRow& row : rows) {
+    std::string text = "\n";
+    for (const TableRow& row : all) {
         for (std::size_t i = 0; i < row.size(); ++i) {
             if (i != 0) text += "  ";
             const std::size_t padding = widths[i] - row[i].size();
-            if (worker_columns[i].right) text.append(padding, ' ');
+            if (columns[i].right) text.append(padding, ' ');
             text += row[i];
-            if (!worker_columns[i].right) text.append(padding, ' ');
+            if (!columns[i].right) text.append(padding, ' ');
         }
         text += '\n';
-    }
-    return text;
-}
-
-std::string value_text(const CounterReader::Sum& sum) {
-    if (sum.kind == CounterKind::histogram) {
-        return fmt::format("{} (p50 {:.3g}, p99 {:.3g} {})", sum.value, sum.in_units(sum.quantile(0.5)),
-                           sum.in_units(sum.quantile(0.99)), visible_text(sum.unit));
-    }
-    if (sum.per_unit > 1) return fmt::format("{:.3f}", sum.amount());
-    return sum.kind == CounterKind::gauge ? fmt::to_string(sum.gauge()) : fmt::to_string(sum.value);
-}
-
-// Gauges of each worker add up to nothing.
-std::string counters_text(std::vector<CounterReader::Sum> sums) {
-    std::erase_if(sums, [](const auto& sum) { return sum.scope == CounterScope::worker; });
-    std::vector<std::string> names;
-    std::vector<std::string> values;
-    std::size_t name_width = 0;
-    std::size_t value_width = 0;
-    for (const CounterReader::Sum& sum : sums) {
-        values.push_back(value_text(sum));
-        names.push_back(visible_text(sum.text()));
-        name_width = std::max(name_width, names.back().size());
-        value_width = std::max(value_width, values.back().size());
-    }
-    std::string text;
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-        fmt::format_to(std::back_inserter(text), "{:<{}}  {:>{}}\n", names[i], name_width, values[i],
-                       value_width);
     }
     return text;
 }
@@ -167,32 +241,40 @@ std::string bytes_text(std::uint64_t bytes) {
     return fmt::format("{:.1f} {}", amount, units[unit]);
 }
 
-std::string status_table(const CounterReader& reader, std::int64_t now_ms) {
+std::string status_screen(const CounterReader& reader, const ServingView& view, std::int64_t now_ms) {
     const StatusSnapshot status = reader.status_snapshot();
     const MasterStatus& master = status.master;
     std::string text = fmt::format(
         "{}  {}  pid {}  generation {}  up {}\n",
         visible_text(program_text(master.program, master.program_version, master.version)),
         to_text(master.state), master.pid, master.generation, age_text(now_ms - master.started_ms));
-    text += last_reload_text(master);
+    text += last_reload_text(master, now_ms);
     if (master.probation_until_ms != 0) {
         text += fmt::format("generation {} is on probation for {}\n", master.generation,
                             short_time_text(master.probation_until_ms - now_ms));
     }
+    text += trouble_text(reader, view);
 
-    TableRow titles;
-    std::ranges::transform(worker_columns, titles.begin(),
-                           [](const TableColumn& column) { return std::string(column.title); });
-    std::vector<TableRow> rows = {std::move(titles)};
-    for (const WorkerStatus& worker : status.workers)
-        rows.push_back(worker_row(reader, worker, now_ms));
-    text += '\n' + render(rows);
+    std::vector<TableRow> pools;
+    for (const ServingView::Pool& pool : view.pools)
+        pools.push_back(pool_row(reader, status, pool));
+    text += render(pool_columns, pools);
+
+    const std::vector<CounterReader::Sum> sums = reader.sums();
+    std::vector<TableRow> listeners;
+    for (const ServingView::Listener& listener : view.listeners)
+        listeners.push_back(listener_row(sums, listener));
+    if (!listeners.empty()) text += render(listener_columns, listeners);
+
+    std::vector<TableRow> workers;
+    for (const std::size_t index : workers_to_show(status.workers, now_ms))
+        workers.push_back(worker_row(reader, status.workers[index], now_ms));
+    text += render(worker_columns, workers);
+    if (workers.size() < status.workers.size())
+        text += fmt::format("and {} more that serve\n", status.workers.size() - workers.size());
     if (const std::string deaths = deaths_text(status.workers, now_ms); !deaths.empty()) {
         text += '\n' + deaths;
     }
-
-    std::vector<CounterReader::Sum> sums = reader.sums();
-    if (!sums.empty()) text += '\n' + counters_text(std::move(sums));
     return text;
 }
 

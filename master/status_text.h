@@ -1,16 +1,36 @@
-// Status as a person reads it: the table that `drover status` prints, from a CounterReader alone (status page
-// and counters). For programs: worker/status_json.h. Runs in: the master (control socket).
+// Status as a person reads it: the screen that `drover status` prints, from a CounterReader (status page and
+// counters) and what the master knows of the generation that serves. For programs: worker/status_json.h; the
+// counters themselves: master/counters_text.h. Runs in: the master (control socket).
 #pragma once
 
 #include "core/counter_table.h"
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace drover {
 
+// The generation that serves, as the status page does not have it.
+struct ServingView {
+    struct Pool {
+        std::string name;
+        unsigned workers = 0;  // that it should have
+        unsigned serving = 0;
+        unsigned min_healthy = 0;
+    };
+    struct Listener {
+        std::string shown;    // the address with the port that it has
+        std::string address;  // as the configuration has it
+        std::string pool;
+        std::string module;
+    };
+    std::vector<Pool> pools;
+    std::vector<Listener> listeners;
+};
+
 // `now_ms` is CLOCK_MONOTONIC. Throws std::runtime_error when the table stays torn.
-std::string status_table(const CounterReader& reader, std::int64_t now_ms);
+std::string status_screen(const CounterReader& reader, const ServingView& view, std::int64_t now_ms);
 
 // "45s", "3m 12s", "2h 05m", "3d 04h".
 std::string age_text(std::int64_t milliseconds);

@@ -53,6 +53,7 @@ WorkerProcess::WorkerProcess(const RunClock& clock, CounterTable& counters, cons
       observes_(recipe.observes),
       identity_(recipe.identity),
       generation_(recipe.generation),
+      log_turn_(recipe.log_turn),
       row_(take_row(counters, recipe)),
       start_timer_(clock, Timer::Handler::to<&WorkerProcess::on_start_time>(this)),
       kill_timer_(clock, Timer::Handler::to<&WorkerProcess::on_kill_time>(this)),
@@ -309,6 +310,10 @@ bool WorkerProcess::send_log(const LogTarget& log) {
     return send_to_append(MessageType::log_file, log.name, log.reopen(), log.fd) || unreachable();
 }
 
+void WorkerProcess::send_log_turn(std::uint64_t turn) {
+    if (channel_ != nullptr) channel_->send(MessageType::log_files_sent, QuestionMessage{turn});
+}
+
 bool WorkerProcess::send_file(MessageType type, const OpenedFile& file) {
     return send_to_append(type, file.name, file.reopen(), file.fd);
 }
@@ -346,6 +351,9 @@ void WorkerProcess::on_message(Message& message) {
         case MessageType::committed:
             committing_ = false;
             return observer_.on_committed(*this);
+        case MessageType::log_files_taken:
+            log_turn_ = std::max(log_turn_, message.as<QuestionMessage>().number);
+            return observer_.on_log_files_taken(*this);
         case MessageType::leave_wanted:
             return observer_.on_leave_wanted(*this);
         case MessageType::failed:

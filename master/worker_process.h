@@ -52,6 +52,7 @@ class WorkerObserver {
     virtual void on_prepared(WorkerProcess& worker) = 0;
     virtual void on_not_prepared(WorkerProcess& worker, std::string_view reason) = 0;
     virtual void on_committed(WorkerProcess& worker) = 0;
+    virtual void on_log_files_taken(WorkerProcess& worker) = 0;
     // It broke the protocol or cannot be heard: it has to go.
     virtual void on_broken(WorkerProcess& worker, std::string_view reason) = 0;
 };
@@ -62,6 +63,7 @@ struct WorkerRecipe {
     std::uint64_t generation = 0;
     int image_fd = -1;
     const LogTarget* log = nullptr;
+    std::uint64_t log_turn = 0;  // WorkerProcess::log_turn
     int lifeline_fd = -1;
     std::vector<int> library_fds;
     std::vector<int> listener_fds;
@@ -161,6 +163,12 @@ class WorkerProcess {
     bool send_file(const OpenedFile& file) {
         return send_file(MessageType::module_file, file) || unreachable();
     }
+    // How often log files had been opened again when this worker began to write to the latest: it is told of
+    // a `turn` when all files of it have been sent.
+    void send_log_turn(std::uint64_t turn);
+    std::uint64_t log_turn() const noexcept { return log_turn_; }
+    // It may write to files, and nobody can tell it of others any more.
+    bool unreachable() const noexcept { return channel_ == nullptr || channel_->closing(); }
     // It has been reaped: hears what it said last.
     void on_exit();
 
@@ -172,7 +180,6 @@ class WorkerProcess {
     bool send_file(MessageType type, const OpenedFile& file);
     bool send_to_append(MessageType type, std::string_view name, const UniqueFd& own, const UniqueFd& shared);
     bool answer(const Message& message);
-    bool unreachable() const noexcept { return channel_ == nullptr || channel_->closing(); }
     bool rows_unread() const;
     void send_rows();
     void drop_channel();
@@ -195,6 +202,7 @@ class WorkerProcess {
     bool observes_;
     WorkerIdentity identity_;
     std::uint64_t generation_;
+    std::uint64_t log_turn_;
     std::uint32_t row_;
     Process process_;
     std::unique_ptr<Channel> channel_;

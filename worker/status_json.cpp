@@ -136,6 +136,8 @@ std::string status_json(const CounterReader& reader, std::int64_t now_ms) {
     for (const WorkerStatus& worker : status.workers) {
         json.begin_object();
         write_worker_members(json, worker, current_load(reader, worker), now_ms);
+        const auto silence = silent_ms(worker, now_ms);
+        write_seconds_or_null(json, "silent_s", silence.has_value(), silence.value_or(0));
         json.end_object();
     }
     json.end_array();

@@ -18,7 +18,8 @@ namespace drover {
 // - workers: a list of {pool, slot, pid (0: no process), generation, state, connections, accepted,
 //   restarts, age_s (null: no process), heartbeat_age_s (null: none yet), next_attempt_s (null: not
 //   backing off), drain_left_s (null: no limit), deaths, recent_deaths: a list of {reason, age_s},
-//   loop_lag_us, cpu_us, resident_bytes, dropped_reports}
+//   loop_lag_us, cpu_us, resident_bytes, dropped_reports, silent_s (null: it is heard of, or has not reported
+//   yet)}
 // - counters: name, with its labels as name{label="value"}: total; of a histogram {count, sum, p50,
 //   p90, p99}; in units; without what is each worker's own
 std::string status_json(const CounterReader& reader, std::int64_t now_ms);

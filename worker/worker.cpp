@@ -120,6 +120,9 @@ void Worker::on_message(Message& message) {
             return take_listener(message);
         case MessageType::module_file:
             return files_.put(message.text(), std::move(message.fds[0]));
+        case MessageType::log_files_sent:
+            channel_->send(MessageType::log_files_taken, message.as<QuestionMessage>());
+            return;
         case MessageType::next_module_file:
             return files_.put_next(message.text(), std::move(message.fds[0]));
         case MessageType::start:

@@ -148,8 +148,8 @@ TEST_CASE("four processes append to one file: no torn line, none missing") {
         int pid = -1;
         int number = -1;
         int head = 0;
-        const int fields = std::sscanf(line.c_str(), "%*s %*s [info] worker main/%d [%d]: %d %n", &slot, &pid,
-                                       &number, &head);
+        const int fields = std::sscanf(line.c_str(), "%*s %*s %*s [info] worker main/%d [%d]: %d %n", &slot,
+                                       &pid, &number, &head);
         const std::string rest = line.substr(static_cast<std::size_t>(head));
         const auto length = static_cast<std::size_t>(number % 300);
         whole = whole && fields == 3 && slot >= 0 && slot < 4 && rest == std::string(length, 'x') + "!";

@@ -3,10 +3,12 @@
 #include "tests/core/log_reading.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -31,7 +33,7 @@ TEST_CASE("a text line: time, level, who, pid, message") {
     CAPTURE(content);
     std::smatch match;
     const std::regex form(
-        R"((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{3} \[info\] worker main/0 \[(\d+)\]: hello\n)");
+        R"((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d{3} [+-]\d{4} \[info\] worker main/0 \[(\d+)\]: hello\n)");
     REQUIRE(std::regex_match(content, match, form));
     CHECK(match[2] == std::to_string(::getpid()));
     std::tm time{};
@@ -40,6 +42,21 @@ TEST_CASE("a text line: time, level, who, pid, message") {
     const std::time_t written = std::mktime(&time);
     CHECK(written >= before);
     CHECK(written <= now());
+}
+
+TEST_CASE("a text line says how far its time is from UTC") {
+    const std::string before = std::getenv("TZ") == nullptr ? "" : std::getenv("TZ");
+    for (const auto& [zone, offset] :
+         {std::pair("UTC", " +0000 [info]"), std::pair("XYZ-5:30", " +0530 [info]"),
+          std::pair("XYZ3", " -0300 [info]")}) {
+        ::setenv("TZ", zone, 1);
+        ::tzset();
+        FileLog file;
+        file.log.info("hello");
+        CHECK_MESSAGE(file.content().find(offset) != std::string::npos, file.content());
+    }
+    before.empty() ? ::unsetenv("TZ") : ::setenv("TZ", before.c_str(), 1);
+    ::tzset();
 }
 
 TEST_CASE("a JSON line") {

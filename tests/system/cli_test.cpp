@@ -3,6 +3,8 @@
 #include "tests/support/held_connections.h"
 #include "tests/support/master_under_test.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -121,6 +123,15 @@ TEST_CASE("status is a table, or JSON") {
     CHECK(contains(table.output, "main"));
     CHECK(contains(table.output, "serving"));
     CHECK(contains(table.output, std::to_string(master.pid())));
+    CHECK(contains(table.output, "127.0.0.1:" + std::to_string(master.http_port())));
+    CHECK_MESSAGE(std::ranges::count(table.output, '\n') <= 25, table.output);
+    CHECK_FALSE(contains(table.output, "drover_"));
+    const CommandResult counters = master.cli({"status", "--counters"});
+    CHECK(contains(counters.output, "drover_worker_starts_total "));
+    CHECK_FALSE(contains(counters.output, "drover_worker_deaths_total"));
+    CHECK(contains(master.cli({"status", "--counters", "deaths"}).output, "drover_worker_deaths_total{"));
+    CHECK(drover({"status", "--counters", "a", "b"}).code() == 2);
+    CHECK(drover({"reload", "--counters"}).code() == 2);
     const CommandResult json = master.cli({"status", "--json"});
     CHECK(json.code() == 0);
     const StatusView view = StatusView::parse(json.output);

@@ -203,9 +203,13 @@ TEST_CASE("workers that could not be sent the log for want of descriptors get it
     const std::string old = master.folder().file("logs/old.log");
     const std::vector<pid_t> workers = master.worker_pids();
     StreamClient caller = StreamClient::connect_unix(master.control_path());
-    const auto reopen = [&caller] {
-        caller.send("{\"command\":\"reopen\"}\n");
-        CHECK(caller.read_until("\n").starts_with("{\"ok\":true"));
+    // By signal: `drover reopen` would wait for those that stand still.
+    const auto reopen = [&] {
+        master.signal(SIGUSR1);
+        for (int turn = 0; turn < 2; ++turn) {
+            caller.send("{\"command\":\"events\",\"last\":0}\n");
+            CHECK(caller.read_until("\n").starts_with("{\"ok\":true"));
+        }
     };
     reopen();
     for (const pid_t worker : workers)

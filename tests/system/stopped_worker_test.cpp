@@ -143,6 +143,22 @@ TEST_CASE("an old worker that is stopped while it hands over goes with handover_
     master.finish();
 }
 
+TEST_CASE("the status does not show a stopped worker as one that serves") {
+    MasterUnderTest master({.workers = 1});
+    const auto state_shown = [&master](std::string_view state) {
+        const std::string screen = master.cli({"status"}).output;
+        return screen.find("main/0", screen.find("WORKER")) != screen.npos &&
+               screen.find(state, screen.find("WORKER")) != screen.npos;
+    };
+    CHECK(state_shown("  serving"));
+    REQUIRE(freeze(master.worker_pids().front()));
+    master.wait_until("it is shown", [&] { return state_shown("  stands still, silent"); });
+    CHECK_FALSE(state_shown("  serving"));
+    CHECK(master.cli({"status"}).output.find("degraded: in pool main 0 of 1 workers serve") !=
+          std::string::npos);
+    master.finish(SIGTERM);
+}
+
 TEST_CASE("TERM does not wait for a stopped worker") {
     MasterUnderTest master({.workers = 3});
     REQUIRE(freeze(master.worker_pids().front()));

@@ -59,7 +59,9 @@ TEST_CASE("a worker's own row comes before its last report") {
                 R"("workers":[{"pool":"main","slot":1,"pid":4712,"generation":3,"state":"serving",)"
                 R"("connections":12,"accepted":1000,"restarts":2,"age_s":61.25,"heartbeat_age_s":0.4,)"
                 R"("next_attempt_s":null,"drain_left_s":null,"deaths":0,"recent_deaths":[],)"
-                R"("loop_lag_us":5,"cpu_us":6,"resident_bytes":7,"dropped_reports":8}])"));
+                R"("loop_lag_us":5,"cpu_us":6,"resident_bytes":7,"dropped_reports":8,"silent_s":null}])"));
+    fixture.workers[0].stands_still = 1;
+    CHECK(holds(compact_status(fixture), R"("dropped_reports":8,"silent_s":0.4}])"));
 }
 
 TEST_CASE("without a row the last report counts; without a process ages are null") {
