@@ -13,7 +13,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <stdexcept>
+
+#include <sys/un.h>
 
 namespace drover {
 
@@ -73,6 +76,7 @@ class Check {
     const DocumentValue* section(const char* name);
     void check_root_keys();
     ImageValue check_master();
+    void check_control_path(const DocumentValue* master);
     void check_log_target(const DocumentValue& master);
     void check_environment(const DocumentValue& master);
     void check_observer();
@@ -122,10 +126,27 @@ ImageValue Check::check_master() {
                             ? default_table(MasterSettings::options())
                             : check_table(MasterSettings::options(), *table, "master", findings_);
     master.name = "master";
+    check_control_path(table);
     if (table == nullptr) return master;
     check_log_target(*table);
     check_environment(*table);
     return master;
+}
+
+// The master listens there, and the command line looks for it there (unix(7)).
+void Check::check_control_path(const DocumentValue* master) {
+    const DocumentValue* const named = master != nullptr ? master->find("runtime_dir") : nullptr;
+    if (named != nullptr && named->kind != DocumentKind::text) return;
+    const std::string folder =
+        named != nullptr ? named->text : std::string(MasterSettings::options().load({}).runtime_dir);
+    const std::string path =
+        (std::filesystem::path(document_.directory) / folder / "control.sock").lexically_normal().string();
+    constexpr std::size_t longest = sizeof sockaddr_un{}.sun_path - 1;
+    if (path.size() <= longest) return;
+    findings_.add(named != nullptr ? named->place : SourcePlace{1, 1}, "master.runtime_dir",
+                  "the path of the control socket would have " + std::to_string(path.size()) +
+                      " bytes, and the kernel takes " + std::to_string(longest) +
+                      "; write a shorter directory, such as \"/run/drover\"");
 }
 
 void Check::check_log_target(const DocumentValue& master) {

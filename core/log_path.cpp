@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <deque>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -184,6 +185,21 @@ void check_owner(const std::string& path, const Place& place, int fd) {
                "others than root may write to its folder, and it is neither root's nor the folder's owner's");
 }
 
+// That what is there can be opened, or made where nothing is.
+template <class CheckType>
+void check_place(const std::string& path, const Place& place, const CheckType& type) {
+    struct stat status {};
+    if (place.look(status) == 0) {
+        type(status);
+        check_call(::faccessat(place.at(), place.name.c_str(), W_OK, AT_EACCESS), "open", path);
+        return;
+    }
+    if (errno != ENOENT || path.empty()) throw_errno("open", path);
+    const std::string folder =
+        place.guarded() ? "." : std::filesystem::path(path).replace_filename(".").string();
+    check_call(::faccessat(place.at(), folder.c_str(), W_OK | X_OK, AT_EACCESS), "open", path);
+}
+
 }  // namespace
 
 UniqueFd open_log_path(const std::string& path) {
@@ -199,6 +215,17 @@ UniqueFd open_log_path(const std::string& path) {
     check_type(path, status);
     if (place.guarded()) check_owner(path, place, fd.get());
     return fd;
+}
+
+void check_log_path(const std::string& path) {
+    if (standard_stream(path) >= 0) return;
+    check_place(path, place_of(path), [&path](const struct stat& status) { check_type(path, status); });
+}
+
+void check_log_fifo(const std::string& path) {
+    check_place(path, place_of(path), [&path](const struct stat& status) {
+        if (!S_ISFIFO(status.st_mode)) refuse(path, "it is no FIFO");
+    });
 }
 
 UniqueFd open_log_fifo(const std::string& path) {

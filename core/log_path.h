@@ -26,6 +26,10 @@ namespace drover {
 // Throws std::system_error.
 UniqueFd open_log_path(const std::string& path);
 
+// Throws what the two would throw for what is there now; makes and opens nothing.
+void check_log_path(const std::string& path);
+void check_log_fifo(const std::string& path);
+
 // The same of a FIFO, for reading, too (fifo(7)): this can be done without a reader, does not end with one,
 // and he sees no end of file as long as it is open. Throws std::system_error.
 UniqueFd open_log_fifo(const std::string& path);

@@ -100,6 +100,17 @@ LogTarget open_log_target(const std::string& name) {
     return {open_log_path(name), name};
 }
 
+void check_log_target(const std::string& name) {
+    if (names_stream(name)) return;
+    if (names_journal(name)) {
+        open_journal(name);
+    } else if (name.starts_with(fifo_prefix)) {
+        check_log_fifo(name.substr(fifo_prefix.size()));
+    } else {
+        check_log_path(name);
+    }
+}
+
 std::string absolute_log_target(std::string_view name, const std::string& directory) {
     if (names_stream(name) || name == journal_word) return std::string(name);
     std::string_view path = name;

@@ -42,6 +42,9 @@ struct LogTarget {
 // Throws std::system_error.
 LogTarget open_log_target(const std::string& name);
 
+// Throws what open_log_target would throw now; makes nothing.
+void check_log_target(const std::string& name);
+
 // Connects a socket to who listens now at the journal of that name. False: nobody; errno says why.
 bool connect_journal(int socket, std::string_view name) noexcept;
 

@@ -45,7 +45,9 @@ std::vector<Command> make_acting_commands() {
         {CommandId::check,
          "check",
          "check the configuration",
-         "Reads FILE as a master would and prints every error it finds; exits with 78 when there is one.",
+         "Reads FILE as a master would and prints every error it finds; exits with 78 when there is one. "
+         "Tries, too,\n"
+         "what this machine would refuse (addresses, log folders, processors), and exits with 1 then.",
          "",
          {config}},
         {CommandId::reload,

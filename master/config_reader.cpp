@@ -22,15 +22,15 @@ constexpr std::size_t max_rights = std::size_t{8} * max_config_bytes;
 
 ConfigReader::ConfigReader(const RunClock& clock, const std::string& config_path,
                            std::span<const ModuleFactory> modules, int running_image_fd,
-                           VerdictHandler on_verdict)
+                           VerdictHandler on_verdict, bool trial)
     : on_verdict_(on_verdict),
       deadline_timer_(clock, Timer::Handler::to<&ConfigReader::on_deadline>(this)),
       end_timer_(clock, Timer::Handler::to<&ConfigReader::on_end_time>(this)) {
     EventLoop& loop = clock.loop();
     auto [ours, theirs] = Channel::make_pair();
     image_memory_ = create_image_memory();
-    const ReaderInheritance inheritance{theirs.get(), image_memory_.get(), running_image_fd, config_path,
-                                        modules};
+    const ReaderInheritance inheritance{
+        theirs.get(), image_memory_.get(), running_image_fd, config_path, modules, trial};
     std::vector<int> keep{theirs.get(), image_memory_.get()};
     if (running_image_fd >= 0) keep.push_back(running_image_fd);
     process_ =

@@ -40,10 +40,11 @@ class ConfigReader {
     static constexpr std::chrono::seconds end_time{5};  // from KILL to its end
     static constexpr std::size_t max_lines = 256;       // of findings, of changes
 
-    // Starts the child. `running_image_fd` is -1 at the first start. Throws std::system_error when it cannot
-    // be forked.
+    // Starts the child. `running_image_fd` is -1 at the first start; `trial` as ReaderInheritance has it.
+    // Throws std::system_error when it cannot be forked.
     ConfigReader(const RunClock& clock, const std::string& config_path,
-                 std::span<const ModuleFactory> modules, int running_image_fd, VerdictHandler on_verdict);
+                 std::span<const ModuleFactory> modules, int running_image_fd, VerdictHandler on_verdict,
+                 bool trial = false);
     ~ConfigReader();
 
     pid_t pid() const noexcept { return process_.pid(); }

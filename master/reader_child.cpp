@@ -2,6 +2,8 @@
 
 #include "conf/checker.h"
 #include "conf/libraries.h"
+#include "conf/machine_faults.h"
+#include "conf/master_files.h"
 #include "conf/privileged_values.h"
 #include "conf/toml_reader.h"
 #include "conf/value_text.h"
@@ -99,26 +101,54 @@ void give_up_configured_rights(const Document& document) {
     } catch (const std::system_error&) {
         throw;
     } catch (const std::runtime_error& failure) {
-        throw ConfigError{{document.path + ": " + failure.what()}};
+        const DocumentValue* const master = document.root.find("master");
+        const DocumentValue* const user = master != nullptr ? master->find("user") : nullptr;
+        const std::string place =
+            user != nullptr ? master_file_place(document, *user, "master.user") : document.path;
+        throw ConfigError{{place + ": " + failure.what()}};
     }
 }
 
+// Of those that may be a module's log, the logs.
+std::vector<std::string> fault_lines(const std::vector<MachineFault>& faults, const Settings& settings) {
+    std::vector<std::string> lines;
+    for (const MachineFault& fault : faults) {
+        const bool is_log =
+            std::ranges::find(settings.files, fault.place, &FileSettings::place) != settings.files.end();
+        if (!fault.module_log || is_log) lines.push_back(fault.place + ": " + fault.text);
+    }
+    return lines;
+}
+
 // Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
-CheckedConfiguration read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
+struct Outcome {
+    CheckedConfiguration checked;
+    std::vector<std::string> machine_faults = {};
+};
+
+Outcome read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
+    const auto faults = inheritance.trial ? find_machine_faults(document) : std::vector<MachineFault>();
     send_rights(document, channel);
     give_up_configured_rights(document);
     std::vector<ModuleDeclaration> modules = declare_modules(inheritance.modules);
     load_libraries(document, modules, channel);
     std::optional<Image> running;
     if (inheritance.running_image_fd >= 0) running.emplace(Image::open(inheritance.running_image_fd));
-    return check_document(document, modules, running ? &*running : nullptr);
+    Outcome outcome{check_document(document, modules, running ? &*running : nullptr)};
+    if (outcome.checked.findings.empty() && !faults.empty())
+        outcome.machine_faults = fault_lines(faults, Settings::load(Image::view(outcome.checked.image)));
+    return outcome;
 }
 
-ExitCode report(Channel& channel, const CheckedConfiguration& checked, int image_memory) {
+ExitCode report(Channel& channel, const Outcome& outcome, int image_memory) {
+    const CheckedConfiguration& checked = outcome.checked;
     for (const std::string& finding : checked.findings)
         channel.send_text(MessageType::config_error, finding);
     if (!checked.findings.empty()) return ExitCode::config;
+    for (const std::string& fault : outcome.machine_faults)
+        channel.send_text(MessageType::config_error, fault);
+    if (!outcome.machine_faults.empty()) return ExitCode::refused;
     for (const std::string& line : checked.difference.lines)
         channel.send_text(MessageType::config_change, line);
     publish_image(checked.image, image_memory);

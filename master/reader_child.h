@@ -14,6 +14,7 @@ struct ReaderInheritance {
     int running_image_fd = -1;  // -1: none
     std::string config_path;
     std::span<const ModuleFactory> modules;
+    bool trial = false;  // `drover check`: what the machine would refuse is told, too (conf/machine_faults.h)
 };
 
 // The child's main; returns its exit status: 0 when an image was made, EX_CONFIG when what was sent are

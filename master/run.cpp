@@ -51,7 +51,8 @@ class CheckRun {
     CheckRun(const std::string& path, std::span<const ModuleFactory> modules)
         : child_exit_(loop_, SIGCHLD, SignalWatch::Handler::to<&CheckRun::on_child_exit>(this)),
           leftovers_(loop_, Timer::Handler::to<&CheckRun::end>(this)),
-          reader_(clock_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this)) {}
+          reader_(clock_, path, modules, -1, ConfigReader::VerdictHandler::to<&CheckRun::on_verdict>(this),
+                  true) {}
 
     ExitCode run() {
         loop_.run();
