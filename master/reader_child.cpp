@@ -120,12 +120,12 @@ std::vector<std::string> fault_lines(const std::vector<MachineFault>& faults, co
     return lines;
 }
 
-// Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 struct Outcome {
     CheckedConfiguration checked;
     std::vector<std::string> machine_faults = {};
 };
 
+// Parsing needs whatever rights the master has to the file; modules get no more than `user` has.
 Outcome read_and_check(const ReaderInheritance& inheritance, Channel& channel) {
     const Document document = read_toml(inheritance.config_path);
     const auto faults = inheritance.trial ? find_machine_faults(document) : std::vector<MachineFault>();

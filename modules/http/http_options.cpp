@@ -214,10 +214,11 @@ const Options<HttpOptions>& HttpOptions::options() {
                       "How long a worker that drains waits for one more request on a connection between two "
                       "requests: "
                       "its reply says close, so that no request is lost.")
-            .text("access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
-                  "Where a line for each reply that has ended goes: a file, opened by the master, and again on "
-                  "USR1 (drover reopen); or \"stdout\", \"stderr\", \"journal\", \"fifo:PATH\", as log_file "
-                  "of [master] has them; empty: nowhere.")
+            .text(
+                "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
+                "Where a line for each reply that has ended goes: a file, opened by the master, and again on "
+                "USR1 (drover reopen); or \"stdout\", \"stderr\", \"journal\", \"fifo:PATH\", as log_file "
+                "of [master] has them; empty: nowhere.")
             .text("access_log_format", &HttpOptions::access_log_format,
                   {.fallback = "combined", .max_size = 4096}, Apply::hot,
                   "\"common\" is NCSA's, \"combined\" has Referer and User-Agent as well, \"json\" is one "

@@ -58,7 +58,7 @@ TEST_CASE("a configuration that can be had has no faults, and looking leaves not
 TEST_CASE("a log whose folder is not there, or that is something else, is named with its key") {
     const Trial trial;
     CHECK(trial.only_fault_of("[master]\nlog_file = 'none/a.log'\n")
-              .starts_with("drover.toml:2:12: master.log_file: open: "));
+              .starts_with("drover.toml:2:12: master.log_file: open "));
     CHECK(contains(trial.only_fault_of("[master]\nlog_file = '/'\n"), "No such file"));
     CHECK(contains(trial.only_fault_of("[master]\nlog_file = '.'\n"), "it is a directory"));
     CHECK(contains(trial.only_fault_of("[master]\nlog_file = 'fifo:none/f'\n"), "No such file"));
@@ -73,9 +73,8 @@ TEST_CASE("a log whose folder is not there, or that is something else, is named 
 
 TEST_CASE("an address that the machine does not have is named, one whose port is taken is not") {
     const Trial trial;
-    CHECK(
-        trial.only_fault_of(listening("192.0.2.7:8080"))
-            .starts_with("drover.toml:3:11: pool.a.listen[0].address: bind: 192.0.2.7:8080: Cannot assign"));
+    CHECK(trial.only_fault_of(listening("192.0.2.7:8080"))
+              .starts_with("drover.toml:3:11: pool.a.listen[0].address: bind 192.0.2.7:8080: Cannot assign"));
     CHECK(contains(trial.only_fault_of(listening("udp:192.0.2.7:53")), "Cannot assign"));
     CHECK(trial.faults_of(listening("192.0.2.7:8080", "freebind = true\n")).empty());
     CHECK(trial.faults_of(listening("192.0.2.7:8080", "optional = true\n")).empty());
@@ -101,13 +100,13 @@ TEST_CASE("a unix socket needs a folder, and no other file in its place") {
 TEST_CASE("a runtime_dir that cannot be made, and a processor that is not there") {
     const Trial trial;
     CHECK(trial.only_fault_of("[master]\nruntime_dir = 'none/run'\n")
-              .starts_with("drover.toml:2:15: master.runtime_dir: open: "));
+              .starts_with("drover.toml:2:15: master.runtime_dir: open "));
     write_file(trial.folder.file("file"), "");
     CHECK(contains(trial.only_fault_of("[master]\nruntime_dir = 'file'\n"), "Not a directory"));
     cpu_set_t before;
     REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
     CHECK(trial.only_fault_of("[pool.a]\ncpu_affinity = '0,1023'\n") ==
-          "drover.toml:2:16: pool.a.cpu_affinity: bind to processor: 1023: Invalid argument");
+          "drover.toml:2:16: pool.a.cpu_affinity: bind to processor 1023: Invalid argument");
     cpu_set_t after;
     REQUIRE(::sched_getaffinity(0, sizeof after, &after) == 0);
     CHECK(CPU_EQUAL(&before, &after));

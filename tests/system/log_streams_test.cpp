@@ -68,7 +68,7 @@ TEST_CASE("the access log and the log go to standard output, by its word, its pa
         CHECK(master.control("reload").ok);
         const std::string path = "/number/" + std::to_string(++number);
         CHECK(master.get(path) == "first");
-        master.wait_until("the line", [&] { return service.saw("\"GET " + path + " HTTP/1.1\" 200 5\n"); });
+        master.wait_until("the line", [&] { return service.saw("\"GET " + path + " HTTP/1.1\" 200 5 "); });
         CHECK(master.cli({"reopen"}).code() == 0);
         CHECK(master.get(path + "/reopened") == "first");
         master.wait_until("the next line", [&] { return service.saw("\"GET " + path + "/reopened HTTP"); });
@@ -82,7 +82,7 @@ TEST_CASE("workers of another user write to a standard output that is not theirs
     PipedMaster service({.workers = 1, .master = "user = \"nobody\"\n", .rest = to("stdout")}, {});
     MasterUnderTest& master = service.master;
     CHECK(master.get("/nobody") == "first");
-    master.wait_until("the line", [&] { return service.saw("\"GET /nobody HTTP/1.1\" 200 5\n"); });
+    master.wait_until("the line", [&] { return service.saw("\"GET /nobody HTTP/1.1\" 200 5 "); });
     master.finish();
 }
 

@@ -55,7 +55,7 @@ struct StatusFixture {
 
     void publish() { table.status().write(master, workers); }
 
-    CounterTable table{{.cells = 8, .rows = 8}};
+    CounterTable table{{.cells = 8, .rows = 256}};
     CounterReader reader{table.read_only_fd(), table.row_source()};
     MasterStatus master;
     std::vector<WorkerStatus> workers;
