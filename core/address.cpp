@@ -117,13 +117,10 @@ std::string unix_text(const Address& address) {
 std::string ipv6_text(const sockaddr_in6& address) {
     char host[INET6_ADDRSTRLEN];
     inet_ntop(AF_INET6, &address.sin6_addr, host, sizeof host);
-    std::string zone;
-    if (address.sin6_scope_id != 0) {
-        char name[IF_NAMESIZE];
-        const bool known = if_indextoname(address.sin6_scope_id, name) != nullptr;
-        zone = known ? fmt::format("%{}", name) : fmt::format("%{}", address.sin6_scope_id);
-    }
-    return fmt::format("[{}{}]:{}", host, zone, ntohs(address.sin6_port));
+    if (address.sin6_scope_id == 0) return host;
+    char name[IF_NAMESIZE];
+    const bool known = if_indextoname(address.sin6_scope_id, name) != nullptr;
+    return known ? fmt::format("{}%{}", host, name) : fmt::format("{}%{}", host, address.sin6_scope_id);
 }
 
 // `place` is the address in `text`: ADDRESS:PORT.
@@ -198,6 +195,17 @@ Address Address::as_udp() const noexcept {
     return result;
 }
 
+Address Address::unmapped() const noexcept {
+    if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&as_ipv6(*this).sin6_addr)) return *this;
+    sockaddr_in plain{};
+    plain.sin_family = AF_INET;
+    plain.sin_port = as_ipv6(*this).sin6_port;
+    std::memcpy(&plain.sin_addr, as_ipv6(*this).sin6_addr.s6_addr + 12, sizeof plain.sin_addr);
+    Address result = from_sockaddr(reinterpret_cast<const sockaddr*>(&plain), sizeof plain);
+    result.udp_ = udp_;
+    return result;
+}
+
 bool Address::is_wildcard() const noexcept {
     if (family() == AF_INET) return as_ipv4(*this).sin_addr.s_addr == htonl(INADDR_ANY);
     return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&as_ipv6(*this).sin6_addr);
@@ -218,14 +226,20 @@ std::uint16_t Address::port() const noexcept {
     return 0;
 }
 
-std::string Address::text() const {
+std::string Address::host_text() const {
     if (is_unix()) return unix_text(*this);
-    const char* const prefix = udp_ ? "udp:" : "";
-    if (family() == AF_INET6) return prefix + ipv6_text(as_ipv6(*this));
+    if (family() == AF_INET6) return ipv6_text(as_ipv6(*this));
     if (family() != AF_INET) return {};
     char host[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &as_ipv4(*this).sin_addr, host, sizeof host);
-    return fmt::format("{}{}:{}", prefix, host, port());
+    return host;
+}
+
+std::string Address::text() const {
+    if (is_unix()) return unix_text(*this);
+    const char* const prefix = udp_ ? "udp:" : "";
+    if (family() == AF_INET6) return fmt::format("{}[{}]:{}", prefix, host_text(), port());
+    return family() == AF_INET ? fmt::format("{}{}:{}", prefix, host_text(), port()) : std::string();
 }
 
 bool operator==(const Address& left, const Address& right) noexcept {

@@ -27,6 +27,8 @@ class Address {
     static Address peer_of(int fd);
     // The same place for datagrams. Not for unix sockets.
     Address as_udp() const noexcept;
+    // The IPv4 address that an IPv6 socket calls "::ffff:192.0.2.1" (RFC 4291, 2.5.5.2); others as they are.
+    Address unmapped() const noexcept;
 
     const sockaddr* data() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
     socklen_t size() const noexcept { return size_; }
@@ -40,6 +42,8 @@ class Address {
 
     // What parse() takes; "unix:" for an unnamed socket.
     std::string text() const;
+    // Without port and brackets: "127.0.0.1", "::1", "fe80::1%eth0". Of a unix socket text().
+    std::string host_text() const;
 
     friend bool operator==(const Address& left, const Address& right) noexcept;
 

@@ -26,7 +26,7 @@ Connection::~Connection() = default;
 
 Address Connection::peer_address() const {
     try {
-        return Address::peer_of(socket_.get());
+        return Address::peer_of(socket_.get()).unmapped();
     } catch (const std::system_error&) {
         return {};
     }
@@ -34,7 +34,7 @@ Address Connection::peer_address() const {
 
 Address Connection::local_address() const {
     try {
-        return Address::local_of(socket_.get());
+        return Address::local_of(socket_.get()).unmapped();
     } catch (const std::system_error&) {
         return {};
     }

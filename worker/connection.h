@@ -53,7 +53,8 @@ class Connection : private DeadlineEntry {
         may_be_shared_ = true;
         return socket_.get();
     }
-    // Asked of the kernel at each call; an unnamed unix address when it does not know (any more).
+    // Asked of the kernel at each call; none (AF_UNSPEC) when it does not know any more. An IPv4 client of a
+    // listener for both has an IPv4 address.
     Address peer_address() const;
     Address local_address() const;
 

@@ -33,6 +33,7 @@ class ReturnAddress {
     // because the listener is gone. True: it is sent, or waits for the socket, or for the end of a turn;
     // what the kernel refuses then is counted. What the network does with it nobody knows.
     bool reply(std::string_view bytes) const;
+    // An IPv4 client of a listener for both has an IPv4 address.
     Address peer_address() const noexcept;
 
   private:

@@ -236,7 +236,7 @@ bool ReturnAddress::reply(std::string_view bytes) const {
 
 Address ReturnAddress::peer_address() const noexcept {
     const socklen_t size = path_.peer.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-    return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&path_.peer), size).as_udp();
+    return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&path_.peer), size).as_udp().unmapped();
 }
 
 unsigned Datagram::listener() const noexcept {

@@ -26,10 +26,11 @@ bool same_tag(std::string_view left, std::string_view right, bool weak_will_do) 
 }
 
 bool has_tag(std::string_view list, std::string_view etag, bool weak_will_do) noexcept {
-    if (trim_blanks(list) == "*") return true;
-    if (etag.empty()) return false;
-    while (!list.empty())
-        if (same_tag(take_list_element(list), etag, weak_will_do)) return true;
+    while (!list.empty()) {
+        const std::string_view element = take_list_element(list);
+        if (element == "*") return true;
+        if (!etag.empty() && same_tag(element, etag, weak_will_do)) return true;
+    }
     return false;
 }
 
@@ -73,8 +74,15 @@ bool range_is_for(std::string_view if_range, const FileState& file) noexcept {
 
 }  // namespace
 
-FileConditions find_conditions(std::string_view fields) noexcept {
+FileConditions find_conditions(std::string_view fields) {
     FileConditions found;
+    const std::string_view all = fields;
+    bool several = false;
+    const auto take_list = [&several](std::string_view& member, const Field& field, std::string_view name) {
+        if (!equals_ignoring_case(field.name, name)) return;
+        several = several || member.data() != nullptr;
+        member = field.value;
+    };
     const auto take = [](std::string_view& member, const Field& field, std::string_view name) {
         if (member.empty() && equals_ignoring_case(field.name, name)) member = field.value;
     };
@@ -85,13 +93,13 @@ FileConditions find_conditions(std::string_view fields) noexcept {
                 break;
             case 8:
                 take(found.if_range, field, "if-range");
-                take(found.if_match, field, "if-match");
+                take_list(found.if_match, field, "if-match");
                 break;
             case 13:
-                take(found.if_none_match, field, "if-none-match");
+                take_list(found.if_none_match, field, "if-none-match");
                 break;
             case 15:
-                take(found.accept_encoding, field, "accept-encoding");
+                take_list(found.accept_encoding, field, "accept-encoding");
                 break;
             case 17:
                 take(found.if_modified_since, field, "if-modified-since");
@@ -103,6 +111,14 @@ FileConditions find_conditions(std::string_view fields) noexcept {
                 break;
         }
     }
+    if (!several) return found;
+    found.joined.reserve(3);
+    const auto join = [&found, all](std::string_view& member, std::string_view name) {
+        member = found.joined.emplace_back(joined_fields(all, name));
+    };
+    join(found.if_match, "if-match");
+    join(found.if_none_match, "if-none-match");
+    join(found.accept_encoding, "accept-encoding");
     return found;
 }
 
@@ -156,17 +172,20 @@ RangeChoice choose_ranges(const FileConditions& conditions, const FileState& fil
 }
 
 bool accepts_gzip(std::string_view accept_encoding) noexcept {
+    std::optional<bool> any;
     while (!accept_encoding.empty()) {
         const std::string_view element = take_list_element(accept_encoding);
         const std::size_t end = element.find(';');
         const std::string_view coding = trim_blanks(element.substr(0, end));
-        if (!equals_ignoring_case(coding, "gzip") && coding != "*") continue;
-        if (end == std::string_view::npos) return true;
         // "q=0", "q=0.000": not at all.
-        const std::string_view weight = trim_blanks(element.substr(end + 1));
-        return weight.find_first_of("123456789") != std::string_view::npos;
+        const std::string_view weight =
+            end == std::string_view::npos ? "1" : trim_blanks(element.substr(end + 1));
+        const bool accepted = weight.find_first_of("123456789") != std::string_view::npos;
+        // "x-gzip" is gzip (RFC 9110, 8.4.1.3).
+        if (equals_ignoring_case(coding, "gzip") || equals_ignoring_case(coding, "x-gzip")) return accepted;
+        if (coding == "*" && !any) any = accepted;
     }
-    return false;
+    return any.value_or(false);
 }
 
 }  // namespace drover::http

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <ctime>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,10 +20,17 @@ struct FileConditions {
     std::string_view if_range;
     std::string_view range;
     std::string_view accept_encoding;
+    std::vector<std::string> joined = {};  // lists that came in several lines, which they are views of then
+
+    FileConditions() = default;
+    FileConditions(FileConditions&&) = default;
+    FileConditions(const FileConditions&) = delete;
+    FileConditions& operator=(const FileConditions&) = delete;
 };
 
-// Picks them out of a block of header lines, each the first of its name.
-FileConditions find_conditions(std::string_view fields) noexcept;
+// Picks them out of a block of header lines. Lines of If-Match, If-None-Match and Accept-Encoding are one
+// list each; of the others the first counts.
+FileConditions find_conditions(std::string_view fields);
 
 struct FileState {
     std::string_view etag;                // with its quotes, and "W/" when it is weak; empty: none
@@ -47,7 +55,8 @@ struct RangeChoice {
 };
 RangeChoice choose_ranges(const FileConditions& conditions, const FileState& file);
 
-// Whether "gzip" may be sent to who sent this Accept-Encoding.
+// Whether "gzip" may be sent to who sent this Accept-Encoding: what it says of gzip counts before what it
+// says of "*" (RFC 9110, 12.5.3).
 bool accepts_gzip(std::string_view accept_encoding) noexcept;
 
 }  // namespace drover::http

@@ -81,8 +81,11 @@ void FileHandler::handle(const Request& request, Response response) {
     const OpenFiles::Found compressed = find_compressed(name_, plain, conditions);
     const OpenFiles::Found& found = compressed.file != nullptr ? compressed : plain;
     if (route_.precompressed) response.header("Vary", "Accept-Encoding");
-    if (compressed.file != nullptr) response.header("Content-Encoding", "gzip");
-    if (found.file != nullptr) return send(request, response, *found.file, conditions);
+    if (found.file != nullptr) {
+        const std::string_view coding =
+            compressed.file != nullptr ? "Content-Encoding: gzip\r\n" : std::string_view();
+        return send(request, response, *found.file, conditions, coding);
+    }
     if (names_directory && !found.is_directory && found.error == ENOENT)
         return send_directory(request, response, directory);
     if (!found.is_directory || names_directory) return send_failure(response, found.error);
@@ -109,20 +112,22 @@ OpenFiles::Found FileHandler::find_compressed(std::string_view name, const OpenF
     return found;
 }
 
+// The headers of the file are for what is sent of it: 412 and 416 have a text of their own, and 304 has no
+// more than what a cache needs (RFC 9110, 15.4.5).
 void FileHandler::send(const Request& request, Response& response, const OpenFile& file,
-                       const FileConditions& conditions) const {
+                       const FileConditions& conditions, std::string_view coding) const {
     const FileState state{
         .etag = file.validators.etag, .modified = file.validators.modified, .size = file.size()};
-    response.lines(file.fields);
     const unsigned status = check_preconditions(conditions, state);
     if (status == 412) return response.send_error(412);
-    if (status == 304) return response.send(304, {}, {});
+    if (status == 304) return response.lines(file.fields).send(304, {}, {});
     RangeChoice choice;
     if (!conditions.range.empty() && !request.is_head()) choice = choose_ranges(conditions, state);
     if (choice.status == 416) {
         response.header("Content-Range", fmt::format("bytes */{}", state.size));
         return response.send_error(416);
     }
+    response.lines(file.fields).lines("Accept-Ranges: bytes\r\n").lines(coding);
     if (choice.ranges.size() > 1) return send_parts(response, file, choice.ranges, file.type);
     response.type(file.type).status(choice.status);
     FileRange body{file.file, 0, state.size};

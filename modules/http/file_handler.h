@@ -25,7 +25,7 @@ class FileHandler final : public RequestHandler {
     OpenFiles::Found find_compressed(std::string_view name, const OpenFiles::Found& plain,
                                      const FileConditions& conditions);
     void send(const Request& request, Response& response, const OpenFile& file,
-              const FileConditions& conditions) const;
+              const FileConditions& conditions, std::string_view coding) const;
     static void send_parts(Response& response, const OpenFile& file, const std::vector<ByteRange>& ranges,
                            std::string_view type);
     void send_directory(const Request& request, Response& response, const std::string& name) const;

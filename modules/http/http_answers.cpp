@@ -93,7 +93,7 @@ void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, b
 // The client is asked for while the kernel still knows.
 void HttpConnection::keep_head(Exchange& exchange) const {
     exchange.keep_head();
-    if (server().access_log != nullptr) exchange.peer = peer_text();
+    if (server().access_log != nullptr) exchange.peer = peer_address().host_text();
 }
 
 std::shared_ptr<Exchange> HttpConnection::make_exchange(const RequestHead& head, const Choice& choice,
@@ -314,10 +314,14 @@ void HttpConnection::count(const Tally& tally, const RequestHead& head, unsigned
         reply.request = {head.method_name, head.target, head.host, head.fields, head.minor_version};
         if (exchange_ != nullptr && !exchange_->kept_head.empty()) {
             reply.exchange = exchange_;
+            reply.peer = exchange_->peer;
         } else if (input_waits()) {
             reply.keep_texts();
         }
     }
+    // A client that has closed its end may be unknown when it is answered.
+    if (reply.logged && reply.peer.empty() && !tally.server->unsent->has(*this))
+        reply.peer = peer_address().host_text();
     if (tally.server != server_->get()) reply.server = exchange_->server;
     tally.server->unsent->add(std::move(reply));
     // After the connection's end there is no hook any more.

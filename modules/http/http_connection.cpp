@@ -219,14 +219,6 @@ void HttpConnection::end_phase() {
     close();
 }
 
-// Empty when the kernel does not know (any more).
-std::string HttpConnection::peer_text() const {
-    const Address address = peer_address();
-    std::string text = address.text();
-    if (!address.is_unix()) text.resize(std::min(text.rfind(':'), text.size()));
-    return text;
-}
-
 // The limit is for a pause, not for the whole of a large reply.
 void HttpConnection::on_progress() noexcept {
     limit_sending();
@@ -251,8 +243,7 @@ void HttpConnection::on_flushed() noexcept {
     const std::int64_t now_us = services().loop.now_us();
     std::string peer;
     written.take(*this, [&](UnsentReply& reply) {
-        if (reply.logged && peer.empty())
-            peer = reply.exchange != nullptr ? reply.exchange->peer : peer_text();
+        if (!reply.peer.empty()) peer = std::move(reply.peer);
         server().finish(reply, reply.whole(), peer, now_us);
     });
 }
@@ -261,10 +252,10 @@ void HttpConnection::on_flushed() noexcept {
 void HttpConnection::keep_unsent() {
     if (unsent_ == nullptr) {
         unsent_ = std::make_unique<WaitingReplies>(services().deadlines.time());
-        if (server().access_log != nullptr) unsent_->peer = peer_text();
+        if (server().access_log != nullptr) unsent_->peer = peer_address().host_text();
     }
     server().unsent->take(*this, [this](UnsentReply& reply) {
-        if (reply.exchange != nullptr && unsent_->peer.empty()) unsent_->peer = reply.exchange->peer;
+        if (!reply.peer.empty()) unsent_->peer = std::move(reply.peer);
         unsent_->add(std::move(reply));
     });
 }
@@ -333,7 +324,7 @@ void HttpConnection::carry_on(Carried carried) noexcept {
     began_us_ = carried.began_us;
     unsent_ = std::move(carried.unsent);
     if (unsent_ != nullptr) unsent_->rate = LeastRate(services().deadlines.time());
-    if (unsent_ != nullptr && server().access_log != nullptr) unsent_->peer = peer_text();
+    if (unsent_ != nullptr && server().access_log != nullptr) unsent_->peer = peer_address().host_text();
     start_phase(carried.phase);
 }
 

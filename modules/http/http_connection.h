@@ -92,7 +92,6 @@ class HttpConnection final : public Connection {
     void end_replies() noexcept;
     void keep_unsent();
     void settle_unsent(bool ended) noexcept;
-    std::string peer_text() const;
     void begin_body(const RequestHead& head, const Choice& choice, bool more_follows);
     void call_handler(Exchange& exchange, std::string_view body);
     void answer_exchange();

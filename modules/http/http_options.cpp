@@ -43,7 +43,8 @@ void check_route_host(std::string_view host, const std::string& key, Complaints&
     const std::string_view name = host.starts_with("*.") ? host.substr(2) : host;
     const std::size_t colon = name.rfind(':');
     const bool has_port = colon != std::string_view::npos && name.find(']', colon) == std::string_view::npos;
-    if (!is_host(name) || has_port || name.find('*') != std::string_view::npos)
+    if (!is_host(name) || without_final_dot(name).empty() || has_port ||
+        name.find('*') != std::string_view::npos)
         complaints.add(key, "is no host name: \"a.org\", \"*.a.org\", \"127.0.0.1\", \"[::1]\", no port");
 }
 
@@ -258,14 +259,14 @@ void check_http_options(const ImageNode& table, const HandlerTable& handlers, Co
         check_type(options.types[index], fmt::format("types[{}]", index), complaints);
     check_access_log_format(options.access_log_format, complaints);
     const ImageNode nodes = table.find("route");
-    std::map<std::pair<std::string_view, std::string_view>, std::uint32_t> first_with;
+    std::map<std::pair<std::string, std::string_view>, std::uint32_t> first_with;
     for (std::uint32_t index = 0; index < nodes.size(); ++index) {
         const RouteOptions& route = options.routes[index];
         const std::string key = fmt::format("route[{}]", index);
         check_path(route.path, key + ".path", complaints);
         check_route_host(route.host, key + ".host", complaints);
         check_route_name(route.name, key + ".name", complaints);
-        const auto [first, is_new] = first_with.emplace(std::pair(route.host, route.path), index);
+        const auto [first, is_new] = first_with.emplace(std::pair(lower_host(route.host), route.path), index);
         if (!is_new)
             complaints.add(key + ".path",
                            fmt::format("\"{}\" is the path of route[{}] already", route.path, first->second));

@@ -1,6 +1,8 @@
 #include "modules/http/http_syntax.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 namespace drover::http {
 
@@ -16,6 +18,12 @@ bool is_address_character(char c) noexcept {
 
 }  // namespace
 
+std::string lower_host(std::string_view host) {
+    std::string result(without_final_dot(host));
+    std::ranges::transform(result, result.begin(), detail::lower);
+    return result;
+}
+
 bool is_host(std::string_view text) noexcept {
     if (text.starts_with('[')) {
         const std::size_t end = text.find(']');
@@ -28,6 +36,15 @@ bool is_host(std::string_view text) noexcept {
     const std::string_view name = text.substr(0, colon);
     if (name.empty() || !detail::all_in(name, detail::host)) return false;
     return colon == std::string_view::npos || is_port(text.substr(colon + 1));
+}
+
+bool is_host_with_port(std::string_view text) noexcept {
+    const std::size_t colon = text.rfind(':');
+    if (!is_host(text) || colon == std::string_view::npos) return false;
+    unsigned port = 0;
+    const char* const end = text.data() + text.size();
+    const std::from_chars_result read = std::from_chars(text.data() + colon + 1, end, port);
+    return read.ec == std::errc() && read.ptr == end && port > 0 && port <= 65535;
 }
 
 }  // namespace drover::http

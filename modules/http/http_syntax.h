@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace drover::http {
@@ -70,8 +71,18 @@ constexpr bool is_field_value(std::string_view text) noexcept {
     return detail::all_in(text, detail::field_value);
 }
 
+// A host name as it is compared: in lower case, without a final dot.
+std::string lower_host(std::string_view host);
 // uri-host [ ":" port ], RFC 9110, 7.2; not empty.
 bool is_host(std::string_view text) noexcept;
+// uri-host ":" port with a port that there can be: what CONNECT asks for (RFC 9110, 9.3.6).
+bool is_host_with_port(std::string_view text) noexcept;
+
+// "a.org." is "a.org", said so that no search list is tried (RFC 1034, 3.1).
+constexpr std::string_view without_final_dot(std::string_view name) noexcept {
+    if (name.ends_with('.')) name.remove_suffix(1);
+    return name;
+}
 
 // `lower_case` is in lower case already.
 constexpr bool equals_ignoring_case(std::string_view text, std::string_view lower_case) noexcept {

@@ -211,7 +211,6 @@ OpenFiles::Found OpenFiles::open(const FileRoot& root, std::string_view name) co
     if (file->validators.modified)
         file->fields = fmt::format("Last-Modified: {}\r\n", format_date(*file->validators.modified));
     if (!file->validators.etag.empty()) file->fields += fmt::format("ETag: {}\r\n", file->validators.etag);
-    file->fields += "Accept-Ranges: bytes\r\n";
     file->type = type_of(name);
     file->file = std::make_shared<const UniqueFd>(std::move(fd));
     return {.file = std::move(file)};

@@ -62,7 +62,7 @@ struct OpenFile {
     SharedFd file;
     struct stat status {};
     Validators validators;
-    std::string fields;     // Last-Modified, ETag, Accept-Ranges: complete lines
+    std::string fields;     // Last-Modified, ETag: complete lines
     std::string_view type;  // Content-Type
     std::int64_t checked_ms = 0;
 

@@ -23,6 +23,15 @@ std::optional<std::string_view> find_field(std::string_view block,
     return std::nullopt;
 }
 
+std::string joined_fields(std::string_view block, std::string_view lower_case_name) {
+    std::string list;
+    for (Field field; take_field(block, field);) {
+        if (equals_ignoring_case(field.name, lower_case_name))
+            list.append(list.empty() ? "" : ", ").append(field.value);
+    }
+    return list;
+}
+
 Address Request::peer_address() const {
     return connection_.peer_address();
 }

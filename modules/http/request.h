@@ -6,6 +6,7 @@
 #include "modules/http/request_head.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace drover::http {
@@ -23,6 +24,9 @@ bool take_field(std::string_view& block, Field& field) noexcept;
 // The value of the first header of that name, which is given in lower case; none when there is no such
 // header.
 std::optional<std::string_view> find_field(std::string_view block, std::string_view lower_case_name) noexcept;
+
+// The values of all headers of that name as one list (RFC 9110, 5.3); empty when there is none.
+std::string joined_fields(std::string_view block, std::string_view lower_case_name);
 
 class Request {
   public:
@@ -56,7 +60,8 @@ class Request {
     // The whole of it, without chunks; empty where the handler streams it.
     std::string_view body() const noexcept { return body_; }
 
-    // Asked of the kernel at each call.
+    // Asked of the kernel at each call. An IPv4 client of a listener for both has an IPv4 address;
+    // host_text() is it alone, text() has the port.
     Address peer_address() const;
     Address local_address() const;
 

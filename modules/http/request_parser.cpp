@@ -256,7 +256,7 @@ bool RequestParser::finish_target() noexcept {
     const std::string_view target = head_.target;
     std::string_view authority;
     std::string_view rest;
-    if (llhttp_get_method(&llhttp_) == HTTP_CONNECT) return is_host(target) ? true : refuse(400);
+    if (llhttp_get_method(&llhttp_) == HTTP_CONNECT) return is_host_with_port(target) ? true : refuse(400);
     if (is_origin_target(target)) {
         split_query(target, head_.path, head_.query);
     } else if (split_absolute_target(target, authority, rest)) {

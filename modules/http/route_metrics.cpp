@@ -2,7 +2,6 @@
 
 #include "modules/http/http_syntax.h"
 
-#include <algorithm>
 #include <functional>
 
 namespace drover::http {
@@ -35,9 +34,7 @@ RouteMetrics::RouteMetrics(const CounterRow& row, std::string_view route)
 std::string RouteMetrics::label_of(const RouteOptions& route) {
     constexpr std::size_t longest = 200;
     if (!route.name.empty()) return std::string(route.name);
-    std::string label(route.host);
-    std::ranges::transform(label, label.begin(), detail::lower);
-    return label.append(route.path).substr(0, longest);
+    return lower_host(route.host).append(route.path).substr(0, longest);
 }
 
 void RouteMetrics::declare(std::vector<CounterDeclaration>& counters, std::string_view label) {

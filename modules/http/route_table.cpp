@@ -9,12 +9,6 @@ namespace drover::http {
 
 namespace {
 
-std::string lower_case(std::string_view text) {
-    std::string lower(text);
-    std::ranges::transform(lower, lower.begin(), detail::lower);
-    return lower;
-}
-
 // "a:80" and "[::1]:80" without the port.
 std::string_view without_port(std::string_view host) noexcept {
     const std::size_t colon = host.rfind(':');
@@ -22,7 +16,7 @@ std::string_view without_port(std::string_view host) noexcept {
     return has_port ? host.substr(0, colon) : host;
 }
 
-// `pattern` is in lower case already.
+// `pattern` is what lower_host() makes.
 bool matches_host(std::string_view pattern, std::string_view host) noexcept {
     if (pattern.empty()) return true;
     if (!pattern.starts_with("*.")) return equals_ignoring_case(host, pattern);
@@ -43,7 +37,7 @@ RouteTable::RouteTable(std::span<const RouteOptions> routes) {
     routes_.reserve(routes.size());
     for (const RouteOptions& options : routes) {
         Route& route = routes_.emplace_back();
-        route.host = lower_case(options.host);
+        route.host = lower_host(options.host);
         route.path = options.path;
         route.options = &options;
         has_hosts_ = has_hosts_ || !route.host.empty();
@@ -56,7 +50,7 @@ RouteTable::RouteTable(std::span<const RouteOptions> routes) {
 }
 
 Route* RouteTable::find(std::string_view path, std::string_view host) noexcept {
-    if (has_hosts_) host = without_port(host);
+    if (has_hosts_) host = without_final_dot(without_port(host));
     for (Route& route : routes_)
         if (path.starts_with(route.path) && matches_host(route.host, host)) return &route;
     return nullptr;

@@ -19,7 +19,7 @@
 namespace drover::http {
 
 struct Route {
-    std::string host;  // lower case; "*.a" matches what ends with ".a"; empty: any
+    std::string host;  // as lower_host() makes it; "*.a" matches what ends with ".a"; empty: any
     std::string path;
     std::optional<FixedReply> reply;  // when there is no handler
     RequestHandler* handler = nullptr;

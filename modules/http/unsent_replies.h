@@ -45,6 +45,8 @@ struct UnsentReply {
     bool cut = false;     // its end was never written
     bool logged = false;  // has a request
     LoggedRequest request = {};
+    std::string peer =
+        {};  // of the first one in a hook, when it is logged: asked for before anything is sent
     std::unique_ptr<char[]> texts = {};       // of the request; null: they are the input's, or the exchange's
     std::shared_ptr<Exchange> exchange = {};  // null: not needed
     std::shared_ptr<HttpServer> server = {};  // that of `metrics`, when it is not the one that serves now

@@ -19,7 +19,7 @@ void send_line(http::Response& response, unsigned status, const std::string& lin
 }  // namespace
 
 void MetricsPage::answer(const http::Request& request, http::Response response) {
-    const MetricsFormat format = accepted_format(request.header("accept"));
+    const MetricsFormat format = accepted_format(http::joined_fields(request.fields(), "accept"));
     response.header("Vary", "Accept");
     when_asked(std::move(response), [this, format](http::Response& later, bool answered) {
         const CounterReader& reader = services().master->counters();

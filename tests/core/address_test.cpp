@@ -181,6 +181,21 @@ TEST_CASE("a socket's own and its peer's address") {
     CHECK(Address::peer_of(left.get()).text() == "unix:");
 }
 
+TEST_CASE("a client's address is written without brackets and as the IPv4 one that it is") {
+    const auto host = [](const char* text) { return Address::parse(text).unmapped().host_text(); };
+    CHECK(host("127.0.0.1:80") == "127.0.0.1");
+    CHECK(host("[::1]:80") == "::1");
+    CHECK(host("[::ffff:192.0.2.1]:80") == "192.0.2.1");
+    CHECK(host("udp:[2001:db8::1]:80") == "2001:db8::1");
+    CHECK(host("unix:/a") == "unix:/a");
+    CHECK(Address().host_text().empty());
+    CHECK(Address::parse("[::ffff:192.0.2.1]:80").unmapped() == Address::parse("192.0.2.1:80"));
+    CHECK(Address::parse("udp:[::ffff:192.0.2.1]:80").unmapped() == Address::parse("udp:192.0.2.1:80"));
+    // A listener's is what was configured.
+    CHECK(Address::parse("[::ffff:192.0.2.1]:80").text() == "[::ffff:192.0.2.1]:80");
+    CHECK(Address::parse("[::ffff:192.0.2.1]:80").host_text() == "::ffff:192.0.2.1");
+}
+
 TEST_CASE("a udp address is another one than the same for connections") {
     const Address address = Address::parse("udp:127.0.0.1:5353");
     CHECK(address.is_udp());

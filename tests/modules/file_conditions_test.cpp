@@ -132,9 +132,24 @@ TEST_CASE("a range is only for what the client has a part of") {
     CHECK(ranges("bytes=0-9", "If-Range: never\r\n") == "200");
 }
 
+TEST_CASE("several lines are one list") {
+    CHECK(preconditions("If-None-Match: \"a\"\r\nX: y\r\nif-none-match: \"tag\"\r\n") == 304);
+    CHECK(preconditions("If-None-Match: \"tag\"\r\nIf-None-Match: \"a\"\r\n") == 304);
+    CHECK(preconditions("If-None-Match:\r\nIf-None-Match: \"tag\"\r\n") == 304);
+    CHECK(preconditions("If-Match: \"a\"\r\nIf-Match: \"tag\"\r\n") == 200);
+    CHECK(preconditions("If-Match: \"a\"\r\nIf-Match: \"b\"\r\n") == 412);
+    const FileConditions conditions = find_conditions(
+        "Accept-Encoding: *\r\nIf-Match: \"a\"\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip;q=0\r\n");
+    CHECK(conditions.accept_encoding == "*, br, gzip;q=0");
+    CHECK(conditions.if_match == "\"a\"");
+    CHECK_FALSE(accepts_gzip(conditions.accept_encoding));
+}
+
 TEST_CASE("who accepts gzip") {
-    for (const char* yes : {"gzip", "br, GZIP", "gzip;q=0.5", "*", "deflate;q=0, gzip ; q=1.0"})
+    for (const char* yes : {"gzip", "br, GZIP", "gzip;q=0.5", "*", "deflate;q=0, gzip ; q=1.0", "x-gzip",
+                            "X-GZIP;q=0.1", "*;q=0, gzip", "br, *;q=0.1"})
         CHECK(accepts_gzip(yes));
-    for (const char* no : {"", "br", "gzip;q=0", "gzip; q=0.000", "xgzip", "identity"})
+    for (const char* no : {"", "br", "gzip;q=0", "gzip; q=0.000", "xgzip", "identity", "*, gzip;q=0",
+                           "gzip;q=0, *", "x-gzip;q=0, *", "*;q=0"})
         CHECK_FALSE(accepts_gzip(no));
 }

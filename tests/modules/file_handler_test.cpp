@@ -362,6 +362,49 @@ TEST_CASE("a compressed file goes to who accepts it") {
     CHECK(body_of(ask(server, "/a.txt", "Accept-Encoding: gzip\r\n")) == "0123456789");
 }
 
+TEST_CASE("a refusal is plain text, and 304 says no more than a cache needs, where files are compressed") {
+    const Site site;
+    site.write("public/sub/b.json.gz", "not really gzip");
+    FileServer server(site, "precompressed = true\n");
+    const std::string gzip = "Accept-Encoding: gzip\r\n";
+    const std::string whole = ask(server, "/sub/b.json", gzip);
+    REQUIRE(field_of(whole, "Content-Encoding") == "gzip");
+    const std::string tag = field_of(whole, "ETag");
+    const std::string part = ask(server, "/sub/b.json", gzip + "Range: bytes=0-2\r\n");
+    CHECK(part.starts_with("HTTP/1.1 206 "));
+    CHECK(field_of(part, "Content-Encoding") == "gzip");
+    CHECK(field_of(part, "Accept-Ranges") == "bytes");
+    CHECK(body_of(part) == "not");
+
+    const std::string failed = ask(server, "/sub/b.json", gzip + "If-Match: \"x\"\r\n");
+    CHECK(failed.starts_with("HTTP/1.1 412 "));
+    CHECK(body_of(failed) == "412 Precondition Failed\n");
+    const std::string behind = ask(server, "/sub/b.json", gzip + "Range: bytes=100-\r\n");
+    CHECK(behind.starts_with("HTTP/1.1 416 "));
+    CHECK(field_of(behind, "Content-Range") == "bytes */15");
+    CHECK(body_of(behind) == "416 Range Not Satisfiable\n");
+    const std::string same = ask(server, "/sub/b.json", gzip + "If-None-Match: " + tag + "\r\n");
+    CHECK(same.starts_with("HTTP/1.1 304 "));
+    CHECK(field_of(same, "ETag") == tag);
+    CHECK(field_of(same, "Last-Modified") == field_of(whole, "Last-Modified"));
+    for (const std::string& reply : {failed, behind}) {
+        CHECK(field_of(reply, "ETag") == "none");
+        CHECK(field_of(reply, "Last-Modified") == "none");
+        CHECK(field_of(reply, "Content-Type") == "text/plain");
+    }
+    for (const std::string& reply : {failed, behind, same}) {
+        CHECK(field_of(reply, "Content-Encoding") == "none");
+        CHECK(field_of(reply, "Accept-Ranges") == "none");
+        CHECK(field_of(reply, "Vary") == "Accept-Encoding");
+    }
+    // Several lines are one list here, too.
+    CHECK(ask(server, "/sub/b.json", gzip + "If-None-Match: \"x\"\r\nIf-None-Match: " + tag + "\r\n")
+              .starts_with("HTTP/1.1 304 "));
+    const std::string refused =
+        ask(server, "/sub/b.json", "Accept-Encoding: *\r\nAccept-Encoding: gzip;q=0\r\n");
+    CHECK(field_of(refused, "Content-Encoding") == "none");
+}
+
 TEST_CASE("an open file is looked at again after its time, and the configured types win") {
     const Site site;
     SUBCASE("not before") {

@@ -128,11 +128,16 @@ TEST_CASE("redirects, files, hosts and types are checked") {
     CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nindex = \"../y\"")), "is a file's name"));
     CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nhandler = \"status\"")),
                    "has \"handler\" and \"root\""));
-    for (const std::string host : {"a b", "a:80", "*", "*.", "a/b", "[::1]:80"})
+    for (const std::string host : {"a b", "a:80", "*", "*.", ".", "*..", "a/b", "[::1]:80"})
         CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nhost = \"" + host + "\"")),
                        "is no host name"));
-    for (const std::string host : {"a.org", "*.a.org", "127.0.0.1", "[::1]"})
+    for (const std::string host : {"a.org", "a.org.", "*.a.org", "127.0.0.1", "[::1]"})
         CHECK(check(route("path = \"/\"\nroot = \"/\"\nhost = \"" + host + "\"")).findings.empty());
+    // One host, however it is written.
+    for (const std::string host : {"a.org.", "A.org"})
+        CHECK(contains(only_finding(route("path = \"/\"\nroot = \"/\"\nhost = \"a.org\"") +
+                                    route("path = \"/\"\nroot = \"/\"\nhost = \"" + host + "\"")),
+                       "is the path of route[0] already"));
     CHECK(check(fixed("/") + route("host = \"a\"\npath = \"/\"\nroot = \"/\"")).findings.empty());
     CHECK(contains(only_finding("[module.http]\ntypes = [\"md\"]\n"), "is not \"ENDING TYPE\""));
 }

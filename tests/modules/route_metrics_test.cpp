@@ -58,6 +58,7 @@ std::string ask(const std::string& target, const std::string& more = "", const s
 TEST_CASE("a route is called by its name, or by its host and path") {
     CHECK(RouteMetrics::label_of({.path = "/a"}) == "/a");
     CHECK(RouteMetrics::label_of({.host = "*.A.org", .path = "/a"}) == "*.a.org/a");
+    CHECK(RouteMetrics::label_of({.host = "a.org.", .path = "/a"}) == "a.org/a");
     CHECK(RouteMetrics::label_of({.host = "a", .path = "/a", .name = "mine"}) == "mine");
     const std::string long_path(1000, '/');
     std::vector<CounterDeclaration> counters;

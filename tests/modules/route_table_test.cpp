@@ -65,6 +65,10 @@ TEST_CASE("routes of a host come first, an exact one before those under it") {
     CHECK(status("other", "/long/path") == 201);
     CHECK(status("a.org", "/long/path") == 202);
     CHECK(status("a.ORG:8080", "/") == 202);
+    CHECK(status("a.org.", "/") == 202);
+    CHECK(status("A.org.:8080", "/") == 202);
+    CHECK(status("a.org..", "/") == 200);
+    CHECK(status("w.a.org.", "/") == 203);
     CHECK(status("w.a.org", "/") == 203);
     CHECK(status("x.b.a.org:1", "/x") == 204);
     CHECK(status("x.b.a.org", "/y") == 203);

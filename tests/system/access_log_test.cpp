@@ -11,7 +11,10 @@
 #include <sstream>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -232,6 +235,43 @@ TEST_CASE("a log that cannot be opened at the start is said in one line, with it
     CHECK(exit.code != 0);
     CHECK(master.output().find(":14: module.http.access_log: open ") != std::string::npos);
     master.verify_clean(exit);
+}
+
+TEST_CASE("a client is called by its plain address, whatever listener it came by") {
+    const ReservedPort port;
+    const auto ask_from = [&port](int family, const sockaddr* address, socklen_t size) {
+        const UniqueFd client(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const std::string request = "GET /" + std::string(family == AF_INET ? "four" : "six") +
+                                    " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        if (!client || ::connect(client.get(), address, size) != 0) return false;
+        return ::send(client.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0;
+    };
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    const UniqueFd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    any.sin6_addr = in6addr_loopback;
+    if (!probe || ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0)
+        return;  // needs IPv6
+    TestConfig config{.rest = log_key("access.log")};
+    config.rest += "[pool.dual]\nworkers = 1\nmodules = [\"http\"]\n[[pool.dual.listen]]\naddress = \"[::]:" +
+                   std::to_string(port.number()) + "\"\nmodule = \"http\"\nipv6_only = false\n";
+    MasterUnderTest master(config);
+    sockaddr_in four{};
+    four.sin_family = AF_INET;
+    four.sin_port = htons(port.number());
+    four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    any.sin6_port = htons(port.number());
+    REQUIRE(ask_from(AF_INET, reinterpret_cast<const sockaddr*>(&four), sizeof four));
+    REQUIRE(ask_from(AF_INET6, reinterpret_cast<const sockaddr*>(&any), sizeof any));
+    const auto has_line = [&](const std::string& peer, const std::string& path) {
+        std::istringstream lines(read_file(master.folder().file("access.log")));
+        for (std::string line; std::getline(lines, line);)
+            if (line.starts_with(peer + " - - [") && line.find("\"GET /" + path) != std::string::npos)
+                return true;
+        return false;
+    };
+    master.wait_until("both lines", [&] { return has_line("127.0.0.1", "four") && has_line("::1", "six"); });
+    master.finish();
 }
 
 }  // namespace drover::test

@@ -86,9 +86,8 @@ TEST_CASE("on a wildcard socket the reply leaves from the address that was asked
             CHECK(server.answer_to(client) == "now");
             CHECK(later.reply("later"));
             CHECK(server.answer_to(client) == "later");
-            const bool mapped = host.front() != '[' && std::string(each.bound) == "udp:[::]:0";
             const std::string port = std::to_string(server.listener.address().port());
-            CHECK(local == "udp:" + (mapped ? "[::ffff:" + host + "]" : host) + ":" + port);
+            CHECK(local == "udp:" + host + ":" + port);
         }
         later = {};
     }
