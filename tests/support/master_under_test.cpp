@@ -32,6 +32,8 @@ std::string TestConfig::text(const std::string& http_address, const std::string&
         "\n[[module.http.route]]\npath = \"/\"\nreturn = { status = 200, type = \"text/plain\", body = \"" +
         body + "\" }\n";
     text += "\n[[module.http.route]]\npath = \"/status\"\nhandler = \"status\"\n" + rest;
+    // Their clients may stand still as long as they like, and the machine does.
+    if (rest.find("[module.http]") == rest.npos) text += "\n[module.http]\nmin_rate = 0\n";
     return text;
 }
 

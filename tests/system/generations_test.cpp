@@ -75,7 +75,7 @@ TEST_CASE("a module without a change is in no reload's way") {
 }
 
 TEST_CASE("a refused hot reload leaves the access log where it is") {
-    const std::string log = "[module.http]\naccess_log = \"access.log\"\n";
+    const std::string log = "[module.http]\nmin_rate = 0\naccess_log = \"access.log\"\n";
     const auto with_log = [&](const std::string& body) {
         TestConfig with = config(body);
         with.rest = log;
