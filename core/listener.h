@@ -125,9 +125,10 @@ class Listener {
     bool take_renewed() noexcept { return std::exchange(renewed_, false); }
     // How many sockets have been replaced by new ones.
     unsigned times_rebound() const noexcept { return times_rebound_; }
-    // From now on the kernel drops what would open a connection, without a word to the client: what has been
-    // opened, or is being opened, can be accepted until nothing comes any more, and then the sockets be
-    // closed without a reset. Nothing to do for unix and udp sockets.
+    // From now on the kernel drops what would open a connection, without a word to the client, or refuses it
+    // where an ordinary user may not attach a filter: what has been opened, or is being opened, can be
+    // accepted until nothing comes any more, and then the sockets be closed without a reset. Nothing to do
+    // for unix and udp sockets.
     void refuse_new();
     // From now on what is new goes to the sibling that listens there, too, or is refused at once; what the
     // sockets have already, or is being opened, can be taken until nothing comes any more. The path of a unix

@@ -77,8 +77,13 @@ void Listener::steer(std::span<const unsigned> slots) {
 void Listener::refuse_new() {
     if (address_.is_unix() || address_.is_udp() || absent()) return;
     refuses_new_ = true;
-    for (const Socket& socket : sockets_)
-        attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
+    try {
+        for (const Socket& socket : sockets_)
+            attach(socket.get(), SO_ATTACH_FILTER, drop_syn, "SO_ATTACH_FILTER");
+    } catch (const std::system_error& failure) {
+        if (failure.code() != std::errc::operation_not_permitted) throw;
+        turn_away();
+    }
 }
 
 // A listening socket that is bound to an interface gets what comes by it alone, and handshakes that are under

@@ -251,8 +251,7 @@ void Pool::refuse_new() {
         for (const auto& listener : listeners_)
             listener->refuse_new();
     } catch (const std::exception& failure) {
-        // Some kernels let only the privileged attach a filter. Without it a client that comes in the last
-        // moment is reset.
+        // A client that comes in the last moment is reset.
         context_.events.info(
             EventKind::trouble, subject(),
             "pool " + name() + " cannot hold new connections off while it stops: " + failure.what());

@@ -120,6 +120,21 @@ TEST_CASE("a listener that refuses new connections still gives those that are qu
     CHECK(info.tcpi_state == TCP_SYN_SENT);
 }
 
+TEST_CASE("where no filter may be attached new connections are refused, and those that are queued are had") {
+    if (::geteuid() != 0) return;  // needs root
+    in_child([] {
+        constexpr uid_t ordinary = 65534;
+        if (::setresuid(ordinary, ordinary, ordinary) != 0) return 1;
+        Listener listener = make_group(2);
+        const UniqueFd queued = connect_to(listener.address());
+        listener.refuse_new();
+        if (!queued || connect_to(listener.address())) return 2;
+        const UniqueFd accepted(::accept4(listener.socket_for(0), nullptr, nullptr, SOCK_CLOEXEC));
+        const UniqueFd other(::accept4(listener.socket_for(1), nullptr, nullptr, SOCK_CLOEXEC));
+        return accepted || other ? 0 : 3;
+    });
+}
+
 TEST_CASE("sockets that never listened are dropped, listening ones are not") {
     Listener listener = Listener::bind(Address::parse("127.0.0.1:0"), {}, 4);
     listener.listen(3);

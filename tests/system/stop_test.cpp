@@ -2,10 +2,15 @@
 #include "tests/support/proc.h"
 #include "tests/support/trouble_program.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+#include <thread>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <sys/prctl.h>
@@ -48,6 +53,24 @@ struct BusyMaster {
         master.verify_clean();
     }
 };
+
+// Whoever is refused is told in time; who has a connection is to get an answer.
+void ask_until_refused(std::uint16_t port, std::atomic<unsigned>& answered, std::atomic<unsigned>& lost) {
+    while (true) {
+        std::optional<HttpClient> client;
+        try {
+            client.emplace(port);
+        } catch (const std::exception&) {
+            return;
+        }
+        try {
+            client->stream().send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            ++(client->read_reply().status == 200 ? answered : lost);
+        } catch (const std::exception&) {
+            ++lost;
+        }
+    }
+}
 
 }  // namespace
 
@@ -147,6 +170,30 @@ TEST_CASE("a stop under load answers every connection that it accepted") {
         CHECK(client.read_reply().body == "first");
     master.wait_exit();
     master.verify_clean();
+}
+
+TEST_CASE("a stop while clients come resets nobody, whether the master may attach a filter or not") {
+    for (const uid_t user : {uid_t{0}, uid_t{65534}}) {
+        if (user != 0 && geteuid() != 0) continue;  // needs root
+        CAPTURE(user);
+        for (int round = 0; round < 4; ++round) {
+            MasterUnderTest master({}, {.user = user});
+            std::atomic<unsigned> answered = 0;
+            std::atomic<unsigned> lost = 0;
+            std::vector<std::thread> clients;
+            for (int i = 0; i < 4; ++i)
+                clients.emplace_back([&] { ask_until_refused(master.http_port(), answered, lost); });
+            const Deadline deadline;
+            while (answered < 100 && !deadline.passed())
+                std::this_thread::yield();
+            master.signal(SIGTERM);
+            for (std::thread& client : clients)
+                client.join();
+            CHECK(lost == 0);
+            master.wait_exit();
+            master.verify_clean();
+        }
+    }
 }
 
 TEST_CASE("a worker that is stopped (SIGSTOP) does not keep INT from ending") {
