@@ -1,5 +1,6 @@
 // The counters of core itself. Workers count them, and the master in a row of its own.
 #include "conf/counters.h"
+#include "conf/settings.h"
 #include "conf/value_text.h"
 
 namespace drover {
@@ -84,8 +85,15 @@ void add_datagram_counters(std::vector<CounterDeclaration>& counters,
     total("drover_datagram_replies_dropped_total", "datagrams",
           "Replies dropped: the socket took no more and enough waited already, the kernel refused them, or "
           "they still waited when the socket was closed.");
-    total("drover_listener_datagram_drops_total", "datagrams",
-          "Datagrams that the kernel dropped, mostly because the receive buffer was full.");
+}
+
+// Of datagrams over a unix socket the kernel tells nothing: their senders wait.
+void add_udp_queue(std::vector<CounterDeclaration>& counters, const std::vector<CounterLabel>& labels) {
+    counters.push_back(
+        {.name = "drover_listener_datagram_drops_total",
+         .unit = "datagrams",
+         .help = "Datagrams that the kernel dropped, mostly because the receive buffer was full.",
+         .labels = labels});
     counters.push_back({.name = "drover_listener_queue_bytes",
                         .kind = CounterKind::gauge,
                         .unit = "bytes",
@@ -105,8 +113,9 @@ std::vector<CounterDeclaration> core_counters(const std::vector<ListenerName>& l
     add_master_counters(counters);
     for (const ListenerName& listener : listeners) {
         const std::vector<CounterLabel> labels = listener_labels(listener);
-        if (listener.address.starts_with("udp:")) {
+        if (is_datagram_address(listener.address)) {
             add_datagram_counters(counters, labels);
+            if (listener.address.starts_with("udp:")) add_udp_queue(counters, labels);
             continue;
         }
         counters.push_back({.name = "drover_listener_queue_connections",

@@ -69,7 +69,7 @@ void check_inet_address(const Address& address) {
         reinterpret_cast<sockaddr_in6&>(name).sin6_port = 0;
     else
         reinterpret_cast<sockaddr_in&>(name).sin_port = 0;
-    const int type = (address.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC;
+    const int type = (address.takes_datagrams() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC;
     const UniqueFd probe(check_call(::socket(address.family(), type, 0), "socket", address.text()));
     check_call(::bind(probe.get(), reinterpret_cast<const sockaddr*>(&name), address.size()), "bind",
                address.text());

@@ -167,41 +167,49 @@ void PoolChecker::check_place(const std::string& text, const DocumentValue& addr
 
 // Connections and datagrams: keys that say nothing to one of them, modules that take only one.
 void PoolChecker::check_transport(const DocumentValue& listener, const std::string& path) {
-    constexpr std::array stream_keys{
-        "backlog",         "nodelay",   "defer_accept", "keepalive", "keepalive_idle", "keepalive_interval",
-        "keepalive_count", "unix_mode", "unix_owner",   "unix_group"};
+    constexpr std::array stream_keys{"backlog",        "nodelay",        "defer_accept",
+                                     "keepalive",      "keepalive_idle", "keepalive_interval",
+                                     "keepalive_count"};
+    constexpr std::array unix_keys{"unix_mode", "unix_owner", "unix_group"};
     constexpr std::array datagram_keys{"receive_buffer", "max_datagram"};
     const DocumentValue* const address = listener.find("address");
     if (address == nullptr || address->kind != DocumentKind::text || address->text.empty()) return;
-    const bool udp = address->text.starts_with("udp:");
+    const bool datagrams = is_datagram_address(address->text);
+    const bool udp = datagrams && address->text.starts_with("udp:");
     const auto refuse = [&](const char* key, const char* why) {
         if (const DocumentValue* const value = listener.find(key); value != nullptr)
             findings_.add(value->key_place, path + "." + key, why);
     };
-    if (udp) {
-        for (const char* const key : stream_keys)
+    if (udp)
+        for (const char* const key : unix_keys)
             refuse(key, "means nothing to a udp listener; leave it out");
+    if (datagrams) {
+        for (const char* const key : stream_keys)
+            refuse(key, "means nothing to a listener for datagrams; leave it out");
+        if (!udp) refuse("receive_buffer", "means nothing to a unix socket: its senders wait; leave it out");
         const DocumentValue* const balance = listener.find("balance");
         if (balance != nullptr && balance->text == "reuseport")
-            findings_.add(balance->place, path + ".balance",
-                          "a udp listener has one socket for all workers, so that no datagram waits for a "
-                          "worker that is gone; write \"shared\", or leave it out");
+            findings_.add(
+                balance->place, path + ".balance",
+                "a listener for datagrams has one socket for all workers, so that no datagram waits for a "
+                "worker that is gone; write \"shared\", or leave it out");
     } else {
         for (const char* const key : datagram_keys)
-            refuse(key, "is for udp listeners alone, such as \"udp:127.0.0.1:5353\"");
+            refuse(key, "is for datagrams alone, as of \"udp:127.0.0.1:5353\"");
     }
     const DocumentValue* const module = listener.find("module");
     if (module != nullptr && module->kind == DocumentKind::text)
-        check_module_takes(*module, udp, path + ".module");
+        check_module_takes(*module, datagrams, path + ".module");
 }
 
 void PoolChecker::check_module_takes(const DocumentValue& module, bool datagrams, const std::string& path) {
     const auto known = std::ranges::find(modules_, module.text, &ModuleDeclaration::name);
     if (known == modules_.end() || (datagrams ? known->takes_datagrams : known->takes_connections)) return;
-    findings_.add(module.place, path,
-                  "the module " + toml_string(cut_text(module.text, 60)) +
-                      (datagrams ? " takes no datagrams, which are what a udp listener has"
-                                 : " takes datagrams alone; its address begins with \"udp:\""));
+    findings_.add(
+        module.place, path,
+        "the module " + toml_string(cut_text(module.text, 60)) +
+            (datagrams ? " takes no datagrams, which are what such a listener has"
+                       : " takes datagrams alone; its address begins with \"udp:\" or \"unixgram:\""));
 }
 
 // Names become numbers here: the master asks no name service.

@@ -138,6 +138,10 @@ bool valid_pool_name(std::string_view name) noexcept {
     return !name.empty() && name.size() <= 63 && std::ranges::all_of(name, allowed);
 }
 
+bool is_datagram_address(std::string_view address) noexcept {
+    return address.starts_with("udp:") || address.starts_with("unixgram:");
+}
+
 std::vector<std::string> listener_places(std::string_view address) {
     const std::string kind = address.starts_with("udp:") ? "udp:" : "";
     const std::string name = kind + "localhost:";

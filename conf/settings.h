@@ -160,6 +160,7 @@ struct Settings {
 bool valid_pool_name(std::string_view name) noexcept;
 // What a listener's address stands for: "localhost:80" for 127.0.0.1 and, where there is IPv6, ::1; any other
 // for itself.
+bool is_datagram_address(std::string_view address) noexcept;
 std::vector<std::string> listener_places(std::string_view address);
 // "0660" to its mode; none when it is not three or four octal digits.
 std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;

@@ -102,7 +102,8 @@ Options<ListenSettings> listen_options() {
               {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
               "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
               "\"unix:@name\", "
-              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\" for datagrams. Port 0 lets the kernel choose. "
+              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\", \"unixgram:run/log.sock\" for datagrams. Port 0 lets "
+              "the kernel choose. "
               "\"localhost:8080\" is two "
               "listeners, on 127.0.0.1 and, where there is IPv6, on ::1; other host names are not looked up.")
         .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},

@@ -109,9 +109,10 @@ const sockaddr_in6& as_ipv6(const Address& address) noexcept {
 
 std::string unix_text(const Address& address) {
     std::string name(unix_name(address));
-    if (name.starts_with('@')) return "unix:./" + name;
+    const std::string kind = address.takes_datagrams() ? "unixgram:" : "unix:";
+    if (name.starts_with('@')) return kind + "./" + name;
     std::replace(name.begin(), name.end(), '\0', '@');
-    return "unix:" + name;
+    return kind + name;
 }
 
 std::string ipv6_text(const sockaddr_in6& address) {
@@ -156,18 +157,23 @@ Address ask_kernel(Call call, const char* name, int fd) {
 
 Address Address::parse(std::string_view text, std::string_view base_directory) {
     constexpr std::string_view unix_prefix = "unix:";
+    constexpr std::string_view unix_datagrams_prefix = "unixgram:";
     constexpr std::string_view udp_prefix = "udp:";
     const std::size_t zero = text.find('\0');
     if (zero != text.npos) refuse(text.substr(0, zero), "a zero byte follows, which no address has");
-    if (text.starts_with(unix_prefix)) {
+    const bool unix_datagrams = text.starts_with(unix_datagrams_prefix);
+    if (unix_datagrams || text.starts_with(unix_prefix)) {
         sockaddr_un result{};
-        const socklen_t size = parse_unix(text, text.substr(unix_prefix.size()), base_directory, result);
-        return from_sockaddr(reinterpret_cast<const sockaddr*>(&result), size);
+        const std::string_view name = text.substr(text.find(':') + 1);
+        const socklen_t size = parse_unix(text, name, base_directory, result);
+        const Address address = from_sockaddr(reinterpret_cast<const sockaddr*>(&result), size);
+        return unix_datagrams ? address.as_datagrams() : address;
     }
     if (!text.starts_with(udp_prefix)) return parse_ip(text, text);
     const std::string_view place = text.substr(udp_prefix.size());
-    if (place.starts_with(unix_prefix)) refuse(text, "unix sockets are for connections alone");
-    return parse_ip(text, place).as_udp();
+    if (place.starts_with(unix_prefix))
+        refuse(text, "datagrams over a unix socket are written \"unixgram:PATH\"");
+    return parse_ip(text, place).as_datagrams();
 }
 
 Address Address::from_sockaddr(const sockaddr* address, socklen_t size) noexcept {
@@ -189,9 +195,9 @@ Address Address::peer_of(int fd) {
     return ask_kernel(::getpeername, "getpeername", fd);
 }
 
-Address Address::as_udp() const noexcept {
+Address Address::as_datagrams() const noexcept {
     Address result = *this;
-    result.udp_ = true;
+    result.datagrams_ = true;
     return result;
 }
 
@@ -202,7 +208,7 @@ Address Address::unmapped() const noexcept {
     plain.sin_port = as_ipv6(*this).sin6_port;
     std::memcpy(&plain.sin_addr, as_ipv6(*this).sin6_addr.s6_addr + 12, sizeof plain.sin_addr);
     Address result = from_sockaddr(reinterpret_cast<const sockaddr*>(&plain), sizeof plain);
-    result.udp_ = udp_;
+    result.datagrams_ = datagrams_;
     return result;
 }
 
@@ -237,13 +243,13 @@ std::string Address::host_text() const {
 
 std::string Address::text() const {
     if (is_unix()) return unix_text(*this);
-    const char* const prefix = udp_ ? "udp:" : "";
+    const char* const prefix = datagrams_ ? "udp:" : "";
     if (family() == AF_INET6) return fmt::format("{}[{}]:{}", prefix, host_text(), port());
     return family() == AF_INET ? fmt::format("{}{}:{}", prefix, host_text(), port()) : std::string();
 }
 
 bool operator==(const Address& left, const Address& right) noexcept {
-    if (left.family() != right.family() || left.port() != right.port() || left.udp_ != right.udp_)
+    if (left.family() != right.family() || left.port() != right.port() || left.datagrams_ != right.datagrams_)
         return false;
     if (left.is_unix()) return unix_name(left) == unix_name(right);
     if (left.family() == AF_INET) return as_ipv4(left).sin_addr.s_addr == as_ipv4(right).sin_addr.s_addr;

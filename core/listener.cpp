@@ -150,7 +150,7 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
     }
     result.sockets_.emplace_back(result.bind_first(siblings));
     const Address bound = Address::local_of(result.sockets_.front().get());
-    result.address_ = address.is_udp() ? bound.as_udp() : bound;
+    result.address_ = address.takes_datagrams() ? bound.as_datagrams() : bound;
     result.resize(slots);
     return result;
 }
@@ -160,9 +160,9 @@ Listener Listener::bind(const Address& address, const ListenerOptions& options, 
 Listener Listener::stand_in(const Address& address, const ListenerOptions& options, std::string reason) {
     Listener result(address, options);
     result.absence_ = std::move(reason);
-    const int type = (address.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const int type = (address.takes_datagrams() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     UniqueFd socket(check_call(::socket(AF_INET, type, 0), "socket", address.text()));
-    if (!address.is_udp()) {
+    if (!address.takes_datagrams()) {
         set_option(socket.get(), SOL_SOCKET, SO_BINDTOIFINDEX, no_interface, "SO_BINDTOIFINDEX");
         check_call(::listen(socket.get(), 1), "listen", address.text());
     }
@@ -178,7 +178,7 @@ void Listener::come(const ListenerOptions& options, unsigned slots, Siblings sib
 }
 
 UniqueFd Listener::new_socket() const {
-    const int type = (address_.is_udp() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const int type = (address_.takes_datagrams() ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     UniqueFd fd(check_call(::socket(address_.family(), type, 0), "socket", address_.text()));
     bound_wait(fd.get());
     if (address_.is_unix()) return fd;
@@ -385,7 +385,7 @@ void Listener::apply_live_options(const ListenerOptions& options) {
 }
 
 void Listener::begin_listening(int fd, const ListenerOptions& options) const {
-    if (!address_.is_udp()) check_call(::listen(fd, options.backlog), "listen", address_.text());
+    if (!address_.takes_datagrams()) check_call(::listen(fd, options.backlog), "listen", address_.text());
 }
 
 void Listener::set_options(const ListenerOptions& options) {

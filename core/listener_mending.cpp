@@ -90,12 +90,12 @@ std::string Listener::disturbance(unsigned slot) const {
     const bool filtered = !refuses_new_ && has_filter(fd);
     if (filtered && ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0)
         note(what, "had a filter");
-    if (address_.is_udp() && has_peer(fd)) {
+    if (address_.takes_datagrams() && has_peer(fd)) {
         drop_peer(fd);
         bind_again(fd);
         note(what, "was connected");
     }
-    if (!address_.is_udp() && socket_option(fd, SO_ACCEPTCONN) != 0) ::listen(fd, options_.backlog);
+    if (!address_.takes_datagrams() && socket_option(fd, SO_ACCEPTCONN) != 0) ::listen(fd, options_.backlog);
     return what;
 }
 

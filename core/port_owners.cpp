@@ -71,7 +71,7 @@ Address address_in(const inet_diag_msg& socket, bool udp) noexcept {
         std::memcpy(&place.sin6_addr, socket.id.idiag_src, sizeof place.sin6_addr);
         address = Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&place), sizeof place);
     }
-    return udp ? address.as_udp() : address;
+    return udp ? address.as_datagrams() : address;
 }
 
 struct Search {

@@ -95,6 +95,7 @@ void MasterCounters::follow(std::uint64_t generation, const std::vector<WatchedL
     for (const WatchedListener& watched : listeners) {
         const std::vector<CounterLabel> labels = listener_labels({watched.pool, watched.address});
         const bool udp = watched.listener->address().is_udp();
+        if (watched.listener->address().takes_datagrams() && !udp) continue;
         const bool tells_drops = !watched.listener->address().is_unix();
         const char* const waiting = udp ? "drover_listener_queue_bytes" : "drover_listener_queue_connections";
         const char* const drops =

@@ -1,7 +1,7 @@
-// Datagram is one that came to a udp listener: it lives as long as the call of the hook that is given it.
-// ReturnAddress is what is kept of one to answer it later: small, freely copied. Both send from the address
-// that the datagram was sent to. Runs in: worker, on its event-loop thread; a ReturnAddress may be copied and
-// destroyed on others.
+// Datagram is one that came to a listener for datagrams, udp or unix: it lives as long as the call of the
+// hook that is given it. ReturnAddress is what is kept of one to answer it later: small, freely copied. Both
+// send from the address that the datagram was sent to. Runs in: worker, on its event-loop thread; a
+// ReturnAddress may be copied and destroyed on others.
 #pragma once
 
 #include "core/address.h"
@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
 namespace drover {
 
@@ -17,9 +18,16 @@ class DatagramSocket;
 
 // Who sent a datagram, and the address of this machine that it was sent to.
 struct DatagramPath {
-    sockaddr_in6 peer{};     // or a sockaddr_in
-    in6_addr local{};        // or an in_addr, then zeros; all zero: that of the socket
-    unsigned interface = 0;  // of `local`, when that is link-local
+    union Peer {
+        sockaddr_in6 inet;  // or a sockaddr_in
+        sockaddr_un path;
+    };
+    Peer peer{};
+    socklen_t peer_size = 0;  // of a unix peer without a name, whom no reply reaches, that of its family
+    in6_addr local{};         // or an in_addr, then zeros; all zero: that of the socket
+    unsigned interface = 0;   // of `local`, when that is link-local
+
+    sa_family_t family() const noexcept { return peer.inet.sin6_family; }
 };
 
 class ReturnAddress {
@@ -29,9 +37,10 @@ class ReturnAddress {
 
     // Sends a datagram there; any number of times. Never waits. False: it is dropped, and counted, because
     // the socket takes no more and enough waits already, because it is too long for a datagram (over IPv4
-    // 65507 bytes, over IPv6 65527), or because the kernel refuses it; or it is dropped, and counted nowhere,
-    // because the listener is gone. True: it is sent, or waits for the socket, or for the end of a turn;
-    // what the kernel refuses then is counted. What the network does with it nobody knows.
+    // 65507 bytes, over IPv6 65527), because a unix peer does not read, or because the kernel refuses it; or
+    // it is dropped, and counted nowhere, because the listener is gone. True: it is sent, or waits for the
+    // socket, or for the end of a turn; what the kernel refuses then is counted. What the network does with
+    // it nobody knows.
     bool reply(std::string_view bytes) const;
     // An IPv4 client of a listener for both has an IPv4 address.
     Address peer_address() const noexcept;

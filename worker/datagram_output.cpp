@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::size_t batch_size = 32;
 
-socklen_t size_of(const sockaddr_in6& peer) noexcept {
-    return peer.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-}
-
 template <class Info>
 void put_source(msghdr& message, int level, int type, const Info& info) noexcept {
     message.msg_controllen = CMSG_SPACE(sizeof(Info));
@@ -31,7 +27,7 @@ void put_source(msghdr& message, int level, int type, const Info& info) noexcept
 // ip(7), ipv6(7): IP_PKTINFO and IPV6_PKTINFO of a message that is sent say where it leaves from. A
 // link-local address says nothing without its interface.
 void set_source(msghdr& message, const DatagramPath& path) noexcept {
-    if (path.peer.sin6_family == AF_INET) {
+    if (path.family() == AF_INET) {
         in_pktinfo info{};
         std::memcpy(&info.ipi_spec_dst, &path.local, sizeof info.ipi_spec_dst);
         return put_source(message, IPPROTO_IP, IP_PKTINFO, info);
@@ -62,8 +58,8 @@ class DatagramOutput::Batch {
         msghdr& message = messages_[index].msg_hdr;
         parts_[index] = {bytes + reply.offset, reply.size};
         message = {};
-        message.msg_name = const_cast<sockaddr_in6*>(&reply.path.peer);
-        message.msg_namelen = size_of(reply.path.peer);
+        message.msg_name = const_cast<DatagramPath::Peer*>(&reply.path.peer);
+        message.msg_namelen = reply.path.peer_size;
         message.msg_iov = &parts_[index];
         message.msg_iovlen = 1;
         if (IN6_IS_ADDR_UNSPECIFIED(&reply.path.local)) return;
@@ -100,7 +96,8 @@ DatagramOutput::Result DatagramOutput::send(int socket) {
         const std::span<const Reply> replies(&replies_[first_], count);
         const int sent = Batch(replies, bytes_.get()).send(socket);
         if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno == EAGAIN) {
+        // Of a unix socket it is the peer that does not read, and the others' replies do not wait for it.
+        if (sent < 0 && errno == EAGAIN && replies.front().path.family() != AF_UNIX) {
             result.waits = true;
             return result;
         }

@@ -18,8 +18,9 @@ constexpr std::chrono::milliseconds full_socket_time{10};
 constexpr in6_addr mapped_prefix = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}}};
 
 // The length fields of the headers have 16 bits; IPv4's counts itself (ip(7), udp(7)).
-std::size_t longest_reply(const sockaddr_in6& peer) noexcept {
-    const bool ipv6 = peer.sin6_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr);
+std::size_t longest_reply(const DatagramPath& path) noexcept {
+    if (path.family() == AF_UNIX) return DatagramOutput::max_bytes;
+    const bool ipv6 = path.family() == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&path.peer.inet.sin6_addr);
     return ipv6 ? 65'527 : 65'507;
 }
 
@@ -42,7 +43,7 @@ class DatagramSocket::Batch {
             msghdr& message = messages_[i].msg_hdr;
             message = {};
             message.msg_name = &peers_[i];
-            message.msg_namelen = sizeof(sockaddr_in6);
+            message.msg_namelen = sizeof peers_[i];
             message.msg_iov = &parts_[i];
             message.msg_iovlen = 1;
             message.msg_control = controls_[i].bytes;
@@ -61,7 +62,13 @@ class DatagramSocket::Batch {
     }
     DatagramPath path(unsigned index) const noexcept {
         DatagramPath path;
-        std::memcpy(&path.peer, &peers_[index], messages_[index].msg_hdr.msg_namelen);
+        path.peer_size = messages_[index].msg_hdr.msg_namelen;
+        if (path.peer_size == 0) {  // a unix socket without a name (unix(7))
+            path.peer.inet.sin6_family = AF_UNIX;
+            path.peer_size = sizeof(sa_family_t);
+            return path;
+        }
+        std::memcpy(&path.peer, &peers_[index], path.peer_size);
         auto& message = const_cast<msghdr&>(messages_[index].msg_hdr);
         for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
              control = CMSG_NXTHDR(&message, control))
@@ -77,7 +84,7 @@ class DatagramSocket::Batch {
         if (control.cmsg_level == IPPROTO_IP && control.cmsg_type == IP_PKTINFO) {
             in_pktinfo info;
             std::memcpy(&info, data, sizeof info);
-            const bool mapped = path.peer.sin6_family == AF_INET6;
+            const bool mapped = path.family() == AF_INET6;
             if (mapped) path.local = mapped_prefix;
             std::memcpy(&path.local.s6_addr[mapped ? 12 : 0], &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
         }
@@ -94,14 +101,14 @@ class DatagramSocket::Batch {
     };
     std::array<mmsghdr, batch> messages_;
     std::array<iovec, batch> parts_;
-    std::array<sockaddr_in6, batch> peers_;
+    std::array<DatagramPath::Peer, batch> peers_;
     std::array<Control, batch> controls_;
 };
 
 DatagramSocket::DatagramSocket(EventLoop& loop, UniqueFd socket, DatagramBuffer& buffer, Handler handler)
     : loop_(loop),
       socket_(std::move(socket)),
-      address_(Address::local_of(socket_.get()).as_udp()),
+      address_(Address::local_of(socket_.get()).as_datagrams()),
       buffer_(buffer),
       handler_(handler),
       turn_(loop, Timer::Handler::to<&DatagramSocket::on_turn>(this)) {}
@@ -207,7 +214,7 @@ void DatagramSocket::deliver(const Batch& messages, unsigned index) {
 
 bool DatagramSocket::reply(const DatagramPath& path, std::string_view bytes) {
     if (!socket_) return false;
-    const bool fits = bytes.size() <= longest_reply(path.peer);
+    const bool fits = bytes.size() <= longest_reply(path);
     bool kept = fits && output_.add(path, bytes);
     if (fits && !kept && !output_waits_) {
         send();
@@ -228,15 +235,15 @@ std::uint64_t DatagramSocket::send() {
     return result.refused;
 }
 
-static_assert(sizeof(ReturnAddress) == 64);
+static_assert(sizeof(ReturnAddress) == 152);
 
 bool ReturnAddress::reply(std::string_view bytes) const {
     return socket_ != nullptr && socket_->reply(path_, bytes);
 }
 
 Address ReturnAddress::peer_address() const noexcept {
-    const socklen_t size = path_.peer.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-    return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&path_.peer), size).as_udp().unmapped();
+    const auto* const peer = reinterpret_cast<const sockaddr*>(&path_.peer);
+    return Address::from_sockaddr(peer, path_.peer_size).as_datagrams().unmapped();
 }
 
 unsigned Datagram::listener() const noexcept {
@@ -249,15 +256,15 @@ Address Datagram::peer_address() const noexcept {
 
 Address Datagram::local_address() const noexcept {
     if (IN6_IS_ADDR_UNSPECIFIED(&path_.local)) return socket_.address();
-    DatagramPath place{.peer = path_.peer};
-    if (place.peer.sin6_family == AF_INET) {
+    DatagramPath place = path_;
+    if (place.family() == AF_INET) {
         auto& name = reinterpret_cast<sockaddr_in&>(place.peer);
         name.sin_port = htons(socket_.address().port());
         std::memcpy(&name.sin_addr, &path_.local, sizeof name.sin_addr);
     } else {
-        place.peer.sin6_port = htons(socket_.address().port());
-        place.peer.sin6_addr = path_.local;
-        place.peer.sin6_scope_id = path_.interface;
+        place.peer.inet.sin6_port = htons(socket_.address().port());
+        place.peer.inet.sin6_addr = path_.local;
+        place.peer.inet.sin6_scope_id = path_.interface;
     }
     return ReturnAddress(nullptr, place).peer_address();
 }

@@ -47,7 +47,7 @@ std::unique_ptr<Acceptor> Worker::make_acceptor(UniqueFd socket, unsigned listen
 
 void Worker::add_listener(unsigned listener) {
     UniqueFd& socket = assignment_.listeners[listener];
-    if (!pool().listen[listener].address.is_udp()) {
+    if (!pool().listen[listener].address.takes_datagrams()) {
         acceptors_.push_back(make_acceptor(std::move(socket), listener));
         return;
     }

@@ -24,7 +24,7 @@ void Worker::check_takes(const Module* module, const ListenSettings& listen) {
     if (module == nullptr)
         throw std::runtime_error("a listener names a module that the worker does not have");
     const Takes takes = module->takes();
-    if (!(listen.address.is_udp() ? takes.datagrams : takes.connections))
+    if (!(listen.address.takes_datagrams() ? takes.datagrams : takes.connections))
         throw std::runtime_error("a listener names a module that does not take what comes there");
 }
 

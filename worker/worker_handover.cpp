@@ -12,9 +12,9 @@ constexpr std::chrono::milliseconds overdue_interval{100};
 
 }  // namespace
 
-// A udp listener has no connections to be handed to its module.
+// A listener for datagrams has no connections to be handed to its module.
 std::string Worker::listener_name(const ListenSettings& listen) {
-    if (listen.address.is_udp()) return listen.address.text();
+    if (listen.address.takes_datagrams()) return listen.address.text();
     return listen.address.text() + " " + std::string(listen.module);
 }
 

@@ -182,7 +182,7 @@ void Worker::prepare_listeners() {
         if (again) kept[*again] = true;
     }
     for (unsigned i = 0; i < after.size(); ++i) {
-        const bool udp = after[i].address.is_udp();
+        const bool udp = after[i].address.takes_datagrams();
         next.modules.push_back(modules_->find(after[i].module));
         if (udp) next.datagrams[i] = datagram_settings(next_->configuration, i);
         if (kept[i]) continue;

@@ -25,11 +25,11 @@ TEST_CASE("udp listeners: modules that take datagrams, and those alone") {
     CHECK(listener("udp:[::1]:53", "beacon").empty());
     CHECK(listener("*:53", "echo").empty());
     CHECK(listener("udp:*:53", "http") ==
-          "F:5:10: pool.a.listen[0].module: the module \"http\" takes no datagrams, which are what a udp "
-          "listener has\n");
+          "F:5:10: pool.a.listen[0].module: the module \"http\" takes no datagrams, which are what such "
+          "a listener has\n");
     CHECK(listener("*:53", "beacon") ==
           "F:5:10: pool.a.listen[0].module: the module \"beacon\" takes datagrams alone; its address begins "
-          "with \"udp:\"\n");
+          "with \"udp:\" or \"unixgram:\"\n");
     CHECK(listener("unix:a", "beacon").starts_with("F:5:10: pool.a.listen[0].module: "));
     CHECK(listener("udp:elsewhere:53", "echo").starts_with("F:4:11: pool.a.listen[0].address: "));
 }
@@ -43,21 +43,30 @@ TEST_CASE("udp listeners: keys of connections mean nothing to them, and the othe
           "keepalive_interval = '1s'", "keepalive_count = 3", "unix_mode = '0600'"}) {
         const std::string key = std::string(line).substr(0, std::string(line).find(' '));
         CHECK(listener("udp:*:53", "echo", line) ==
-              "F:6:1: pool.a.listen[0]." + key + ": means nothing to a udp listener; leave it out\n");
+              "F:6:1: pool.a.listen[0]." + key + ": means nothing to a " +
+                  (key == "unix_mode" ? "udp listener" : "listener for datagrams") + "; leave it out\n");
     }
     CHECK(listener("udp:*:53", "echo", "balance = 'reuseport'") ==
-          "F:6:11: pool.a.listen[0].balance: a udp listener has one socket for all workers, so that no "
+          "F:6:11: pool.a.listen[0].balance: a listener for datagrams has one socket for all workers, so "
+          "that no "
           "datagram waits for a worker that is gone; write \"shared\", or leave it out\n");
     for (const char* const line : {"receive_buffer = '1M'", "max_datagram = 4096"}) {
         const std::string key = std::string(line).substr(0, std::string(line).find(' '));
         CHECK(listener("*:53", "echo", line) ==
-              "F:6:1: pool.a.listen[0]." + key +
-                  ": is for udp listeners alone, such as \"udp:127.0.0.1:5353\"\n");
+              "F:6:1: pool.a.listen[0]." + key + ": is for datagrams alone, as of \"udp:127.0.0.1:5353\"\n");
     }
     CHECK(listener("udp:*:53", "echo", "max_datagram = 100").find("allowed: 512 to 64K") !=
           std::string::npos);
     CHECK(listener("udp:*:53", "echo", "max_datagram = '1M'").find("allowed: 512 to 64K") !=
           std::string::npos);
+}
+
+TEST_CASE("listeners for datagrams over a unix socket have a path's rights, and no buffer of their own") {
+    CHECK(listener("unixgram:a", "echo", "unix_mode = '0600'\nmax_datagram = 4096").empty());
+    CHECK(listener("unixgram:a", "echo", "receive_buffer = '1M'") ==
+          "F:6:1: pool.a.listen[0].receive_buffer: means nothing to a unix socket: its senders wait; leave "
+          "it out\n");
+    CHECK(listener("unixgram:a", "echo", "backlog = 5").find("means nothing") != std::string::npos);
 }
 
 TEST_CASE("udp listeners: of every key it is known which listeners may have it") {
@@ -71,7 +80,7 @@ TEST_CASE("udp listeners: of every key it is known which listeners may have it")
         const bool not_for_udp =
             listener("udp:*:53", "echo", line).find("means nothing") != std::string::npos;
         const bool not_for_tcp =
-            listener("*:53", "echo", line).find("udp listeners alone") != std::string::npos;
+            listener("*:53", "echo", line).find("for datagrams alone") != std::string::npos;
         CHECK(not_for_udp + not_for_tcp == (both.contains(key.name) ? 0 : 1));
     }
 }

@@ -196,6 +196,17 @@ TEST_CASE("a client's address is written without brackets and as the IPv4 one th
     CHECK(Address::parse("[::ffff:192.0.2.1]:80").host_text() == "::ffff:192.0.2.1");
 }
 
+TEST_CASE("a unix address for datagrams is another one than the same for connections") {
+    const Address address = Address::parse("unixgram:/run/a.sock");
+    CHECK(address.takes_datagrams());
+    CHECK_FALSE(address.is_udp());
+    CHECK(address.unix_path() == "/run/a.sock");
+    CHECK(address.text() == "unixgram:/run/a.sock");
+    CHECK(Address::parse("unixgram:a.sock", "/run").text() == "unixgram:/run/a.sock");
+    CHECK(Address::parse("unixgram:@name").text() == "unixgram:@name");
+    CHECK_FALSE(address == Address::parse("unix:/run/a.sock"));
+}
+
 TEST_CASE("a udp address is another one than the same for connections") {
     const Address address = Address::parse("udp:127.0.0.1:5353");
     CHECK(address.is_udp());
@@ -205,7 +216,7 @@ TEST_CASE("a udp address is another one than the same for connections") {
     CHECK(Address::parse("udp:*:53").text() == "udp:0.0.0.0:53");
     CHECK(Address::parse("udp:[::1]:53").text() == "udp:[::1]:53");
     CHECK_FALSE(address == Address::parse("127.0.0.1:5353"));
-    CHECK(address == Address::parse("127.0.0.1:5353").as_udp());
+    CHECK(address == Address::parse("127.0.0.1:5353").as_datagrams());
     CHECK_FALSE(Address::parse("127.0.0.1:5353").is_udp());
     CHECK(Address::parse("udp:*:0").is_wildcard());
     CHECK(Address::parse("[::]:1").is_wildcard());
@@ -216,7 +227,7 @@ TEST_CASE("a udp address is another one than the same for connections") {
     CHECK(error_contains("udp:127.0.0.1", "port is missing"));
     CHECK(error_contains("udp:", "port is missing"));
     CHECK(error_contains("udp:localhost:53", "host names are not looked up"));
-    CHECK(error_contains("udp:unix:/a", "unix sockets are for connections alone"));
+    CHECK(error_contains("udp:unix:/a", "datagrams over a unix socket are written \"unixgram:PATH\""));
     CHECK(error_contains("udp:::1:53", "stands in brackets"));
     CHECK(error_contains("udp:1.2.3.4:65536", "port must be 0 to 65535"));
 }

@@ -47,7 +47,7 @@ TEST_CASE("a udp address that somebody has is refused, a tcp listener on it is n
     const auto shares_a_port = [] {
         const Listener tcp = Listener::bind(Address::parse("127.0.0.1:0"), {}, 1);
         try {
-            Listener::bind(tcp.address().as_udp(), {}, 1);
+            Listener::bind(tcp.address().as_datagrams(), {}, 1);
             return true;
         } catch (const std::system_error&) {
             return false;

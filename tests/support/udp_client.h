@@ -27,7 +27,7 @@ class UdpClient {
     }
 
     int fd() const { return socket_.get(); }
-    Address address() const { return Address::local_of(socket_.get()).as_udp(); }
+    Address address() const { return Address::local_of(socket_.get()).as_datagrams(); }
 
     bool send(std::string_view bytes) const {
         return ::send(socket_.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());

@@ -307,9 +307,9 @@ TEST_CASE("udp: wrong listeners are refused, at the start and in a reload, and n
     refused("pool.main.listen[2].module: the module \"http\" takes no datagrams");
     setup.module = "echo";
     setup.keys = "balance = \"reuseport\"\n";
-    refused("pool.main.listen[2].balance: a udp listener has one socket for all workers");
+    refused("pool.main.listen[2].balance: a listener for datagrams has one socket for all workers");
     setup.keys = "backlog = 5\n";
-    refused("pool.main.listen[2].backlog: means nothing to a udp listener");
+    refused("pool.main.listen[2].backlog: means nothing to a listener for datagrams");
     setup.keys.clear();
     setup.address = "udp:elsewhere:53";
     refused("pool.main.listen[2].address: ");

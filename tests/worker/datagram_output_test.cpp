@@ -39,6 +39,7 @@ struct Exchange {
         DatagramPath path;
         const Address peer = client.address();
         std::memcpy(&path.peer, peer.data(), peer.size());
+        path.peer_size = peer.size();
         return path;
     }
     DatagramOutput::Result send() { return output.send(server.socket_for(0)); }
@@ -157,11 +158,12 @@ TEST_CASE("output: the bytes of those that have left, too") {
 TEST_CASE("output: a reply from a link-local address names its interface, whatever the client's address") {
     Exchange pair;
     DatagramPath path;
-    path.peer = {.sin6_family = AF_INET6,
-                 .sin6_port = htons(9),
-                 .sin6_flowinfo = 0,
-                 .sin6_addr = IN6ADDR_LOOPBACK_INIT,
-                 .sin6_scope_id = 0};
+    path.peer.inet = {.sin6_family = AF_INET6,
+                      .sin6_port = htons(9),
+                      .sin6_flowinfo = 0,
+                      .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                      .sin6_scope_id = 0};
+    path.peer_size = sizeof path.peer.inet;
     path.local = {{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}};
     path.interface = 5;
     REQUIRE(pair.output.add(path, "?"));
