@@ -36,16 +36,16 @@ Question question_about(const Address& address, int family) noexcept {
     return question;
 }
 
-using Bytes = std::span<const std::byte>;
+using KernelBytes = std::span<const std::byte>;
 
 template <class Value>
-bool read_at(Bytes bytes, std::size_t offset, Value& value) noexcept {
+bool read_at(KernelBytes bytes, std::size_t offset, Value& value) noexcept {
     if (bytes.size() < offset || bytes.size() - offset < sizeof value) return false;
     std::memcpy(&value, bytes.data() + offset, sizeof value);
     return true;
 }
 
-bool ipv6_only_in(Bytes message) noexcept {
+bool ipv6_only_in(KernelBytes message) noexcept {
     std::size_t at = NLMSG_LENGTH(sizeof(inet_diag_msg));
     for (rtattr attribute{}; read_at(message, at, attribute) && attribute.rta_len >= sizeof attribute;
          at += RTA_ALIGN(attribute.rta_len)) {
@@ -79,7 +79,7 @@ struct Search {
     bool ipv6_only;
     std::span<const ino_t> ours;
 
-    bool is_stranger(Bytes message) const noexcept {
+    bool is_stranger(KernelBytes message) const noexcept {
         inet_diag_msg socket{};
         if (!read_at(message, NLMSG_LENGTH(0), socket)) return false;
         if (socket.id.idiag_if == static_cast<std::uint32_t>(no_interface)) return false;
@@ -97,12 +97,12 @@ struct Part {
     bool last = false;
 };
 
-Part read_part(Bytes bytes, const Search& search) noexcept {
+Part read_part(KernelBytes bytes, const Search& search) noexcept {
     for (nlmsghdr header{}; read_at(bytes, 0, header) && header.nlmsg_len >= sizeof header;
          bytes = bytes.subspan(std::min<std::size_t>(bytes.size(), NLMSG_ALIGN(header.nlmsg_len)))) {
         if (header.nlmsg_type == NLMSG_DONE) return {.last = true};
         if (header.nlmsg_type == NLMSG_ERROR) return {Strangers::unknown, true};
-        const Bytes message = bytes.first(std::min<std::size_t>(bytes.size(), header.nlmsg_len));
+        const KernelBytes message = bytes.first(std::min<std::size_t>(bytes.size(), header.nlmsg_len));
         if (search.is_stranger(message)) return {Strangers::some, true};
     }
     return {};

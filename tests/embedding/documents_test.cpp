@@ -108,8 +108,10 @@ TEST_CASE("every snippet of the documents is tried by a test") {
     }
     for (const auto& [name, test] : tried_by)
         tried.insert(name);
-    for (const auto& [name, snippet] : documents())
+    for (const auto& [key, snippet] : documents()) {
+        const std::string& name = key;
         CHECK_MESSAGE((tried.contains(name) || snippet.language == "toml"), "no test tries " << name);
+    }
     for (const std::string& name : tried)
         CHECK_MESSAGE(documents().contains(name), "no document has " << name);
 }
@@ -117,7 +119,8 @@ TEST_CASE("every snippet of the documents is tried by a test") {
 TEST_CASE("configurations that the documents show are valid") {
     const TemporaryFolder folder;
     const std::string least = documents().at("README.md # Configuration # 1").text;
-    for (const auto& [name, snippet] : documents()) {
+    for (const auto& [key, snippet] : documents()) {
+        const std::string& name = key;
         // The modules of these are the reader's own.
         const bool own_module = contains(snippet.text, "hello") || contains(snippet.text, "parrot");
         if (snippet.language != "toml" || own_module) continue;
@@ -356,7 +359,8 @@ TEST_CASE("the reference and the findings of a check are as configuration.md sho
 TEST_CASE("a master talks as cli.md shows") {
     MasterUnderTest master({.workers = 1});
     CHECK(master.cli({"workers", "1"}).code() == 0);
-    for (const auto& [name, test] : tried_by) {
+    for (const auto& [key, test] : tried_by) {
+        const std::string& name = key;
         if (test != "talks") continue;
         std::unique_ptr<StreamClient> client;
         for (const std::string& line : documents().at(name).lines()) {

@@ -239,7 +239,7 @@ TEST_CASE("a log that cannot be opened at the start is said in one line, with it
 
 TEST_CASE("a client is called by its plain address, whatever listener it came by") {
     const ReservedPort port;
-    const auto ask_from = [&port](int family, const sockaddr* address, socklen_t size) {
+    const auto ask_from = [](int family, const sockaddr* address, socklen_t size) {
         const UniqueFd client(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
         const std::string request = "GET /" + std::string(family == AF_INET ? "four" : "six") +
                                     " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

@@ -109,7 +109,8 @@ TEST_CASE("a reply that is handed over in the middle is counted and logged once,
         return by_client;
     };
     master.wait_until("all lines", [&] { return lines().size() == count; });
-    for (const auto& [client, line] : lines()) {
+    for (const auto& [client, logged] : lines()) {
+        const std::string& line = logged;
         const std::string number = std::to_string(client);
         const std::string end = " m" + number + " /files/ 127.0.0.1 ";
         CAPTURE(line);
