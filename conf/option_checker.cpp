@@ -111,6 +111,7 @@ std::optional<std::int64_t> read_integer(const KeyCheck& check) {
     }
     const auto number = type == ValueType::duration ? parse_duration(value.text) : parse_size(value.text);
     if (const auto bare = number_of_text(ValueType::integer, value.text); !number && bare) {
+        if (type == ValueType::size) return bare;  // negative: bytes, but too few
         miss_unit(check, *bare);
     } else if (!number) {
         const char* rule = type == ValueType::duration ? " is not a duration; write integers, each with one "

@@ -180,9 +180,10 @@ void PoolChecker::check_transport(const DocumentValue& listener, const std::stri
         if (const DocumentValue* const value = listener.find(key); value != nullptr)
             findings_.add(value->key_place, path + "." + key, why);
     };
-    if (udp)
+    const bool abstract = address->text.starts_with("unix:@") || address->text.starts_with("unixgram:@");
+    if (udp || abstract)
         for (const char* const key : unix_keys)
-            refuse(key, "means nothing to a udp listener; leave it out");
+            refuse(key, "means nothing where the address is no path of a unix socket; leave it out");
     if (datagrams) {
         for (const char* const key : stream_keys)
             refuse(key, "means nothing to a listener for datagrams; leave it out");

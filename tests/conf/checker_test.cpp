@@ -130,6 +130,8 @@ TEST_CASE("durations and sizes are taken by their unit") {
           "(1024) "
           "or kB, MB, GB (1000), such as \"64K\"\n");
     CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = '64K'").empty());
+    CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = '-1'").find("-1 is out of bounds") !=
+          std::string::npos);
     CHECK(toy::findings("[pool.a]\n[module.echo]\nmax_buffer = 4096").empty());
     CHECK(http("limits.body = 'of'").find(", or \"off\"\n") != std::string::npos);
     CHECK(http("limits.body = 'off'").empty());

@@ -40,11 +40,11 @@ TEST_CASE("udp listeners: keys of connections mean nothing to them, and the othe
     CHECK(listener("udp:*:53", "echo", "receive_buffer = 'system'\nbalance = 'shared'").empty());
     for (const char* const line :
          {"backlog = 5", "nodelay = true", "defer_accept = '1s'", "keepalive = true", "keepalive_idle = '1s'",
-          "keepalive_interval = '1s'", "keepalive_count = 3", "unix_mode = '0600'"}) {
+          "keepalive_interval = '1s'", "keepalive_count = 3"}) {
         const std::string key = std::string(line).substr(0, std::string(line).find(' '));
         CHECK(listener("udp:*:53", "echo", line) ==
-              "F:6:1: pool.a.listen[0]." + key + ": means nothing to a " +
-                  (key == "unix_mode" ? "udp listener" : "listener for datagrams") + "; leave it out\n");
+              "F:6:1: pool.a.listen[0]." + key +
+                  ": means nothing to a listener for datagrams; leave it out\n");
     }
     CHECK(listener("udp:*:53", "echo", "balance = 'reuseport'") ==
           "F:6:11: pool.a.listen[0].balance: a listener for datagrams has one socket for all workers, so "
@@ -59,6 +59,15 @@ TEST_CASE("udp listeners: keys of connections mean nothing to them, and the othe
           std::string::npos);
     CHECK(listener("udp:*:53", "echo", "max_datagram = '1M'").find("allowed: 512 to 64K") !=
           std::string::npos);
+}
+
+TEST_CASE("rights of a unix path are for paths alone: an abstract name has none, and anybody may connect") {
+    for (const char* const address : {"unix:@a", "unixgram:@a", "udp:*:53"})
+        for (const char* const line : {"unix_mode = '0600'", "unix_owner = '0'", "unix_group = '0'"})
+            CHECK(listener(address, "echo", line).find("means nothing where the address is no path") !=
+                  std::string::npos);
+    CHECK(listener("unix:a", "echo", "unix_mode = '0600'").empty());
+    CHECK(listener("unix:a:@b", "echo", "unix_mode = '0600'").empty());
 }
 
 TEST_CASE("listeners for datagrams over a unix socket have a path's rights, and no buffer of their own") {
