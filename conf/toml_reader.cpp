@@ -121,7 +121,7 @@ std::string join_path(const std::string& directory, const std::string& path) {
 // Puts a document together from a file and those that it includes.
 class Assembly {
   public:
-    enum class Variables : std::uint8_t { expand, keep };  // keep: as they are written
+    enum class Variables : std::uint8_t { expand, keep };  // keep: values stay as they are written
 
     Assembly(const std::string& path, Variables variables) : variables_(variables) {
         document_.path = absolute_config_path(path);
@@ -135,10 +135,10 @@ class Assembly {
         document_.files.push_back(file);
         size_ += text.size();
         DocumentValue root = parse(text, number);
-        if (variables_ == Variables::expand)
-            expand_variables(root,
-                             [this](SourcePlace place, const std::string& fault) { refuse(place, fault); });
         const DocumentValue include = take_include(root);
+        if (variables_ == Variables::expand)
+            expand_variables(root, room_,
+                             [this](SourcePlace place, const std::string& fault) { refuse(place, fault); });
         merge_tables(document_.root, std::move(root),
                      [this](const DocumentValue& first, const DocumentValue& second, const std::string& key) {
                          refuse(second.key_place, key + ": stands already at " +
@@ -198,12 +198,10 @@ class Assembly {
                 continue;
             }
             try {
-                const bool keep = variables_ == Variables::keep;
-                const std::string text = keep ? expand_variables(pattern.text) : pattern.text;
-                for (const std::string& file : find_included(text, directory))
+                for (const std::string& file : find_included(expand_variables(pattern.text), directory))
                     add_file(file, pattern.place);
             } catch (const std::invalid_argument& fault) {
-                refuse(pattern.place, "include: " + toml_string(pattern.text) + " " + fault.what());
+                refuse(pattern.place, "include: " + toml_string(pattern.text) + ": " + fault.what());
             }
         }
     }
@@ -228,7 +226,8 @@ class Assembly {
     Document document_;
     std::vector<std::string> findings_;
     std::vector<std::string> unparsed_;
-    std::size_t size_ = 0;  // of all files
+    std::size_t size_ = 0;                 // of all files
+    std::size_t room_ = max_config_bytes;  // for texts with values of the environment
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ std::string value_of(std::string_view inside) {
 
 struct Expansion {
     const std::function<void(SourcePlace, const std::string&)>& on_fault;
-    std::size_t room = max_config_bytes;
+    std::size_t& room;
 
     void expand(DocumentValue& value) {
         for (DocumentValue& child : value.children)
@@ -94,9 +94,9 @@ std::string expand_variables(std::string_view text, std::size_t room) {
     }
 }
 
-void expand_variables(DocumentValue& value,
+void expand_variables(DocumentValue& value, std::size_t& room,
                       const std::function<void(SourcePlace place, const std::string& fault)>& on_fault) {
-    Expansion{on_fault}.expand(value);
+    Expansion{on_fault, room}.expand(value);
 }
 
 }  // namespace drover

@@ -17,9 +17,9 @@ namespace drover {
 // than `room` bytes.
 std::string expand_variables(std::string_view text, std::size_t room = max_config_bytes);
 
-// In every text below `value`, keys aside; together they may have max_config_bytes. `on_fault` is told of
-// each text that cannot be expanded: it stays as it is.
-void expand_variables(DocumentValue& value,
+// In every text below `value`, keys aside; together they may have `room` bytes, which are taken from it.
+// `on_fault` is told of each text that cannot be expanded: it stays as it is.
+void expand_variables(DocumentValue& value, std::size_t& room,
                       const std::function<void(SourcePlace place, const std::string& fault)>& on_fault);
 
 }  // namespace drover

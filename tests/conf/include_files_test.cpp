@@ -150,7 +150,7 @@ TEST_CASE("files and their sizes are bounded") {
     for (int index = 0; index < 257; ++index)
         files.write("conf.d/" + std::to_string(index) + ".toml", "");
     CHECK(files.check() ==
-          "F/main.toml:1:12: include: \"conf.d/*.toml\" means 257 files; at most 256 are read\n");
+          "F/main.toml:1:12: include: \"conf.d/*.toml\": means 257 files; at most 256 are read\n");
     std::filesystem::remove_all(files.folder.file("conf.d"));
     std::filesystem::create_directory(files.folder.file("conf.d"));
     files.write("conf.d/a.toml", "#" + std::string(3 << 20, 'x'));
@@ -164,6 +164,24 @@ TEST_CASE("a variable may name what is included") {
     files.main("include = [\"${DROVER_T1}\"]\n");
     files.write("conf.d/one.toml", included_pool);
     CHECK(files.check() == "");
+    ::unsetenv("DROVER_T1");
+    CHECK(files.check() ==
+          "F/main.toml:1:12: include: \"${DROVER_T1}\": the environment has no DROVER_T1; set it, or "
+          "write ${DROVER_T1:-default}\n");
+}
+
+TEST_CASE("values of the environment are bounded over all files together") {
+    const Files files;
+    ::setenv("DROVER_T1", std::string(100'000, 'x').c_str(), 1);
+    files.main(conf_d + included_pool);
+    for (const char* const name : {"conf.d/a.toml", "conf.d/b.toml"}) {
+        std::string lines = "[module.http]\n";
+        for (int i = 0; i < 30; ++i)
+            lines += std::string(1, name[7]) + std::to_string(i) + " = \"${DROVER_T1}\"\n";
+        files.write(name, lines);
+    }
+    CHECK(files.check().starts_with(
+        "F/conf.d/b.toml:13:7: texts with values of the environment have more than 4M\n"));
     ::unsetenv("DROVER_T1");
 }
 
