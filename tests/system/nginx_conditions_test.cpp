@@ -2,6 +2,7 @@
 // RFC's way must be the same.
 #include "tests/support/child.h"
 #include "tests/support/http_client.h"
+#include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
 
 #include <chrono>
@@ -13,7 +14,6 @@
 #include <utility>
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 namespace drover::test {
 namespace {
@@ -60,7 +60,7 @@ Answer ask_with(std::uint16_t port, const std::string& lines) {
 }  // namespace
 
 TEST_CASE("conditions, ranges and codings of files are answered as nginx answers them") {
-    if (::access(nginx_program.c_str(), X_OK) != 0) return;  // needs nginx
+    if (!installed("nginx")) return;
     TestConfig config{.rest =
                           "[[module.http.route]]\npath = \"/files/\"\nroot = \"public/files\"\n"
                           "precompressed = true\n"};
