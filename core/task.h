@@ -21,9 +21,8 @@ class Task<void(Args...)> {
     Task() noexcept = default;
     Task(std::nullptr_t) noexcept {}
     template <class Callable>
-    requires(!std::same_as<std::remove_cvref_t<Callable>, Task> &&
-             std::is_invocable_v<std::decay_t<Callable>&, Args...>) Task(Callable&& callable)
-        : held_(std::make_unique<Holding<std::decay_t<Callable>>>(std::forward<Callable>(callable))) {}
+    requires(!std::same_as<Callable, Task> && std::is_invocable_v<Callable&, Args...>) Task(Callable callable)
+        : held_(std::make_unique<Holding<Callable>>(std::move(callable))) {}
 
     void operator()(Args... args) { held_->call(std::forward<Args>(args)...); }
     explicit operator bool() const noexcept { return held_ != nullptr; }
@@ -36,7 +35,6 @@ class Task<void(Args...)> {
     template <class Callable>
     struct Holding final : Held {
         explicit Holding(Callable&& given) : callable(std::move(given)) {}
-        explicit Holding(const Callable& given) : callable(given) {}
         void call(Args... args) override { std::invoke(callable, std::forward<Args>(args)...); }
         Callable callable;
     };

@@ -152,8 +152,11 @@ std::vector<std::unique_ptr<Acceptor>> Worker::drop_listeners(const std::vector<
     };
     std::vector<std::unique_ptr<Acceptor>> ending;
     for (auto& acceptor : acceptors_) {
-        if (gone(acceptor) && ends(acceptor->listener())) ending.push_back(std::move(acceptor));
-        if (acceptor != nullptr && gone(acceptor)) acceptor->finish();
+        if (!gone(acceptor)) continue;
+        if (ends(acceptor->listener()))
+            ending.push_back(std::move(acceptor));
+        else
+            acceptor->finish();
     }
     std::erase(acceptors_, nullptr);
     for (const auto& socket : datagram_sockets_) {

@@ -30,7 +30,11 @@ struct PatientServer : WorkerFixture {
 };
 
 Play send_large() {
-    return {.handle = [](const Request&, Response response) { response.send(std::string(40'000'000, 'x')); }};
+    return {.handle = [](const Request&, Response response) {
+        std::string large;
+        large.resize(40'000'000, 'x');
+        response.send(large);
+    }};
 }
 
 // A second passes, in which the client sends that much; whether the connection is still there.

@@ -49,8 +49,11 @@ std::string ask_for(const std::string& target, const std::string& body = "") {
 }  // namespace
 
 TEST_CASE("a reply of which a client takes a part is logged when it ends, with what has left") {
-    Play actions{
-        .handle = [](const Request&, Response response) { response.send(std::string(60'000'000, 'x')); }};
+    Play actions{.handle = [](const Request&, Response response) {
+        std::string large;
+        large.resize(60'000'000, 'x');
+        response.send(large);
+    }};
     LoggedServer server(actions, "{target} {status} {bytes} {bytes_sent} {aborted} {peer}");
     FixtureClient client(server);
     REQUIRE(client.send(request_with("")));
