@@ -340,11 +340,11 @@ int run_command(const Invocation& invocation) {
 }
 
 // [observer] is a key of every program's configuration, so the module that it names is in every program.
+// Compares factories and calls none: this process may become the master, which runs no module code.
 std::vector<ModuleFactory> with_observer(std::span<const ModuleFactory> given) {
+    constexpr ModuleFactory observer = make_module<ObserverModule>;
     std::vector<ModuleFactory> modules(given.begin(), given.end());
-    const bool listed = std::ranges::any_of(
-        given, [](ModuleFactory factory) { return factory()->name() == ObserverSettings::name; });
-    if (!listed) modules.push_back(make_module<ObserverModule>);
+    if (std::ranges::find(modules, observer) == modules.end()) modules.push_back(observer);
     return modules;
 }
 

@@ -5,6 +5,8 @@
 #include "tests/master/scripted_master.h"
 
 #include <array>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,8 @@ std::string text_of(const UniqueFd& file) {
 
 // Runs the command line in a process of its own. `output` is where its standard output goes, when not back to
 // us.
-Outcome run_cli(std::vector<std::string> arguments, const char* output_path = nullptr) {
+Outcome run_cli(std::vector<std::string> arguments, const char* output_path = nullptr,
+                ModuleFactory module = make_module<Lamp>) {
     const UniqueFd output(output_path == nullptr ? ::memfd_create("output", MFD_CLOEXEC)
                                                  : ::open(output_path, O_WRONLY | O_CLOEXEC));
     const UniqueFd errors(::memfd_create("errors", MFD_CLOEXEC));
@@ -60,7 +63,7 @@ Outcome run_cli(std::vector<std::string> arguments, const char* output_path = nu
         for (std::string& argument : arguments)
             argv.push_back(argument.data());
         argv.push_back(nullptr);
-        constexpr std::array<ModuleFactory, 1> modules = {make_module<Lamp>};
+        const std::array<ModuleFactory, 1> modules = {module};
         return run_command_line(static_cast<int>(arguments.size()), argv.data(), modules);
     });
     int status = 0;
@@ -111,6 +114,12 @@ TEST_CASE("every command is parsed; help takes a topic, which may be a command's
         CHECK(parse({"-h", std::string(command.name)}).line.help);
     }
     CHECK(parse({"--version"}).line.version);
+}
+
+TEST_CASE("a command makes no module: what becomes the master runs no module code") {
+    constexpr ModuleFactory deadly = []() -> std::unique_ptr<Module> { std::abort(); };
+    CHECK(run_cli({"version"}, nullptr, deadly).code == 0);
+    CHECK(run_cli({"status", "--control", "/nowhere/control.sock"}, nullptr, deadly).code == 1);
 }
 
 TEST_CASE("what is wrong is said in one line") {
