@@ -1,7 +1,7 @@
 // The counters of core itself. Workers count them, and the master in a row of its own.
 #include "conf/counters.h"
+#include "conf/options/value_text.h"
 #include "conf/settings.h"
-#include "conf/value_text.h"
 
 namespace drover {
 

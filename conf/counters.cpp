@@ -1,8 +1,8 @@
 #include "conf/counters.h"
 
-#include "conf/diff.h"
+#include "conf/image/diff.h"
 #include "conf/observer.h"
-#include "conf/value_text.h"
+#include "conf/options/value_text.h"
 
 #include <algorithm>
 #include <array>
@@ -24,7 +24,7 @@ ImageValue integer_value(std::string name, std::uint64_t number) {
         .name = std::move(name), .type = ValueType::integer, .integer = static_cast<std::int64_t>(number)};
 }
 
-// What has its default is left out: there may be thousands.
+// Fields with their default are left out: there may be thousands.
 ImageValue to_image(const CounterDeclaration& declaration) {
     ImageValue entry;
     entry.children = {text_value("name", declaration.name), text_value("kind", to_text(declaration.kind)),
@@ -161,8 +161,8 @@ bool CounterList::add_one(const CounterDeclaration& declaration) {
     return true;
 }
 
-// What readers of OpenMetrics would refuse or mix up: they know a counter by its ending, and a family by the
-// names of all its series.
+// The reason why readers of OpenMetrics would refuse or mix up the counter: they know a counter by its
+// ending, and a family by the names of all its series.
 std::string CounterList::exposition_fault(const CounterDeclaration& declaration) {
     const bool ends_as_counter = declaration.name.ends_with(total);
     if (declaration.kind == CounterKind::counter && !ends_as_counter)

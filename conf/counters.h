@@ -2,8 +2,8 @@
 // and whether they fit. Runs in: the config reader (CounterList), master and worker (declared_counters).
 #pragma once
 
-#include "conf/image.h"
-#include "core/counter_declaration.h"
+#include "conf/image/image.h"
+#include "core/counters/counter_declaration.h"
 
 #include <cstdint>
 #include <functional>

@@ -55,8 +55,8 @@ const Options<ObserverSettings>& ObserverSettings::options() {
     static const auto table =
         Options<ObserverSettings>(
             "A process that shows what master and workers do: figures for Prometheus at /metrics, a "
-            "dashboard "
-            "at /. Short for a pool of this name with one worker, which observes, with the module observer.")
+            "dashboard at /. Short for a pool of this name with one worker, which observes, with the "
+            "module observer.")
             .text("listen", &ObserverSettings::listen,
                   {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
                   "Where to listen, as the address of a pool's listener. Whoever can connect may look: there "

@@ -3,10 +3,10 @@
 // Runs in: the config reader and the command line; worker (the figures' names).
 #pragma once
 
-#include "conf/document.h"
-#include "conf/options.h"
-#include "core/counter_declaration.h"
-#include "core/status_page.h"
+#include "conf/options/options.h"
+#include "conf/reader/document.h"
+#include "core/counters/counter_declaration.h"
+#include "core/protocol/status_page.h"
 
 #include <string>
 #include <string_view>

@@ -52,7 +52,7 @@ void put_together(ListenSettings& listen, const PoolSettings& pool, const std::s
                        .unix_owner = owner,
                        .unix_group = group,
                        .freebind = listen.freebind,
-                       .optional = listen.optional,
+                       .optional = listen.optional ? Optional::yes : Optional::no,
                        .receive_buffer = static_cast<int>(listen.receive_buffer)};
     if (Listener::shares_socket(listen.address, listen.listener)) listen.listener.balance = Balance::shared;
 }
@@ -96,6 +96,21 @@ PoolSettings load_pool(const ImageNode& node, const std::string& directory,
     return pool;
 }
 
+// What the reader says of each listener beside its keys, in the order of pools and listeners.
+void load_listener_notes(const ImageNode& list, std::vector<PoolSettings>& pools) {
+    std::uint32_t index = 0;
+    for (PoolSettings& pool : pools) {
+        for (ListenSettings& listen : pool.listen) {
+            if (index == list.size()) refuse_image("it tells too little of its listeners");
+            const ImageNode note = list.child(index++);
+            listen.place = require(note, "place", ValueType::text).text();
+            const bool one_of_several = require(note, "one_of_several", ValueType::boolean).boolean();
+            if (one_of_several && !listen.optional) listen.listener.optional = Optional::without_address;
+        }
+    }
+    if (index != list.size()) refuse_image("it tells of more listeners than it has");
+}
+
 }  // namespace
 
 Settings Settings::load(const Image& image) {
@@ -116,6 +131,7 @@ Settings Settings::load(const Image& image) {
     if (pools.size() == 0 || pools.size() > max_pools) refuse_image("it has no pool, or too many");
     for (std::uint32_t index = 0; index < pools.size(); ++index)
         settings.pools.push_back(load_pool(pools.child(index), settings.directory, settings.libraries));
+    load_listener_notes(require(root, "listener_notes", ValueType::list), settings.pools);
     require(root, "module", ValueType::table);
     static_cast<void>(declared_counters(image));
     return settings;

@@ -3,11 +3,11 @@
 #pragma once
 
 #include "conf/counters.h"
-#include "conf/image.h"
-#include "conf/options.h"
-#include "core/address.h"
-#include "core/listener.h"
-#include "core/log.h"
+#include "conf/image/image.h"
+#include "conf/options/options.h"
+#include "core/log/log.h"
+#include "core/net/address.h"
+#include "core/net/listener.h"
 
 #include <cstdint>
 #include <optional>
@@ -49,6 +49,7 @@ struct MasterSettings {
 
 struct ListenSettings {
     std::string_view address_text;  // key "address", required
+    std::string_view place;         // "FILE:LINE:COLUMN: pool.main.listen[0].address"; not a key
     std::string_view module;        // key "module", required; one of the pool's modules
     Address address;                // what address_text means; filled by Settings::load
     ListenerOptions listener;       // the keys below put together; filled by Settings::load
@@ -112,7 +113,7 @@ struct PoolSettings {
     std::uint64_t core_limit = 0;           // RLIMIT_CORE, bytes; 0: as the master has it
     std::string_view cpu_affinity;          // "off", "auto", "0-3,8"; parse_cpu_affinity
     int nice = 0;                           // -20 to 19; 0: as the master has it
-    bool observes = false;                  // workers see everything (worker/master_view.h)
+    bool observes = false;                  // workers see everything (worker/module/master_view.h)
     RecycleSettings recycle;
     RespawnSettings respawn;
     std::vector<ListenSettings> listen;  // addresses and listener options already put together
@@ -126,7 +127,7 @@ struct LibrarySettings {
     std::string_view module;
 };
 
-// Where a module writes lines to, and the master opens (core/log_target.h).
+// Where a module writes lines to, and the master opens (core/log/log_target.h).
 struct FileSettings {
     std::string path;       // absolute; or another name of a target
     std::string_view text;  // as the file has it
@@ -158,9 +159,10 @@ struct Settings {
 
 // [a-z0-9_-]{1,63}
 bool valid_pool_name(std::string_view name) noexcept;
-// What a listener's address stands for: "localhost:80" for 127.0.0.1 and, where there is IPv6, ::1; any other
-// for itself.
+// "udp:..." or "unixgram:...".
 bool is_datagram_address(std::string_view address) noexcept;
+// The addresses that a listener's address stands for: "localhost:80" for 127.0.0.1 and, where there is IPv6,
+// ::1; any other for itself.
 std::vector<std::string> listener_places(std::string_view address);
 // "0660" to its mode; none when it is not three or four octal digits.
 std::optional<unsigned> parse_unix_mode(std::string_view text) noexcept;

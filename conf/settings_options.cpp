@@ -38,14 +38,12 @@ Options<MasterSettings> master_options() {
     options
         .text("runtime_dir", &MasterSettings::runtime_dir, {.fallback = "run", .allow_empty = false},
               Apply::restart,
-              "Directory of the pid file and the control socket; made when it is missing. A relative path "
-              "starts at "
-              "the directory of this file. The command line finds the master by it.")
+              "Directory of the pid file and the control socket; made when it is missing. A relative "
+              "path starts at the directory of this file. The command line finds the master by it.")
         .text("log_file", &MasterSettings::log_file, {.fallback = "stderr", .allow_empty = false}, Apply::hot,
-              "Where all processes write their log: \"stdout\", \"stderr\"; a file; \"journal\", systemd's, "
-              "with fields "
-              "(\"journal:PATH\": at another socket); \"fifo:PATH\", a FIFO, made when it is missing, that a "
-              "collector reads. SIGUSR1 and `drover reopen` open it again.")
+              "Where all processes write their log: \"stdout\", \"stderr\"; a file; \"journal\", "
+              "systemd's, with fields (\"journal:PATH\": at another socket); \"fifo:PATH\", a FIFO, made "
+              "when it is missing, that a collector reads. SIGUSR1 and `drover reopen` open it again.")
         .choice("log_level", &MasterSettings::log_level,
                 {{"debug", LogLevel::debug},
                  {"info", LogLevel::info},
@@ -57,20 +55,15 @@ Options<MasterSettings> master_options() {
                 {{"text", LogFormat::text}, {"json", LogFormat::json}}, LogFormat::text, Apply::hot,
                 "Lines for people, or one JSON object a line for machines.")
         .text("user", &MasterSettings::user, {.fallback = "", .max_size = 256}, Apply::fresh,
-              "User that workers and module checks run as when the master was started as root: a name or a "
-              "number, "
-              "\"USER:GROUP\" for another group than the user's own. They have the user's supplementary "
-              "groups; a "
-              "number "
-              "without an entry in the user database has none, and the group of the same number. Empty: they "
-              "stay as "
-              "they are.")
-        .texts(
-            "environment", &MasterSettings::environment, {}, Apply::fresh,
-            "Environment variables of workers and module checks: \"NAME=value\" sets one. As another user "
-            "than "
-            "the master they have none of its own but PATH, LANG, LC_*, TZ and those named here as \"NAME\"; "
-            "HOME is the user's.")
+              "User that workers and module checks run as when the master was started as root: a name or "
+              "a number, \"USER:GROUP\" for another group than the user's own. They have the user's "
+              "supplementary groups; a number without an entry in the user database has none, and the "
+              "group of the same number. Empty: they stay as they are.")
+        .texts("environment", &MasterSettings::environment, {}, Apply::fresh,
+               "Environment variables of workers and module checks: \"NAME=value\" sets one. As another "
+               "user than the master they have none of its own but PATH, LANG, LC_*, TZ and those named "
+               "here as \"NAME\"; HOME is the user's. Values are not shown where the configuration is.",
+               64, Masking::after_name)
         .duration(
             "prepare_timeout", &MasterSettings::prepare_timeout_ms,
             {.fallback = second, .min = 10, .max = minute}, Apply::hot,
@@ -78,9 +71,8 @@ Options<MasterSettings> master_options() {
             "replaced.")
         .choice("reload", &MasterSettings::reload, {{"auto", Reload::automatic}, {"fresh", Reload::fresh}},
                 Reload::automatic, Apply::hot,
-                "With \"auto\", workers keep running when a change allows it; with \"fresh\", every reload "
-                "starts new "
-                "ones.")
+                "With \"auto\", workers keep running when a change allows it; with \"fresh\", every "
+                "reload starts new ones.")
         .integer("max_generations", &MasterSettings::max_generations,
                  {.fallback = 8, .min = 2, .max = max_generations_limit}, Apply::hot,
                  "Generations that may be alive at a time, the draining ones included; a reload that would "
@@ -101,11 +93,9 @@ Options<ListenSettings> listen_options() {
         .text("address", &ListenSettings::address_text,
               {.max_size = 256, .required = true, .allow_empty = false}, Apply::hot,
               "Where to listen: \"127.0.0.1:8080\", \"[::]:8080\", \"*:8080\", \"unix:run/web.sock\", "
-              "\"unix:@name\", "
-              "\"udp:127.0.0.1:5353\", \"udp:[::]:53\", \"unixgram:run/log.sock\" for datagrams. Port 0 lets "
-              "the kernel choose. "
-              "\"localhost:8080\" is two "
-              "listeners, on 127.0.0.1 and, where there is IPv6, on ::1; other host names are not looked up.")
+              "\"unix:@name\", \"udp:127.0.0.1:5353\", \"udp:[::]:53\", \"unixgram:run/log.sock\" for "
+              "datagrams. Port 0 lets the kernel choose. \"localhost:8080\" is two listeners, on "
+              "127.0.0.1 and, where there is IPv6, on ::1; other host names are not looked up.")
         .text("module", &ListenSettings::module, {.max_size = 256, .required = true, .allow_empty = false},
               Apply::hot,
               "The module that is given the connections, or the datagrams; one of the pool's modules.")
@@ -180,8 +170,7 @@ Options<RespawnSettings> respawn_options() {
 Options<RecycleSettings> recycle_options() {
     Options<RecycleSettings> options(
         "When a healthy worker is replaced by a new one, which takes its connections over; one slot of a "
-        "pool "
-        "at a time, and each limit up to a tenth higher, drawn for each worker.");
+        "pool at a time, and each limit up to a tenth higher, drawn for each worker.");
     options
         .integer("connections", &RecycleSettings::connections,
                  {.min = 1, .word = "off", .fallback_is_word = true}, Apply::hot,
@@ -215,9 +204,8 @@ Options<PoolSettings> pool_options() {
         .texts("modules", &PoolSettings::modules, {}, Apply::fresh, "The modules that each worker runs.")
         .integer("max_connections", &PoolSettings::max_connections,
                  {.fallback = 16384, .min = 1, .max = most_connections}, Apply::hot,
-                 "Connections that one worker holds at a time; beyond it new ones go to other workers, and "
-                 "when all "
-                 "are full take the place of idle ones, or wait in the kernel.")
+                 "Connections that one worker holds at a time; beyond it new ones go to other workers, "
+                 "and when all are full take the place of idle ones, or wait in the kernel.")
         .duration("drain_timeout", &PoolSettings::drain_timeout_ms,
                   {.fallback = 30 * second, .min = 0, .max = day}, Apply::hot,
                   "How long a worker that leaves may finish its connections before they are closed.")

@@ -1,6 +1,7 @@
 #include "master/event_log.h"
 
-#include "core/json_writer.h"
+#include "core/base/json_writer.h"
+#include "core/log/zone_offset.h"
 
 #include <algorithm>
 #include <chrono>
@@ -28,9 +29,7 @@ std::string local_text(std::int64_t time_ms) {
     const std::time_t second = time_ms / 1000;
     std::tm local{};
     ::localtime_r(&second, &local);
-    char offset[8] = {};
-    std::strftime(offset, sizeof offset, "%z", &local);
-    return time_text(local, ' ', time_ms) + " " + offset;
+    return time_text(local, ' ', time_ms) + " " + zone_offset(local).text;
 }
 
 template <class Value>

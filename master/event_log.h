@@ -3,9 +3,9 @@
 // Owned by the Master, which gives it to its pools. Runs in: the master.
 #pragma once
 
-#include "core/callback.h"
-#include "core/log.h"
-#include "core/log_line.h"
+#include "core/base/callback.h"
+#include "core/log/log.h"
+#include "core/log/log_line.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -38,12 +38,12 @@ enum class EventKind : std::uint8_t {
     probation,       // a new generation has passed its probation
     rollback,        // the way back from an unfit generation
     stop,            // the master stops
-    log_files,       // opened anew, or not
+    log_files,       // reopened, or not
     trouble,         // something could not be done; the service goes on without it
 };
 const char* to_text(EventKind kind) noexcept;
 
-// Whom an event is about, as far as it is about one of them.
+// The pool, slot or worker that an event is about.
 struct EventSubject {
     std::string_view pool = {};
     int slot = -1;                 // -1: none

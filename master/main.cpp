@@ -1,5 +1,5 @@
-#include "core/version.h"
-#include "master/cli.h"
+#include "core/base/version.h"
+#include "master/cli/cli.h"
 #include "modules/all_modules.h"
 
 int main(int argc, char** argv) {

@@ -1,7 +1,7 @@
 #include "master/master.h"
 
-#include "core/system_error.h"
-#include "core/version.h"
+#include "core/base/system_error.h"
+#include "core/base/version.h"
 
 #include <algorithm>
 #include <array>
@@ -217,7 +217,7 @@ void Master::check_gone() {
 }
 
 // Changes come in bursts (200 workers ready), and each worker reports once a second. The page is written
-// whole: the more lines it has, the less often. Who asks gets it fresh.
+// whole: the more lines it has, the less often. A caller that asks gets a fresh page.
 void Master::on_status_changed() {
     if (current_ != nullptr) orders_.look_at(*current_);
     reopens_.look();

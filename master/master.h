@@ -3,32 +3,32 @@
 // client's byte, never waits for a worker, and has one thread. Runs in: the master.
 #pragma once
 
-#include "core/counter_table.h"
-#include "core/event_loop.h"
-#include "core/exit_code.h"
-#include "core/log.h"
-#include "core/program.h"
-#include "core/run_clock.h"
-#include "core/status_page.h"
-#include "master/config_reader.h"
-#include "master/control.h"
-#include "master/event_desk.h"
+#include "core/base/exit_code.h"
+#include "core/base/program.h"
+#include "core/counters/counter_table.h"
+#include "core/log/log.h"
+#include "core/loop/event_loop.h"
+#include "core/loop/run_clock.h"
+#include "core/protocol/status_page.h"
+#include "master/control/control.h"
+#include "master/control/event_desk.h"
+#include "master/control/observation_desk.h"
+#include "master/control/reopen_desk.h"
+#include "master/control/status_text.h"
 #include "master/event_log.h"
-#include "master/generation.h"
-#include "master/leftovers.h"
 #include "master/lifecycle.h"
-#include "master/listener_registry.h"
 #include "master/master_counters.h"
-#include "master/observation_desk.h"
-#include "master/order_desk.h"
 #include "master/pid_file.h"
-#include "master/pool.h"
-#include "master/probation.h"
-#include "master/reload_desk.h"
-#include "master/reopen_desk.h"
+#include "master/reload/config_reader.h"
+#include "master/reload/generation.h"
+#include "master/reload/listener_registry.h"
+#include "master/reload/probation.h"
+#include "master/reload/reload_desk.h"
 #include "master/runtime_directory.h"
 #include "master/service_notifier.h"
-#include "master/status_text.h"
+#include "master/supervise/leftovers.h"
+#include "master/supervise/order_desk.h"
+#include "master/supervise/pool.h"
 
 #include <cstdint>
 #include <memory>
@@ -93,7 +93,13 @@ class Master : private PoolObserver {
     GenerationSource take_source();
     void prepare_hot(std::uint64_t number);
     void commit_hot();
-    void follow_log_settings(const std::string& log_before);
+    struct SettingsSaid {
+        std::string log;
+        std::string auto_workers;
+    };
+    SettingsSaid settings_said() const;
+    void follow_settings(const SettingsSaid& before);
+    void say_auto_workers(const Settings& settings);
     void open_service(const Settings& settings);
     void announce();
     void switch_over();
@@ -118,6 +124,7 @@ class Master : private PoolObserver {
     void finish();
     bool open_gates();
     void count_for(const Generation& generation);
+    void warn_of_absent_listeners();
     void retire_all(int signal);
     void abandon_next();
     void close_reload(ReloadResult result, const std::string& text);

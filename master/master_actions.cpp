@@ -1,7 +1,7 @@
 // What the lifecycle table's actions are, but for stopping (master_stop.cpp). Each leaves the master
 // consistent before it feeds the next event back in.
-#include "core/system_error.h"
-#include "core/version.h"
+#include "core/base/system_error.h"
+#include "core/base/version.h"
 #include "master/master.h"
 
 #include <algorithm>
@@ -209,8 +209,7 @@ void Master::open_service(const Settings& settings) {
     use_log(settings, open_log(settings));
     events_.info(EventKind::start, {},
                  program_text(program_.name, program_.version, version()) + " starts, with " + config_path_);
-    if (!settings.auto_workers.empty())
-        log_.info("workers = \"auto\" means " + std::string(settings.auto_workers));
+    say_auto_workers(settings);
 }
 
 // Makes the next generation the current one. False when its listeners cannot listen: nothing has changed
@@ -228,6 +227,7 @@ bool Master::open_gates() {
     }
     current_ = std::move(next_);
     count_for(*current_);
+    warn_of_absent_listeners();
     return true;
 }
 
@@ -237,10 +237,6 @@ void Master::count_for(const Generation& generation) {
         for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
             const std::string address(pool->settings().listen[i].address_text);
             listeners.push_back({pool->name(), address, pool->listeners()[i]});
-            if (!pool->listeners()[i]->absent()) continue;
-            events_.warning(EventKind::trouble, pool->subject(),
-                            "pool " + pool->name() + " goes without its optional listener " + address + ": " +
-                                pool->listeners()[i]->absence() + "; tried again at the next reload");
         }
     }
     try {
@@ -249,6 +245,19 @@ void Master::count_for(const Generation& generation) {
         // The generation serves already.
         events_.error(EventKind::trouble, subject(),
                       std::string("listeners are not counted: ") + failure.what());
+    }
+}
+
+void Master::warn_of_absent_listeners() {
+    for (const auto& pool : current_->pools()) {
+        for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
+            const Listener& listener = *pool->listeners()[i];
+            if (!listener.absent()) continue;
+            events_.warning(EventKind::trouble, pool->subject(),
+                            "pool " + pool->name() + " goes without its optional listener " +
+                                std::string(pool->settings().listen[i].address_text) + ": " +
+                                listener.absence() + "; tried again at the next reload");
+        }
     }
 }
 
@@ -263,11 +272,23 @@ void Master::announce() {
     if (desk_.close(false, "the master was starting", {})) handle(LifeEvent::reload);
 }
 
-void Master::follow_log_settings(const std::string& log_before) {
+// What the generation before had, and may be gone with it.
+Master::SettingsSaid Master::settings_said() const {
     const Settings& settings = current_->settings();
-    if (settings.log_target() != log_before || pools_->log.moved()) reopen_log();
+    return {.log = settings.log_target(), .auto_workers = std::string(settings.auto_workers)};
+}
+
+void Master::follow_settings(const SettingsSaid& before) {
+    const Settings& settings = current_->settings();
+    if (settings.log_target() != before.log || pools_->log.moved()) reopen_log();
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
+    if (settings.auto_workers != before.auto_workers) say_auto_workers(settings);
+}
+
+void Master::say_auto_workers(const Settings& settings) {
+    if (!settings.auto_workers.empty())
+        log_.info("workers = \"auto\" means " + std::string(settings.auto_workers));
 }
 
 void Master::switch_over() {
@@ -280,9 +301,10 @@ void Master::switch_over() {
         failures_.emplace_back(failure.what());
         return handle(LifeEvent::generation_failed);
     }
+    const SettingsSaid said = settings_said();
     if (!open_gates()) return handle(LifeEvent::generation_failed);
     if (rollback_reason_.empty()) begin_probation(std::move(*fallback));
-    follow_log_settings(before->settings().log_target());
+    follow_settings(said);
     desk_.progress("generation " + std::to_string(current_->number()) +
                    " serves; the workers before it drain");
     for (const auto& old : old_)

@@ -3,12 +3,12 @@
 // Its columns are those of the generation that serves. Owned by the master. Runs in: the master.
 #pragma once
 
-#include "core/counter_table.h"
-#include "core/event_loop.h"
-#include "core/listener.h"
-#include "core/log.h"
-#include "core/status_page.h"
-#include "core/unix_queue.h"
+#include "core/counters/counter_table.h"
+#include "core/log/log.h"
+#include "core/loop/event_loop.h"
+#include "core/net/listener.h"
+#include "core/net/unix_queue.h"
+#include "core/protocol/status_page.h"
 
 #include <cstdint>
 #include <memory>

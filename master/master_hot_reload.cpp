@@ -27,7 +27,7 @@ void Master::on_not_prepared(Pool&, const std::string& reason) {
     handle(LifeEvent::generation_failed);
 }
 
-// Who has not answered by now never holds the others up: the reload is carried through without him.
+// A worker that has not answered by now does not hold up the others: the reload goes on without it.
 void Master::on_prepare_deadline() {
     if (hot_ && state_ == LifeState::preparing) handle(LifeEvent::generation_ready);
 }
@@ -35,8 +35,7 @@ void Master::on_prepare_deadline() {
 // The commit point: from here on the master rolls forward.
 void Master::commit_hot() {
     prepare_timer_.stop();
-    const Settings& before = current_->settings();
-    const std::string log_before = before.log_target();
+    const SettingsSaid said = settings_said();
     try {
         Fallback fallback = fall_back_to(*current_, true);
         current_->commit();
@@ -46,7 +45,8 @@ void Master::commit_hot() {
         return handle(LifeEvent::generation_failed);
     }
     count_for(*current_);
-    follow_log_settings(log_before);
+    warn_of_absent_listeners();
+    follow_settings(said);
     quiet_timer_.start_once(quiet_time);
     check_quiet();
 }

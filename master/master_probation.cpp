@@ -16,8 +16,8 @@ Master::Fallback Master::fall_back_to(const Generation& generation, bool hot) co
     return {.generation = generation.number(), .source = generation.source(), .hot = hot};
 }
 
-// The generation that serves has just begun to. One that itself was on probation is none to go back to: the
-// one before it is.
+// The new generation has just begun to serve. The way back leads past a generation that was itself on
+// probation, to the one before it.
 void Master::begin_probation(Fallback fallback) {
     const bool proven = !probation_.under_way() || !fallback_;
     if (proven) fallback_ = std::move(fallback);
@@ -45,7 +45,7 @@ void Master::on_rollback_due() {
     if (probation_.failed()) handle(LifeEvent::generation_unfit);
 }
 
-// Who does not report may be hanging, and would not be told from one that died.
+// A silent worker may hang: the probation waits for its report or its death, up to probation_ends_ms_.
 void Master::on_probation_time() {
     if (probation_.failed()) return;  // the way back waits for a reload to end
     const auto silent = [](const auto& pool) { return pool->any_silent(); };

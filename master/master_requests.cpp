@@ -1,10 +1,10 @@
 // What operators ask a running master for, by the control socket and by TTIN and TTOU.
-#include "conf/reference.h"
-#include "core/system_error.h"
-#include "master/counters_text.h"
+#include "conf/options/reference.h"
+#include "core/base/system_error.h"
+#include "core/protocol/status_json.h"
+#include "master/control/counters_text.h"
+#include "master/control/status_text.h"
 #include "master/master.h"
-#include "master/status_text.h"
-#include "worker/status_json.h"
 
 #include <algorithm>
 #include <iterator>
@@ -76,20 +76,24 @@ std::string Master::status_reply(const ControlRequest& request) {
 ServingView Master::serving_view() const {
     ServingView view;
     if (current_ == nullptr) return view;
+    view.automatic = automatic_values(current_->image());
     for (const auto& pool : current_->pools()) {
         view.pools.push_back({pool->name(), pool->size(), pool->serving(), pool->settings().min_healthy});
         for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
             const ListenSettings& listen = pool->settings().listen[i];
-            view.listeners.push_back({pool->listeners()[i]->address().text(),
-                                      std::string(listen.address_text), pool->name(),
-                                      std::string(listen.module)});
+            const Listener& listener = *pool->listeners()[i];
+            const bool missed = listener.absent() && listen.listener.optional == Optional::yes;
+            view.listeners.push_back({listener.address().text(), std::string(listen.address_text),
+                                      pool->name(), std::string(listen.module), listener.absence(), missed});
         }
     }
     return view;
 }
 
 std::string Master::describe_status() {
-    return status_json(*counter_reader_, loop_.now_ms());
+    const ServingView view = serving_view();
+    return status_json(*counter_reader_, loop_.now_ms(),
+                       [&view](JsonWriter& json) { write_serving(json, view); });
 }
 
 std::string Master::config_reply(const ControlRequest& request) const {

@@ -1,5 +1,5 @@
 // How the master stops: gracefully, at once, or because its start failed.
-#include "core/visible_text.h"
+#include "core/base/visible_text.h"
 #include "master/master.h"
 
 #include <algorithm>

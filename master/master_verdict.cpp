@@ -41,6 +41,8 @@ void Master::settle_unchanged() {
         failures_ = {failure.what()};
         return close_reload(ReloadResult::refused, failure.what());
     }
+    count_for(*current_);
+    warn_of_absent_listeners();
     current_->retry_given_up();
     close_reload(ReloadResult::ok, "nothing has changed" + made_again_text());
 }

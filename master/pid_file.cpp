@@ -1,6 +1,6 @@
 #include "master/pid_file.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <cerrno>
 #include <charconv>

@@ -5,7 +5,7 @@
 // is close-on-exec, and spawn() does not pass it on: no worker can keep it locked. Runs in: the master.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <string>
 

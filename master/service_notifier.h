@@ -3,8 +3,8 @@
 // WATCHDOG_PID from the environment. Runs in: the master.
 #pragma once
 
-#include "core/address.h"
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
+#include "core/net/address.h"
 
 #include <chrono>
 #include <string_view>

@@ -1,8 +1,8 @@
 #include "modules/all_modules.h"
 
 #include "modules/echo/echo.h"
-#include "modules/http/http_module.h"
-#include "modules/observer/observer_module.h"
+#include "modules/http/http.h"
+#include "modules/observer/observer.h"
 
 namespace drover {
 

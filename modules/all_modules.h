@@ -1,7 +1,7 @@
 // The modules that ship with Drover: an explicit list, in the order a reference shows them.
 #pragma once
 
-#include "worker/module.h"
+#include "worker/module/module.h"
 
 #include <span>
 

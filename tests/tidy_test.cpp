@@ -127,7 +127,8 @@ bool may_include(const File& file, const std::string& include) {
     const std::string target = include.substr(0, include.find('/'));
     if (target == file.room()) return true;
     if (file.room() == "modules" && target == "worker" && public_headers().contains(include)) return true;
-    if ((file.path == "master/main.cpp" || file.path == "master/cli.cpp") && target == "modules") return true;
+    if ((file.path == "master/main.cpp" || file.path == "master/cli/cli.cpp") && target == "modules")
+        return true;
     return allowed.at(file.room()).contains(target);
 }
 
@@ -146,13 +147,13 @@ std::vector<std::string> wrong_room(const File& file) {
 // Each library stands behind one file.
 std::vector<std::string> wrong_library(const File& file) {
     static const std::vector<std::pair<std::string, std::set<std::string>>> owners = {
-        {"event2/", {"core/event_loop.cpp"}},
-        {"event.h", {"core/event_loop.cpp"}},
-        {"spdlog/", {"core/log.cpp"}},
-        {"toml++/", {"conf/toml_reader.cpp"}},
-        {"nlohmann/", {"master/control_message.cpp"}},
-        {"CLI/", {"master/cli.cpp"}},
-        {"CLI11", {"master/cli.cpp"}},
+        {"event2/", {"core/loop/event_loop.cpp"}},
+        {"event.h", {"core/loop/event_loop.cpp"}},
+        {"spdlog/", {"core/log/log.cpp"}},
+        {"toml++/", {"conf/reader/toml_reader.cpp"}},
+        {"nlohmann/", {"master/control/control_message.cpp"}},
+        {"CLI/", {"master/cli/cli.cpp"}},
+        {"CLI11", {"master/cli/cli.cpp"}},
     };
     std::vector<std::string> findings;
     if (!file.in_program()) return findings;
@@ -170,7 +171,7 @@ std::vector<std::string> wrong_library(const File& file) {
 std::vector<std::string> forks(const File& file) {
     static const std::regex pattern(
         R"((^|[^\w])(v?fork|_Fork|clone|clone3|posix_spawnp?|system|popen)\s*\()");
-    if (!file.in_program() || file.path == "core/process.cpp") return {};
+    if (!file.in_program() || file.path == "core/process/process.cpp") return {};
     return matching_code(file, pattern);
 }
 
@@ -261,31 +262,31 @@ TEST_CASE("the source tree is found") {
 }
 
 TEST_CASE("a room includes only the rooms that it may") {
-    check_tree(wrong_room, {"core/sample.cpp", "#include \"conf/image.h\"\n"});
-    CHECK_FALSE(wrong_room({"conf/sample.cpp", "#include \"worker/module.h\"\n"}).empty());
+    check_tree(wrong_room, {"core/sample.cpp", "#include \"conf/image/image.h\"\n"});
+    CHECK_FALSE(wrong_room({"conf/sample.cpp", "#include \"worker/module/module.h\"\n"}).empty());
     CHECK_FALSE(wrong_room({"worker/sample.h", "#include \"modules/all_modules.h\"\n"}).empty());
     CHECK_FALSE(wrong_room({"modules/echo/sample.cpp", "#include \"worker/worker.h\"\n"}).empty());
     CHECK_FALSE(wrong_room({"master/master.cpp", "#include \"modules/all_modules.h\"\n"}).empty());
     CHECK_FALSE(wrong_room({"core/sample.cpp", "#include \"tests/support/child.h\"\n"}).empty());
     CHECK(wrong_room({"master/main.cpp", "#include \"modules/all_modules.h\"\n"}).empty());
-    CHECK(wrong_room({"modules/echo/sample.cpp", "#include \"worker/module.h\"\n"}).empty());
+    CHECK(wrong_room({"modules/echo/sample.cpp", "#include \"worker/module/module.h\"\n"}).empty());
 }
 
 TEST_CASE("each library stands behind one file") {
-    check_tree(wrong_library, {"core/process.cpp", "#include <event2/event.h>\n"});
+    check_tree(wrong_library, {"core/process/process.cpp", "#include <event2/event.h>\n"});
     CHECK_FALSE(wrong_library({"master/master.cpp", "#include <spdlog/spdlog.h>\n"}).empty());
-    CHECK_FALSE(wrong_library({"conf/image.cpp", "#include <toml++/toml.h>\n"}).empty());
-    CHECK_FALSE(wrong_library({"master/cli.cpp", "#include <nlohmann/json.hpp>\n"}).empty());
-    CHECK_FALSE(wrong_library({"master/run.cpp", "#include <CLI/CLI.hpp>\n"}).empty());
+    CHECK_FALSE(wrong_library({"conf/image/image.cpp", "#include <toml++/toml.h>\n"}).empty());
+    CHECK_FALSE(wrong_library({"master/cli/cli.cpp", "#include <nlohmann/json.hpp>\n"}).empty());
+    CHECK_FALSE(wrong_library({"master/cli/run.cpp", "#include <CLI/CLI.hpp>\n"}).empty());
     CHECK_FALSE(wrong_library({"core/sample.h", "#include <fmt/core.h>\n"}).empty());
 }
 
 TEST_CASE("there is one fork in the program") {
-    check_tree(forks, {"master/pool.cpp", "    const pid_t pid = ::fork();\n"});
-    CHECK(forks({"master/pool.cpp", "    spawn(options, main);  // the only fork()\n"}).empty());
+    check_tree(forks, {"master/supervise/pool.cpp", "    const pid_t pid = ::fork();\n"});
+    CHECK(forks({"master/supervise/pool.cpp", "    spawn(options, main);  // the only fork()\n"}).empty());
     std::size_t count = 0;
     for (const File& file : source_tree()) {
-        if (file.path == "core/process.cpp")
+        if (file.path == "core/process/process.cpp")
             count += matching_code(file, std::regex(R"((^|[^\w])fork\s*\()")).size();
     }
     CHECK(count == 1);
@@ -298,7 +299,8 @@ TEST_CASE("a header says what it is and is included once") {
 }
 
 TEST_CASE("a source file includes its own header first") {
-    check_tree(own_header_first, {"core/process.cpp", "#include <string>\n#include \"core/process.h\"\n"});
+    check_tree(own_header_first,
+               {"core/process/process.cpp", "#include <string>\n#include \"core/process/process.h\"\n"});
 }
 
 TEST_CASE("no line is longer than 110 columns") {

@@ -3,10 +3,10 @@
 // lost. Owned by the worker. Runs in: worker.
 #pragma once
 
-#include "core/counter.h"
-#include "core/counter_row.h"
-#include "core/log.h"
-#include "core/report_pipe.h"
+#include "core/counters/counter.h"
+#include "core/counters/counter_row.h"
+#include "core/log/log.h"
+#include "core/protocol/report_pipe.h"
 
 #include <cstdint>
 

@@ -3,8 +3,8 @@
 // Runs in: worker.
 #pragma once
 
-#include "core/event_loop.h"
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
+#include "core/loop/event_loop.h"
 
 #include <chrono>
 #include <cstdint>

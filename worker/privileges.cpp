@@ -1,13 +1,13 @@
 #include "worker/privileges.h"
 
-#include "core/check.h"
-#include "core/environment.h"
-#include "core/system_error.h"
+#include "conf/settings.h"
+#include "core/base/check.h"
+#include "core/base/system_error.h"
+#include "core/process/environment.h"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -110,15 +110,8 @@ bool is_failure(int error) noexcept {
     return error == EIO || error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-std::optional<std::uint32_t> number_in(std::string_view text) noexcept {
-    std::uint32_t number = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool whole = error == std::errc() && rest == text.data() + text.size() && number != UINT32_MAX;
-    return whole ? std::optional(number) : std::nullopt;
-}
-
 Person find_person(const std::string& name) {
-    const std::optional<std::uint32_t> number = number_in(name);
+    const std::optional<std::uint32_t> number = parse_id(name);
     errno = 0;
     const passwd* const entry = number ? ::getpwuid(*number) : ::getpwnam(name.c_str());
     if (entry != nullptr) return {entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir};
@@ -128,7 +121,7 @@ Person find_person(const std::string& name) {
 }
 
 gid_t find_group(const std::string& name) {
-    if (const std::optional<std::uint32_t> number = number_in(name)) return *number;
+    if (const std::optional<std::uint32_t> number = parse_id(name)) return *number;
     errno = 0;
     const group* const entry = ::getgrnam(name.c_str());
     if (entry != nullptr) return entry->gr_gid;

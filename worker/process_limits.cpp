@@ -1,6 +1,6 @@
 #include "worker/process_limits.h"
 
-#include "core/processors.h"
+#include "core/process/processors.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,7 +3,7 @@
 // times a second. Owned by the worker. Runs in: worker.
 #pragma once
 
-#include "core/event_loop.h"
+#include "core/loop/event_loop.h"
 
 #include <chrono>
 #include <cstdint>

@@ -1,8 +1,9 @@
 #include "worker/worker.h"
 
-#include "core/process.h"
-#include "core/program_pages.h"
-#include "core/system_error.h"
+#include "core/base/system_error.h"
+#include "core/process/process.h"
+#include "core/process/program_pages.h"
+#include "worker/module/blocking_pool.h"
 #include "worker/privileges.h"
 #include "worker/process_limits.h"
 
@@ -180,7 +181,8 @@ void Worker::on_lifeline(Readiness) {
 }
 
 void Worker::on_signal(int signal) {
-    // What the signal is about may still wait in the channel: a successor to give the connections to.
+    // A message that belongs to the signal may still wait in the channel: a successor to give the connections
+    // to.
     if (channel_ != nullptr) channel_->receive_pending();
     if (signal == SIGTERM) on_leave_signal(true);
     if (signal == SIGQUIT) on_leave_signal(false);
@@ -219,7 +221,7 @@ void Worker::on_dismissed(bool limited) {
     drain(limited);
 }
 
-// What the worker itself has from the settings; the rest is looked at when it is needed.
+// Settings that the worker itself keeps; the others are looked up when they are needed.
 void Worker::apply_settings() {
     log_.set_level(settings().master.log_level);
     log_.set_format(settings().master.log_format);
@@ -336,7 +338,7 @@ void Worker::drain(bool limited) {
     on_acceptor_closed();
 }
 
-// What cannot move drains within drain_timeout; the rest has handover_timeout to be taken over.
+// Connections that cannot move drain within drain_timeout; the others have handover_timeout to be taken over.
 void Worker::limit_drain() {
     if (drain_limit_ != nullptr) return;
     drain_limit_ = std::make_unique<DrainLimit>(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this),

@@ -1,5 +1,5 @@
 // How a worker accepts: from its own sockets and those it watches for others, up to its limits.
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>

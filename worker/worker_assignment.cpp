@@ -1,5 +1,5 @@
 // What the master gives a worker before it starts, and before each hot reload.
-#include "worker/module_library.h"
+#include "worker/module/module_library.h"
 #include "worker/worker.h"
 
 #include <algorithm>

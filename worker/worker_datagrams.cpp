@@ -1,7 +1,7 @@
 // A worker's udp listeners. All workers of the pool read the same sockets: one that leaves stops reading, and
 // what waits is read by another.
 #include "conf/counters.h"
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>

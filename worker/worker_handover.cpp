@@ -46,7 +46,7 @@ void Worker::on_handover_timeout() {
     drain_connections();
 }
 
-// What began to drain after the last look has its own drain_timeout.
+// A connection that began to drain after the last look has its own drain_timeout.
 void Worker::end_overdue() {
     const std::size_t ended = connections_.end_overdue();
     if (ended > 0)
@@ -83,7 +83,7 @@ Module* Worker::module_in(std::string_view listener_name) const {
     return modules_->find(listener_name.substr(listener_name.rfind(' ') + 1));
 }
 
-// Of one that accepts for a listener that is no more, too: a hot reload takes no module away.
+// Also finds the module of a listener that a hot reload took away: the module itself stays.
 Module* Worker::module_of(unsigned listener) const {
     const bool gone = listener >= first_gone_listener;
     return gone ? module_in(gone_listeners_[listener - first_gone_listener]) : listener_modules_[listener];

@@ -1,6 +1,6 @@
 // A worker's part in a hot reload: it builds the next generation's state beside the one that serves, says
 // whether it can, and puts it in place when the master has passed the commit point.
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "worker/worker.h"
 
 #include <algorithm>
@@ -82,7 +82,7 @@ void Worker::check_generations() const {
 
 static_assert(max_older_generations + 1 >= max_generations_limit);
 
-// Who uses a generation's counters holds its configuration. A generation that was withdrawn has a higher
+// Whatever uses a generation's counters holds its configuration. A generation that was withdrawn has a higher
 // number than the one that serves again.
 void Worker::note_generations(Report& report) const noexcept {
     report.generation = assignment_.configuration->generation();

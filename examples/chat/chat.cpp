@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <vector>
 
-#include <drover/master/cli.h>
-#include <drover/worker/connection.h>
+#include <drover/cli.h>
+#include <drover/connection.h>
+#include <drover/module.h>
 
 namespace {
 
@@ -41,7 +42,7 @@ class Guest final : public drover::Connection {
         if (!name_.empty()) tell(name_ + " is gone\n");
         close();
     }
-    // Who is slow to read misses lines; the others do not wait, and no memory fills.
+    // A slow reader misses lines; the others do not wait, and no memory fills.
     void tell(std::string_view line) {
         for (Guest* guest : room_)
             if (guest != this && guest->writable()) guest->write(line);

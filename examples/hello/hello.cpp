@@ -1,6 +1,7 @@
 // hello greets everybody by the name that they send: a complete server with a module of its own.
-#include <drover/master/cli.h>
-#include <drover/worker/connection.h>
+#include <drover/cli.h>
+#include <drover/connection.h>
+#include <drover/module.h>
 
 struct HelloConnection final : drover::Connection {
     HelloConnection(drover::Services& services, drover::Accepted accepted)

@@ -2,9 +2,9 @@
 #include <charconv>
 #include <list>
 
-#include <drover/core/event_loop.h>
-#include <drover/master/cli.h>
-#include <drover/modules/http/http_module.h>
+#include <drover/cli.h>
+#include <drover/event_loop.h>
+#include <drover/http.h>
 
 namespace {
 

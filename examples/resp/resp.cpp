@@ -6,8 +6,11 @@
 #include <charconv>
 #include <map>
 
-#include <drover/master/cli.h>
-#include <drover/worker/connection.h>
+#include <drover/cli.h>
+#include <drover/connection.h>
+#include <drover/counter.h>
+#include <drover/counter_row.h>
+#include <drover/module.h>
 
 namespace {
 

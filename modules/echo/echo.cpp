@@ -1,6 +1,9 @@
 #include "modules/echo/echo.h"
 
-#include "worker/connection.h"
+#include "core/counters/counter_row.h"
+#include "worker/datagram/datagram.h"
+#include "worker/module/services.h"
+#include "worker/stream/connection.h"
 
 namespace drover {
 

@@ -1,7 +1,9 @@
 // echo sends back what it receives: the smallest module, to start one's own from. Runs in: worker.
 #pragma once
 
-#include "worker/module.h"
+#include "conf/options/options.h"
+#include "core/counters/counter.h"
+#include "worker/module/module.h"
 
 namespace drover {
 

@@ -1,13 +1,13 @@
 // AccessLog writes a line for each reply that has ended to a file: gathered, and written a second later at
 // the latest. It never waits: what the file does not take at once is kept within bounds, then dropped and
-// counted. The master opens the file, and opens it anew when logs are rotated. Shared by the generations that
+// counted. The master opens the file, and reopens it when logs are rotated. Shared by the generations that
 // name the same file. Runs in: worker.
 #pragma once
 
-#include "core/counter.h"
-#include "core/event_loop.h"
+#include "core/counters/counter.h"
+#include "core/loop/event_loop.h"
 #include "modules/http/access_line.h"
-#include "worker/module_files.h"
+#include "worker/module/module_files.h"
 
 #include <cstdint>
 #include <memory>

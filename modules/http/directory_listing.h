@@ -1,7 +1,7 @@
 // A directory as a page of links. Runs in: worker.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <cstddef>
 #include <optional>
@@ -16,9 +16,9 @@ inline constexpr std::size_t max_listed_names = 2'000;
 inline constexpr std::size_t max_read_names = 100'000;
 
 // The first names in the order of their bytes, each with size and time of its last change (UTC), directories
-// marked by a '/'; the page says how many it leaves out. A link has neither: what it leads to may be outside
-// of what is served. Names that begin with a dot are none. None when the directory cannot be read: errno says
-// why.
+// marked by a '/'; the page says how many it leaves out. A link has neither size nor time: its target may be
+// outside of the root. Names that begin with a dot are left out. No value when the directory cannot be read:
+// errno says why.
 std::optional<std::string> list_directory(const UniqueFd& directory, std::string_view title);
 
 }  // namespace drover::http

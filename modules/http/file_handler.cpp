@@ -1,5 +1,6 @@
 #include "modules/http/file_handler.h"
 
+#include "core/log/log.h"
 #include "modules/http/directory_listing.h"
 #include "modules/http/path.h"
 
@@ -50,7 +51,7 @@ void FileHandler::log_missing() const {
                     root_.path(), route_.path, std::generic_category().message(root_.error())));
 }
 
-// Who has put new files in place reloads to see them, or makes the root's name mean another directory.
+// An operator shows new files by a reload, or by a root whose name means another directory.
 void FileHandler::follow_root() {
     const std::uint64_t reloads = services_.reloads();
     if (reloads == reloads_ && !files_.is_due(looked_up_ms_)) return;

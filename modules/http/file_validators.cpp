@@ -1,5 +1,9 @@
 #include "modules/http/file_validators.h"
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -18,25 +22,20 @@ bool same_time(const timespec& left, const timespec& right) noexcept {
     return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
 }
 
-bool same_time_and_size(const struct stat& left, const struct stat& right) noexcept {
-    return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
-}
-
-bool same_inode(const struct stat& left, const struct stat& right) noexcept {
-    return left.st_dev == right.st_dev && left.st_ino == right.st_ino &&
-           same_time(left.st_ctim, right.st_ctim);
-}
-
 // Empty when the file has changed meanwhile, or cannot be read.
 std::string tag_of_contents(int file, std::size_t size) {
-    std::string bytes(size, '\0');
+    XXH64_state_t hash;
+    XXH64_reset(&hash, 0);
+    std::array<char, 64 * 1024> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): read into
     std::size_t at = 0;
     while (at < size) {
-        const ssize_t got = ::pread(file, bytes.data() + at, size - at, static_cast<off_t>(at));
+        const std::size_t wanted = std::min(piece.size(), size - at);
+        const ssize_t got = ::pread(file, piece.data(), wanted, static_cast<off_t>(at));
         if (got <= 0) return {};
+        XXH64_update(&hash, piece.data(), static_cast<std::size_t>(got));
         at += static_cast<std::size_t>(got);
     }
-    return fmt::format("\"{:016x}\"", content_hash(bytes));
+    return fmt::format("\"{:016x}\"", XXH64_digest(&hash));
 }
 
 std::string tag_of_times(std::string_view name, const struct stat& status) {
@@ -59,13 +58,44 @@ std::uint64_t content_hash(std::string_view bytes) noexcept {
     return XXH64(bytes.data(), bytes.size(), 0);
 }
 
+bool same_time_and_size(const struct stat& left, const struct stat& right) noexcept {
+    return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
+}
+
+bool same_file(const struct stat& left, const struct stat& right) noexcept {
+    return left.st_dev == right.st_dev && left.st_ino == right.st_ino &&
+           same_time(left.st_ctim, right.st_ctim) && same_time_and_size(left, right);
+}
+
+FileValidators::Seen& FileValidators::seen_as(const std::string& name) {
+    if (const auto known = by_name_.find(name); known != by_name_.end()) return seen_[known->second];
+    std::size_t index = seen_.size();
+    if (index < max_names) {
+        seen_.emplace_back();
+    } else {
+        index = random_() % max_names;
+        by_name_.erase(seen_[index].name);
+        seen_[index] = {};
+    }
+    by_name_.emplace(name, index);
+    seen_[index].name = name;
+    return seen_[index];
+}
+
+bool FileValidators::may_read(std::int64_t size, std::time_t now) noexcept {
+    if (std::exchange(second_, now) != now) read_in_second_ = 0;
+    if (read_in_second_ + size > max_read_bytes_a_second) return false;
+    read_in_second_ += size;
+    bytes_read_ += static_cast<std::uint64_t>(size);
+    return true;
+}
+
 Validators FileValidators::find(const std::string& name, int file, const struct stat& status,
                                 std::time_t now) {
-    if (seen_.size() >= max_names && !seen_.contains(name)) seen_.clear();
-    const auto [entry, is_new] = seen_.try_emplace(name);
-    Seen& seen = entry->second;
+    Seen& seen = seen_as(name);
+    const bool is_new = seen.status.st_mode == 0;
     const bool same_times = !is_new && same_time_and_size(seen.status, status);
-    const bool same_version = same_times && same_inode(seen.status, status);
+    const bool same_version = same_times && same_file(seen.status, status);
     seen.is_ambiguous = same_times && (seen.is_ambiguous || !same_version);
     if (!same_version) seen.content_tag.clear();
     seen.status = status;
@@ -75,7 +105,7 @@ Validators FileValidators::find(const std::string& name, int file, const struct 
         case TagSource::young_times:
             return {"W/" + tag_of_times(name, status), status.st_mtim.tv_sec};
         case TagSource::contents:
-            if (seen.content_tag.empty())
+            if (seen.content_tag.empty() && may_read(status.st_size, now))
                 seen.content_tag = tag_of_contents(file, static_cast<std::size_t>(status.st_size));
             return {seen.content_tag, {}};
         case TagSource::nothing:

@@ -1,4 +1,5 @@
 // What HttpConnection answers, and how: fixed replies and refusals at once, all else through an Exchange.
+#include "core/log/log.h"
 #include "modules/http/http_connection.h"
 #include "modules/http/http_syntax.h"
 #include "modules/http/path.h"
@@ -10,7 +11,7 @@ namespace drover::http {
 
 namespace {
 
-// What a fixed reply, and with it the server as a whole, takes.
+// The methods of a fixed reply, and with it of the server as a whole.
 constexpr std::string_view plain_methods = "GET, HEAD";
 
 // "GET, HEAD" has "GET".
@@ -68,7 +69,7 @@ void HttpConnection::begin_request(const RequestHead& head, bool more_follows) {
 
 void HttpConnection::begin_body(const RequestHead& head, const Choice& choice, bool more_follows) {
     if (head.content_length > server().options.max_body) return refuse(413, head, choice.tally);
-    // Who waits to be asked for the body need not send it to be told no.
+    // A client that expects 100 Continue is refused before it sends the body.
     if (head.expects_continue && choice.route == nullptr)
         return refuse(choice.status, head, choice.tally, choice.allow);
     const std::shared_ptr<Exchange> exchange = make_exchange(head, choice, more_follows);
@@ -169,7 +170,7 @@ void HttpConnection::send_error(unsigned status, Persistence persistence, const 
     write(reply);
 }
 
-// What follows on this connection cannot be told apart any more, or is not wanted.
+// The requests that follow on this connection cannot be told apart any more, or are not wanted.
 void HttpConnection::refuse(unsigned status, const RequestHead& head, const Tally& tally,
                             std::string_view allow) {
     server().date.refresh();
@@ -178,7 +179,7 @@ void HttpConnection::refuse(unsigned status, const RequestHead& head, const Tall
     end(Linger::always);
 }
 
-// What is still to be sent has the time that any output has.
+// The output that is left has the same time as any output.
 void HttpConnection::end(Linger linger) {
     close(linger);
     limit_sending();

@@ -46,7 +46,7 @@ void HttpConnection::after_input(bool all_consumed) {
     if (next_is_here && began_us_ == 0) began_us_ = event_at_us();
     if (answering()) {
         start_phase(Phase::answer);
-        // What comes meanwhile has to wait; without any the end of the client's side is to be noticed.
+        // Input that comes meanwhile has to wait. While none has come, the client's end is to be noticed.
         if (!all_consumed) pause_input();
     } else if (exchange_ != nullptr) {
         start_phase(Phase::body);
@@ -191,8 +191,8 @@ bool HttpConnection::extend_sending() noexcept {
     return true;
 }
 
-// What the kernel holds for the client has not reached it. When it holds nothing it is not the client that is
-// late.
+// Bytes that the kernel still holds have not reached the client. A client is not slow while the kernel holds
+// none.
 bool HttpConnection::takes_fast_enough() noexcept {
     const HttpOptions& options = server().options;
     const std::chrono::milliseconds now = services().deadlines.time();
@@ -225,7 +225,7 @@ void HttpConnection::on_progress() noexcept {
     if (unsent_ != nullptr) settle_unsent(false);
 }
 
-// What leaves at once, the common case, is kept nowhere.
+// A reply that leaves at once, which is the common case, is never stored.
 void HttpConnection::on_flushed() noexcept {
     if (gone()) return end_replies();
     if (output_waits() || unsent_ != nullptr) {
@@ -300,19 +300,22 @@ Connection::Movable HttpConnection::on_hand_over(std::string& state) {
 Connection::Movable HttpConnection::on_hand_over_closing(std::string& state) {
     state = {carried_version, static_cast<char>(closing() ? Phase::idle : phase_)};
     state.append(reinterpret_cast<const char*>(&began_us_), sizeof began_us_);
-    const bool fits = unsent_ == nullptr || unsent_->append_to(state);
+    state.append(reinterpret_cast<const char*>(&send_left_ms_), sizeof send_left_ms_);
+    const bool fits = unsent_ == nullptr || unsent_->append_to(state, services().deadlines.time());
     return fits ? Movable::now : Movable::later;
 }
 
 // A head of which a part has come is scanned again from its beginning.
 HttpConnection::Carried HttpConnection::carried(std::string_view state) {
     Carried carried;
-    constexpr std::size_t fixed_size = 2 + sizeof carried.began_us;
+    constexpr std::size_t fixed_size = 2 + sizeof carried.began_us + sizeof carried.send_left_ms;
     const bool known = state.size() >= fixed_size && state[0] == carried_version && state[1] >= 0 &&
                        state[1] <= static_cast<char>(Phase::head);
     if (!known) throw std::runtime_error("http: unknown state of a connection");
     carried.phase = static_cast<Phase>(state[1]);
     std::memcpy(&carried.began_us, state.data() + 2, sizeof carried.began_us);
+    std::memcpy(&carried.send_left_ms, state.data() + 2 + sizeof carried.began_us,
+                sizeof carried.send_left_ms);
     state.remove_prefix(fixed_size);
     if (state.empty()) return carried;
     carried.unsent = std::make_unique<WaitingReplies>();
@@ -323,9 +326,12 @@ HttpConnection::Carried HttpConnection::carried(std::string_view state) {
 void HttpConnection::carry_on(Carried carried) noexcept {
     began_us_ = carried.began_us;
     unsent_ = std::move(carried.unsent);
-    if (unsent_ != nullptr) unsent_->rate = LeastRate(services().deadlines.time());
-    if (unsent_ != nullptr && server().access_log != nullptr) unsent_->peer = peer_address().host_text();
-    start_phase(carried.phase);
+    if (unsent_ == nullptr) return start_phase(carried.phase);
+    // The time limit that was set goes on by itself.
+    phase_ = carried.phase;
+    send_left_ms_ = carried.send_left_ms;
+    unsent_->rate = LeastRate(services().deadlines.time(), unsent_->rate.left(LeastRate::Time(0)));
+    if (server().access_log != nullptr) unsent_->peer = peer_address().host_text();
 }
 
 void HttpConnection::on_drain() {

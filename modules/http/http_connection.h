@@ -9,7 +9,7 @@
 
 #include "modules/http/exchange.h"
 #include "modules/http/http_server.h"
-#include "worker/connection.h"
+#include "worker/stream/connection.h"
 
 #include <memory>
 
@@ -32,10 +32,11 @@ class HttpConnection final : public Connection {
     // A client that has connected and asked for nothing yet is given this long by a worker that drains.
     static constexpr std::chrono::milliseconds drain_first{5000};
 
-    // What on_hand_over of another worker said.
+    // The state that on_hand_over of another worker has written.
     struct Carried {
         Phase phase = Phase::first;
         std::int64_t began_us = 0;
+        std::uint32_t send_left_ms = 0;
         std::unique_ptr<WaitingReplies> unsent = {};
     };
     // Throws std::runtime_error for what it cannot have said.
@@ -131,7 +132,7 @@ class HttpConnection final : public Connection {
 
     // What nginx calls a request of which nothing was answered when its client, or the worker, went.
     static constexpr unsigned client_closed_request = 499;
-    static constexpr char carried_version = 3;
+    static constexpr char carried_version = 4;
 
     HttpServer& server() const noexcept { return **server_; }
 

@@ -43,8 +43,7 @@ void check_route_host(std::string_view host, const std::string& key, Complaints&
     const std::string_view name = host.starts_with("*.") ? host.substr(2) : host;
     const std::size_t colon = name.rfind(':');
     const bool has_port = colon != std::string_view::npos && name.find(']', colon) == std::string_view::npos;
-    if (!is_host(name) || without_final_dot(name).empty() || has_port ||
-        name.find('*') != std::string_view::npos)
+    if (!is_host(name) || has_port || name.find('*') != std::string_view::npos)
         complaints.add(key, "is no host name: \"a.org\", \"*.a.org\", \"127.0.0.1\", \"[::1]\", no port");
 }
 
@@ -154,9 +153,8 @@ const Options<RouteOptions>& RouteOptions::options() {
                   "Start of the paths that belong to the route: \"/a\" has \"/ab\", too. Compared with what "
                   "the request's path means: escapes decoded, \".\" and \"..\" resolved.")
             .text("name", &RouteOptions::name, {.max_size = 64}, Apply::hot,
-                  "What metrics call the route, in their label \"route\"; empty: its host and path. Routes "
-                  "of one "
-                  "name are counted together.")
+                  "What metrics call the route, in their label \"route\"; empty: its host and path. "
+                  "Routes of one name are counted together.")
             .table("return", &RouteOptions::fixed, ReturnOptions::options(), Apply::hot,
                    "A fixed reply. A route has one of return, redirect, handler and root.")
             .table("redirect", &RouteOptions::redirect, RedirectOptions::options(), Apply::hot,
@@ -194,9 +192,8 @@ const Options<HttpOptions>& HttpOptions::options() {
                   "The body of a request; more is answered 413.")
             .duration("header_timeout", &HttpOptions::header_timeout_ms,
                       {.fallback = 30 * second, .min = 100, .max = hour}, Apply::hot,
-                      "From the first byte of a request to the end of its headers, and from the connection "
-                      "to its first "
-                      "byte; late is answered 408.")
+                      "From the first byte of a request to the end of its headers, and from the "
+                      "connection to its first byte; late is answered 408.")
             .duration("body_timeout", &HttpOptions::body_timeout_ms,
                       {.fallback = 30 * second, .min = 100, .max = hour}, Apply::hot,
                       "The longest pause within the body of a request; longer is answered 408.")
@@ -212,9 +209,8 @@ const Options<HttpOptions>& HttpOptions::options() {
                 "seconds in which it is waited for; slower is answered 408, or cut off. 0: any.")
             .duration("drain_idle", &HttpOptions::drain_idle_ms,
                       {.fallback = second / 2, .min = 0, .max = hour}, Apply::hot,
-                      "How long a worker that drains waits for one more request on a connection between two "
-                      "requests: "
-                      "its reply says close, so that no request is lost.")
+                      "How long a worker that drains waits for one more request on a connection between "
+                      "two requests: its reply says close, so that no request is lost.")
             .text(
                 "access_log", &HttpOptions::access_log, {.max_size = 4096, .master_file = true}, Apply::hot,
                 "Where a line for each reply that has ended goes: a file, opened by the master, and again on "

@@ -1,7 +1,7 @@
 // The options of [module.http]. Runs in: config reader (declared and checked) and worker (loaded).
 #pragma once
 
-#include "conf/options.h"
+#include "conf/options/options.h"
 
 #include <cstdint>
 #include <string_view>
@@ -78,7 +78,7 @@ struct HttpOptions {
     std::int64_t open_files_check_ms = 0;
     std::vector<ErrorPageOptions> error_pages = {};
     std::vector<RouteOptions> routes = {};
-    // No key: false where the requests are none of the service's own.
+    // Not a key: false where the requests are not the service's own.
     bool counted = true;
 
     static const Options<HttpOptions>& options();

@@ -19,7 +19,7 @@ constexpr bool status_has_body(unsigned status) noexcept {
     return status != 204 && status != 304;
 }
 
-// The present as RFC 9110, 5.6.7 writes it, written anew once a second.
+// The present as RFC 9110, 5.6.7 writes it, refreshed once a second.
 class HttpDate {
   public:
     static constexpr std::size_t size = 29;

@@ -3,6 +3,7 @@
 #include "modules/http/file_handler.h"
 #include "modules/http/http_connection.h"
 #include "modules/http/redirect_handler.h"
+#include "worker/module/configuration.h"
 
 #include <algorithm>
 #include <utility>

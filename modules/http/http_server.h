@@ -3,7 +3,7 @@
 // and by the exchanges that began with it. Runs in: worker.
 #pragma once
 
-#include "core/counter.h"
+#include "core/counters/counter.h"
 #include "modules/http/access_log.h"
 #include "modules/http/exchange.h"
 #include "modules/http/http_options.h"
@@ -13,7 +13,7 @@
 #include "modules/http/route_metrics.h"
 #include "modules/http/route_table.h"
 #include "modules/http/unsent_replies.h"
-#include "worker/services.h"
+#include "worker/module/services.h"
 
 #include <memory>
 #include <string>

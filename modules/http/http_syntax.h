@@ -73,7 +73,8 @@ constexpr bool is_field_value(std::string_view text) noexcept {
 
 // A host name as it is compared: in lower case, without a final dot.
 std::string lower_host(std::string_view host);
-// uri-host [ ":" port ], RFC 9110, 7.2; not empty.
+// uri-host [ ":" [ port ] ], RFC 9110, 7.2; not empty. No label of a name is empty (RFC 1034, 3.1), a port is
+// 1 to 65535.
 bool is_host(std::string_view text) noexcept;
 // uri-host ":" port with a port that there can be: what CONNECT asks for (RFC 9110, 9.3.6).
 bool is_host_with_port(std::string_view text) noexcept;

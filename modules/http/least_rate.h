@@ -1,6 +1,6 @@
 // LeastRate is how long a client may keep us waiting while it sends a body or takes a reply: a grace, and a
 // second more for each `min_rate` bytes that it moves, so that one byte a second does not hold a connection
-// for ever. What it has moved fast buys it no more than a bounded time. A value; time is the deadline
+// for ever. Bytes that came fast buy the client a bounded time at most. A value; time is the deadline
 // wheel's. Runs in: worker.
 #pragma once
 
@@ -15,8 +15,8 @@ class LeastRate {
     using Time = std::chrono::milliseconds;
     static constexpr Time grace{5000};
 
-    // The client is waited for from now on.
-    explicit LeastRate(Time now = Time(0)) noexcept : left_(now + grace) {}
+    // The client is waited for from now on, and has `left`.
+    explicit LeastRate(Time now = Time(0), Time left = grace) noexcept : left_(now + left) {}
 
     // It is not waited for until resume(): its time stands still. Each may be called again.
     void pause(Time now) noexcept {

@@ -1,6 +1,6 @@
 #include "modules/http/open_files.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "modules/http/http_date.h"
 #include "modules/http/http_syntax.h"
 
@@ -93,24 +93,11 @@ std::string key_of(const FileRoot& root) {
     return root.label() + '\0';
 }
 
-bool same_time(const timespec& left, const timespec& right) noexcept {
-    return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
-}
-
 // Not time(3): its coarse clock is behind the one that gives a file its time, which would be in the future.
 std::time_t present_second() noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec;
-}
-
-bool same_contents(const struct stat& left, const struct stat& right) noexcept {
-    return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
-}
-
-bool same_file(const struct stat& left, const struct stat& right) noexcept {
-    return left.st_dev == right.st_dev && left.st_ino == right.st_ino &&
-           same_time(left.st_ctim, right.st_ctim) && same_contents(left, right);
 }
 
 }  // namespace
@@ -241,7 +228,7 @@ void OpenFiles::forget(const FileRoot& root) noexcept {
 bool OpenFiles::may_still_use(const OpenFile& file) const noexcept {
     struct stat status {};
     return !is_due(file.checked_ms) && ::fstat(file.file->get(), &status) == 0 &&
-           same_contents(status, file.status);
+           same_time_and_size(status, file.status);
 }
 
 OpenFiles::Found OpenFiles::find(const FileRoot& root, std::string_view name) {

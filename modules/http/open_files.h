@@ -3,11 +3,11 @@
 // HttpServer; every reload empties it, whatever else that changes (FileHandler). Runs in: worker.
 #pragma once
 
-#include "core/event_loop.h"
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
+#include "core/loop/event_loop.h"
 #include "modules/http/file_validators.h"
 #include "modules/http/http_options.h"
-#include "worker/connection_output.h"
+#include "worker/stream/file_range.h"
 
 #include <cstdint>
 #include <list>

@@ -9,8 +9,8 @@
 namespace drover::http {
 
 // Decodes escapes, then removes empty, "." and ".." segments; a '/' at the end stays. `path` starts with '/'.
-// The result is `path` itself when there is nothing to do, else a view of `scratch`. None when it names
-// nothing: an escape that is none or a NUL, or ".." above the root.
+// The result is `path` itself when there is nothing to do, else a view of `scratch`. No value when the path
+// names nothing: a wrong escape, a NUL, or ".." above the root.
 std::optional<std::string_view> resolve_path(std::string_view path, std::string& scratch);
 
 // `path` with what may not stand in a target or in HTML written as %XX.

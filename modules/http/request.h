@@ -2,7 +2,7 @@
 // was given the Request, and no longer: copy what is needed later. Runs in: worker.
 #pragma once
 
-#include "core/address.h"
+#include "core/net/address.h"
 #include "modules/http/request_head.h"
 
 #include <optional>

@@ -18,7 +18,7 @@
 
 #include "modules/http/request.h"
 #include "modules/http/response.h"
-#include "worker/services.h"
+#include "worker/module/services.h"
 
 #include <memory>
 #include <string>
@@ -53,7 +53,7 @@ class RequestHandler {
     // The methods that it takes, as an Allow header lists them. Others are answered 405, OPTIONS with this.
     virtual std::string_view methods() const noexcept { return "GET, HEAD"; }
 
-    // Answer now, or keep the response and answer later on the same thread. What it throws is logged and
+    // Answer now, or keep the response and answer later on the same thread. An exception is logged and
     // answered 500.
     virtual void handle(const Request& request, Response response) = 0;
 

@@ -12,7 +12,7 @@
 // Runs in: worker, on its one thread; a thread that computes tells the loop, and the loop answers.
 #pragma once
 
-#include "worker/connection_output.h"
+#include "worker/stream/file_range.h"
 
 #include <cstdint>
 #include <functional>

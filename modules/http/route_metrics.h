@@ -3,9 +3,9 @@
 // it. Runs in: worker; declared in the config reader.
 #pragma once
 
-#include "core/counter.h"
-#include "core/counter_row.h"
-#include "core/histogram.h"
+#include "core/counters/counter.h"
+#include "core/counters/counter_row.h"
+#include "core/counters/histogram.h"
 #include "modules/http/http_options.h"
 
 #include <array>

@@ -1,6 +1,6 @@
 #include "modules/http/status_handler.h"
 
-#include "worker/master_view.h"
+#include "worker/module/master_view.h"
 
 #include <memory>
 #include <utility>

@@ -13,7 +13,14 @@ namespace {
 
 constexpr std::size_t max_carried_state = 256 * 1024;
 
-// The layout in a hand-over; the texts of the request follow it.
+// The layout in a hand-over: a Progress, then for each reply a Record and the texts of its request.
+struct Progress {
+    std::uint64_t first;
+    std::uint64_t delivered;
+    std::int64_t rate_left_ms;
+};
+static_assert(sizeof(Progress) == 24);
+
 struct Record {
     std::uint64_t label;
     std::int64_t began_us;
@@ -53,6 +60,13 @@ std::unique_ptr<char[]> copy_texts(LoggedRequest& request) {
     return texts;
 }
 
+void append(std::vector<UnsentReply>& replies, UnsentReply reply) {
+    if (!replies.empty() && replies.back().is_like(reply))
+        replies.back().count += reply.count;
+    else
+        replies.push_back(std::move(reply));
+}
+
 }  // namespace
 
 bool UnsentReply::is_like(const UnsentReply& other) const noexcept {
@@ -76,24 +90,18 @@ void UnsentReply::keep() {
 }
 
 void UnsentReplies::add(UnsentReply reply) {
-    if (!replies_.empty() && replies_.back().is_like(reply)) {
-        ++replies_.back().count;
-        return;
-    }
-    replies_.push_back(std::move(reply));
+    append(replies_, std::move(reply));
 }
 
 void WaitingReplies::add(UnsentReply reply) {
     reply.keep();
     written_ += reply.whole();
-    if (!replies_.empty() && replies_.back().is_like(reply)) {
-        replies_.back().count += reply.count;
-        return;
-    }
-    replies_.push_back(std::move(reply));
+    append(replies_, std::move(reply));
 }
 
-bool WaitingReplies::append_to(std::string& state) const {
+bool WaitingReplies::append_to(std::string& state, LeastRate::Time now) const {
+    const Progress progress{.first = first_, .delivered = delivered, .rate_left_ms = rate.left(now).count()};
+    state.append(reinterpret_cast<const char*>(&progress), sizeof progress);
     for (const UnsentReply& reply : replies_) {
         LoggedRequest request = reply.request;
         Record record{.label = reply.label,
@@ -124,6 +132,11 @@ void WaitingReplies::take_from(std::string_view state) {
         state.remove_prefix(size);
         return taken;
     };
+    Progress progress;
+    std::memcpy(&progress, take(sizeof progress).data(), sizeof progress);
+    first_ = written_ = progress.first;
+    delivered = progress.delivered;
+    rate = LeastRate(LeastRate::Time(0), LeastRate::Time(progress.rate_left_ms));
     while (!state.empty()) {
         Record record;
         std::memcpy(&record, take(sizeof record).data(), sizeof record);

@@ -1,8 +1,8 @@
 // UnsentReplies holds replies that were written and have not left yet. A reply is counted and logged when its
-// last byte has left, or when its connection has ended before, with the bytes that did leave: mostly at the
-// end of the hook that wrote it. Hooks nest, so that the replies of the hook that ends are the last ones.
-// What the socket does not take at once is the connection's to keep (WaitingReplies); it holds no generation
-// alive, and goes along when the connection is handed over. One a worker. Runs in: worker.
+// last byte has left, mostly at the end of the hook that wrote it. When the connection ends before, the reply
+// is counted with the bytes that did leave. Hooks nest: the replies of the hook that ends are the last ones.
+// A reply that the socket does not take at once moves to its connection (WaitingReplies), holds no generation
+// alive, and travels with the connection when that is handed over. One for each worker. Runs in: worker.
 #pragma once
 
 #include "modules/http/exchange.h"
@@ -110,9 +110,10 @@ class WaitingReplies {
         replies_.erase(replies_.begin(), replies_.begin() + static_cast<std::ptrdiff_t>(taken));
     }
 
-    // For a hand-over. False when they are too many.
-    bool append_to(std::string& state) const;
-    // Throws std::runtime_error for what append_to cannot have written.
+    // For a hand-over, with what the rate has left. False when they are too many.
+    bool append_to(std::string& state, LeastRate::Time now) const;
+    // Into an empty one; its rate begins at time 0. Throws std::runtime_error for a state that append_to
+    // cannot have written.
     void take_from(std::string_view state);
 
   private:

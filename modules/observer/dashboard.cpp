@@ -1,6 +1,6 @@
 #include "modules/observer/dashboard.h"
 
-#include "core/check.h"
+#include "core/base/check.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 // can give. A value. Runs in: worker.
 #pragma once
 
-#include "core/address.h"
+#include "core/net/address.h"
 
 #include <string>
 #include <string_view>

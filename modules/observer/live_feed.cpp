@@ -1,5 +1,7 @@
 #include "modules/observer/live_feed.h"
 
+#include "worker/module/configuration.h"
+
 #include <algorithm>
 #include <charconv>
 #include <ctime>

@@ -7,7 +7,7 @@
 #include "modules/http/response.h"
 #include "modules/observer/live_message.h"
 #include "modules/observer/page.h"
-#include "worker/master_view.h"
+#include "worker/module/master_view.h"
 
 #include <chrono>
 #include <cstddef>
@@ -26,7 +26,7 @@ class LiveFeed {
     // services.master is not null; asks it for its events.
     LiveFeed(Services& services, std::size_t max_clients);
 
-    // Who has left takes no room.
+    // Clients that have left take no room.
     bool full() const noexcept;
     // Not when full. `last_event`: the id of the last one that the dashboard has; empty: none.
     void add(http::Response response, std::string_view last_event);

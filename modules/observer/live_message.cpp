@@ -1,8 +1,8 @@
 #include "modules/observer/live_message.h"
 
-#include "core/counter_difference.h"
-#include "core/histogram_counts.h"
-#include "worker/status_json.h"
+#include "core/counters/counter_difference.h"
+#include "core/counters/histogram_counts.h"
+#include "core/protocol/status_json.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,9 +1,9 @@
 // What the dashboard is told once a second: one line of JSON, of a bounded size. Runs in: worker.
 #pragma once
 
-#include "core/counter_reader.h"
-#include "core/json_writer.h"
-#include "core/status_page.h"
+#include "core/base/json_writer.h"
+#include "core/counters/counter_reader.h"
+#include "core/protocol/status_page.h"
 
 #include <cstddef>
 #include <cstdint>

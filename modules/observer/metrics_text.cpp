@@ -1,8 +1,8 @@
 #include "modules/observer/metrics_text.h"
 
-#include "core/counter_families.h"
-#include "core/histogram.h"
-#include "core/visible_text.h"
+#include "core/base/visible_text.h"
+#include "core/counters/counter_families.h"
+#include "core/counters/histogram.h"
 #include "modules/http/http_syntax.h"
 
 #include <algorithm>
@@ -68,7 +68,7 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
         if (first == '\n') {
             out.append("\\n");
         } else {
-            // What is shown as \x1b is a text with a backslash.
+            // A control character is shown as \x1b, a text with a backslash.
             if (first == '\\' || (first == '"' && quotes) || shown_otherwise) out.push_back('\\');
             out.append(character.bytes());
         }

@@ -2,7 +2,7 @@
 // functions of what was read of the counter table. Runs in: worker.
 #pragma once
 
-#include "core/counter_reader.h"
+#include "core/counters/counter_reader.h"
 
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 #include "modules/observer/page.h"
 
-#include "worker/master_view.h"
+#include "core/log/log.h"
+#include "worker/module/master_view.h"
 
 #include <memory>
 #include <utility>

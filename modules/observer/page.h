@@ -21,8 +21,8 @@ class Page : public http::RequestHandler {
 
   protected:
     virtual void answer(const http::Request& request, http::Response response) = 0;
-    // Calls `work` when the master has answered, or has not (worker/master_view.h). What it throws is logged
-    // and answered 500.
+    // Calls `work` when the master has answered, or has not (worker/module/master_view.h). An exception is
+    // logged and answered 500.
     void when_asked(http::Response response, std::function<void(http::Response&, bool answered)> work) const;
     Services& services() const noexcept { return *services_; }
 

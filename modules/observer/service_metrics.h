@@ -2,7 +2,7 @@
 // so that it shows a worker that is stuck, when the worker's own figures stay as they are. Runs in: worker.
 #pragma once
 
-#include "core/status_page.h"
+#include "core/protocol/status_page.h"
 #include "modules/observer/metrics_text.h"
 
 #include <cstdint>

@@ -2,7 +2,8 @@
 
 #include "modules/observer/metrics_text.h"
 #include "modules/observer/service_metrics.h"
-#include "worker/master_view.h"
+#include "worker/module/configuration.h"
+#include "worker/module/master_view.h"
 
 #include <fmt/format.h>
 

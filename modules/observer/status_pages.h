@@ -3,7 +3,7 @@
 #pragma once
 
 #include "conf/settings.h"
-#include "core/status_page.h"
+#include "core/protocol/status_page.h"
 #include "modules/observer/page.h"
 
 #include <cstdint>

@@ -3,10 +3,10 @@
 // a process in the neighbouring row, on its own bare cell, on the same xadd cell; of prometheus-cpp, which
 // has nothing between processes, a thread on the same object. And what a reader's sums() cost. Medians over
 // rounds that visit each in turn, so that a change of the machine's pace meets all of them.
-#include "core/counter_table.h"
-#include "core/histogram.h"
-#include "core/process.h"
-#include "core/system_error.h"
+#include "core/base/system_error.h"
+#include "core/counters/counter_table.h"
+#include "core/counters/histogram.h"
+#include "core/process/process.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 #include "conf/counters.h"
 
 #include "conf/settings.h"
-#include "core/histogram.h"
+#include "core/counters/histogram.h"
 #include "tests/conf/toy_modules.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "conf/observer.h"
 
-#include "conf/privileged_values.h"
+#include "conf/reader/privileged_values.h"
 #include "conf/settings.h"
 #include "tests/conf/toy_modules.h"
 

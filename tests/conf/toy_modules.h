@@ -1,9 +1,9 @@
 // Declarations of modules that do not exist, and the shortest way from a TOML text to findings or an image.
 #pragma once
 
-#include "conf/checker.h"
-#include "conf/options.h"
-#include "conf/toml_reader.h"
+#include "conf/options/options.h"
+#include "conf/reader/checker.h"
+#include "conf/reader/toml_reader.h"
 
 #include <cstdint>
 #include <string>

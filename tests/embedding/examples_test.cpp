@@ -121,9 +121,9 @@ TEST_CASE("a program of one's own says its name and version, and has the observe
     CHECK(status.at("program") == "http_hello");
     CHECK(status.at("program_version") == "1.4");
     CHECK(status.at("version") == DROVER_TEST_VERSION);
-    CHECK(command_line_of(http_hello.master().pid()) == "http_hello: master");
+    CHECK(command_line_of(http_hello.master().pid()) == "http_hello 1.4: master");
     const std::string worker = command_line_of(http_hello.master().worker_pids().front());
-    CHECK(worker == "http_hello: worker main/0");
+    CHECK(worker == "http_hello 1.4: worker main/0");
     http_hello.change_configuration("[pool.main]",
                                     "[observer]\nlisten = \"" + observer.address() + "\"\n\n[pool.main]");
     CHECK(http_hello.command({"reload"}).code() == 0);

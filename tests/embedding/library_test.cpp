@@ -68,6 +68,38 @@ TEST_CASE("pkg-config names what the archive needs") {
     serve(program);
 }
 
+TEST_CASE("an installation writes nothing into the build tree but the list that is CMake's own") {
+    const TemporaryFolder folder;
+    write_file(folder.file("stamp"), "");
+    run_shell("cmake --install " DROVER_BUILD_DIR " --component development --prefix " +
+              folder.file("prefix"));
+    CHECK(run_shell("find " DROVER_BUILD_DIR " -type f -newer " + folder.file("stamp") +
+                    " -path '*install*' -not -path '*/installed/*'") == DROVER_BUILD_DIR
+          "/install_manifest_development.txt\n");
+    const std::string list = read_file(DROVER_BUILD_DIR "/install_manifest_development.txt");
+    CHECK(list.find(folder.file("prefix/include/drover/worker/module.h") + "\n") != std::string::npos);
+    CHECK(list.find("/pkgconfig/drover.pc") != std::string::npos);
+}
+
+TEST_CASE("folders of the library and the headers may be absolute") {
+    const TemporaryFolder folder;
+    const auto installed_pc = [&](const std::string& stage) {
+        run_shell("DESTDIR=" + stage + " cmake -DDROVER_SOURCE_DIR=" DROVER_SOURCE_DIR " -DDROVER_LIBDIR=" +
+                  folder.file("lib") + " -DDROVER_INCLUDEDIR=" + folder.file("headers") +
+                  " -DCMAKE_INSTALL_PREFIX=/usr -DPC_DESCRIPTION=d -DPC_VERSION=0.1.0 -P " DROVER_SOURCE_DIR
+                  "/cmake/install_pc.cmake");
+        return stage + folder.file("lib/pkgconfig");
+    };
+    const auto asked = [&](const std::string& what) {
+        return run_shell("PKG_CONFIG_PATH=" + installed_pc("") + " pkg-config " + what + " drover");
+    };
+    CHECK(asked("--variable=includedir") == folder.file("headers") + "\n");
+    CHECK(asked("--variable=libdir") == folder.file("lib") + "\n");
+    CHECK(asked("--libs-only-other").find("-Wl,-rpath," + folder.file("lib")) != std::string::npos);
+    CHECK(asked("--variable=prefix") == "/usr\n");
+    CHECK(std::filesystem::exists(installed_pc(folder.file("stage")) + "/drover.pc"));
+}
+
 TEST_CASE("find_package knows components, and says what it has not") {
     const TemporaryFolder folder;
     const auto configure = [&](const std::string& arguments) {
@@ -97,8 +129,8 @@ TEST_CASE("all headers are there, and fit together in one file without a warning
     for (const auto& entry : std::filesystem::recursive_directory_iterator(include))
         if (entry.is_regular_file())
             source += "#include <" + entry.path().lexically_relative(include).string() + ">\n";
-    CHECK(source.find("<drover/worker/connection.h>") != std::string::npos);
-    CHECK(source.find("<drover/modules/http/request_handler.h>") != std::string::npos);
+    CHECK(source.find("<drover/connection.h>") != std::string::npos);
+    CHECK(source.find("<drover/http.h>") != std::string::npos);
     write_file(folder.file("all.cpp"), source);
     run_shell(DROVER_COMPILER
               " -std=c++20 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only -I" +

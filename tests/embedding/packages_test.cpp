@@ -53,7 +53,7 @@ TEST_CASE("the packages are what Debian wants, and work") {
           "etc/logrotate.d/drover", "usr/share/man/man1/drover.1.gz", "usr/share/man/man5/drover.toml.5.gz",
           "usr/share/bash-completion/completions/drover", "usr/share/doc/drover/copyright",
           "usr/share/doc/libdrover-dev/changelog.Debian.gz", "usr/lib/libdrover.so.0.1",
-          "usr/lib/libdrover.a", "usr/include/drover/worker/module.h"})
+          "usr/lib/libdrover.a", "usr/include/drover/module.h"})
         CHECK_MESSAGE(fs::exists(packages.file(name)), name);
     CHECK(contains(packages.control("libdrover-dev"), "Depends: libdrover0.1 (= 0.1.0-1), libevent-dev"));
     CHECK(contains(packages.control("libdrover-dev"), "libtomlplusplus-dev, pkgconf"));

@@ -1,9 +1,9 @@
 // Feeds a Channel what a hostile peer could send: raw messages, and messages with a right header and wrong
 // contents, with and without descriptors. Nothing may crash, hang or leave a descriptor open. Input: for each
 // message a byte of flags, a byte for type, two for the length, then the bytes.
-#include "core/channel.h"
-#include "core/check.h"
-#include "core/packet.h"
+#include "core/base/check.h"
+#include "core/protocol/channel.h"
+#include "core/protocol/packet.h"
 #include "tests/support/open_fds.h"
 
 #include <array>

@@ -1,10 +1,10 @@
 // A scripted peer and a scripted module on the two ends of a socket pair: whatever both do, and in whatever
 // order, what the peer receives is what was written, nothing is called on a connection that has ended, and
 // every connection is gone at the end. Each byte of the input is one step.
-#include "core/counter.h"
-#include "core/counter_table.h"
-#include "core/system_error.h"
-#include "worker/connection.h"
+#include "core/base/system_error.h"
+#include "core/counters/counter.h"
+#include "core/counters/counter_table.h"
+#include "worker/stream/connection.h"
 
 #include <array>
 #include <csignal>

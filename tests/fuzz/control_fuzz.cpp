@@ -1,7 +1,7 @@
 // Feeds bytes from outside to what parses the control socket's lines, on either side.
 
-#include "core/check.h"
-#include "master/control_message.h"
+#include "core/base/check.h"
+#include "master/control/control_message.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,10 +1,10 @@
 // Bytes as a configuration image whose header fields that say "one of ours" are put right: whatever view()
 // then takes must be safe to read in every way that Drover reads an image.
-#include "conf/diff.h"
-#include "conf/image.h"
-#include "conf/reference.h"
+#include "conf/image/diff.h"
+#include "conf/image/image.h"
+#include "conf/options/reference.h"
 #include "conf/settings.h"
-#include "core/check.h"
+#include "core/base/check.h"
 
 #include <cstdint>
 #include <cstring>

@@ -1,18 +1,32 @@
 #include "tests/hostile/hostile_module.h"
 
+#include "core/protocol/message.h"
+#include "core/protocol/packet.h"
 #include "tests/hostile/memory_attacks.h"
-#include "worker/connection.h"
+#include "worker/stream/connection.h"
 
+#include <cstdint>
+#include <span>
 #include <string>
 
 namespace drover::hostile {
 
 namespace {
 
-// "walls", "scribble", "leave FILE".
+// Says that it has taken log files that nobody has sent yet.
+void lie_about_log_files() {
+    const MessageHeader header{.type = static_cast<std::uint16_t>(MessageType::log_files_taken),
+                               .payload_size = sizeof(QuestionMessage)};
+    const QuestionMessage lie{UINT64_MAX};
+    for (int socket = 3; socket < 64; ++socket)
+        send_packet(socket, std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(&lie, 1)), {});
+}
+
+// "walls", "scribble", "leave FILE", "log files".
 std::string attack(std::string_view what) {
     if (what == "walls") return climb_walls();
     if (what == "scribble") scribble();
+    if (what == "log files") lie_about_log_files();
     if (what.starts_with("leave ")) leave_scribbler(std::string(what.substr(6)));
     return {};
 }

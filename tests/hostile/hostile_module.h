@@ -3,7 +3,7 @@
 // Runs in: tests, as a module of drover_trouble.
 #pragma once
 
-#include "worker/module.h"
+#include "worker/module/module.h"
 
 #include <string_view>
 

@@ -1,7 +1,7 @@
 #include "tests/hostile/memory_attacks.h"
 
-#include "core/counter_layout.h"
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
+#include "core/counters/counter_layout.h"
 
 #include <charconv>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "master/event_log.h"
 
-#include "tests/core/log_reading.h"
+#include "tests/core/log/log_reading.h"
 
 #include <chrono>
 #include <set>

@@ -1,8 +1,8 @@
 #include "master/master_counters.h"
 
 #include "conf/counters.h"
-#include "core/address.h"
-#include "core/system_error.h"
+#include "core/base/system_error.h"
+#include "core/net/address.h"
 #include "tests/support/run_until.h"
 #include "tests/support/udp_client.h"
 

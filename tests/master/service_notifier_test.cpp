@@ -1,6 +1,6 @@
 #include "master/service_notifier.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/support/temporary_folder.h"
 
 #include <string>

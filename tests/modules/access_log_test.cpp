@@ -1,6 +1,6 @@
 #include "modules/http/access_log.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/modules/http_server_fixture.h"
 #include "tests/support/temporary_folder.h"
 

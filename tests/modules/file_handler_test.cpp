@@ -1,7 +1,7 @@
 // Files as replies, over real connections.
 #include "modules/http/file_handler.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "modules/http/directory_listing.h"
 #include "modules/http/http_date.h"
 #include "tests/modules/http_server_fixture.h"

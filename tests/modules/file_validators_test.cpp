@@ -1,7 +1,7 @@
 // What tells one version of a file from another.
 #include "modules/http/file_validators.h"
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/temporary_folder.h"
 
 #include <cstdint>
@@ -20,6 +20,7 @@ constexpr std::time_t present = 1'800'000'000;
 
 struct stat file_of(std::time_t modified, off_t size, ino_t inode = 1) {
     struct stat status {};
+    status.st_mode = S_IFREG;
     status.st_ino = inode;
     status.st_size = size;
     status.st_mtim.tv_sec = modified;
@@ -74,4 +75,42 @@ TEST_CASE("versions of a name that were seen are remembered, up to a number") {
     for (std::size_t index = 0; index < FileValidators::max_names; ++index)
         tag(std::to_string(index), 1);
     CHECK(validators.size() <= FileValidators::max_names);
+}
+
+TEST_CASE("more names than are remembered, in turn: most contents are not read again") {
+    const drover::test::TemporaryFolder folder;
+    std::ofstream(folder.file("a")) << "0123";
+    const drover::UniqueFd file(::open(folder.file("a").c_str(), O_RDONLY | O_CLOEXEC));
+    FileValidators validators;
+    constexpr std::size_t names = FileValidators::max_names * 5 / 4;
+    const auto ask_for_all = [&] {
+        const std::uint64_t before = validators.bytes_read();
+        for (std::size_t index = 0; index < names; ++index)
+            CHECK_FALSE(
+                validators.find(std::to_string(index), file.get(), file_of(1, 4), present).etag.empty());
+        return (validators.bytes_read() - before) / 4;
+    };
+    CHECK(ask_for_all() == names);
+    for (int round = 0; round < 4; ++round)
+        CHECK(ask_for_all() < names * 3 / 4);
+    CHECK(validators.size() == FileValidators::max_names);
+}
+
+TEST_CASE("so much is read for tags in a second; the next has its own") {
+    const drover::test::TemporaryFolder folder;
+    const std::string contents(FileValidators::max_read_bytes, 'x');
+    drover::test::write_file(folder.file("a"), contents);
+    const drover::UniqueFd file(::open(folder.file("a").c_str(), O_RDONLY | O_CLOEXEC));
+    FileValidators validators;
+    const auto tag = [&](int name, std::time_t now) {
+        return validators
+            .find(std::to_string(name), file.get(), file_of(1, FileValidators::max_read_bytes), now)
+            .etag;
+    };
+    const std::string expected = fmt::format("\"{:016x}\"", content_hash(contents));
+    for (int name = 0; name < 32; ++name)
+        CHECK(tag(name, present) == expected);
+    CHECK(tag(32, present) == "");
+    CHECK(tag(0, present) == expected);  // it is known
+    CHECK(tag(32, present + 1) == expected);
 }

@@ -1,7 +1,12 @@
 // min_rate: a client that is waited for must move so many bytes a second.
 #include "modules/http/least_rate.h"
 #include "tests/modules/play_server.h"
+#include "tests/support/temporary_folder.h"
+#include "worker/handover/handover_giver.h"
+#include "worker/handover/handover_receiver.h"
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -222,4 +227,68 @@ TEST_CASE("a reader that takes a byte a second is cut off, a slow one that is fa
     CHECK(seconds >= least);
     CHECK(seconds <= most);
     if (least != most) CHECK(server.count("drover_http_responses_aborted_total") == 1);
+}
+
+namespace {
+
+// Serves one large file, and gives its connections to another worker.
+struct FileServer : WorkerFixture {
+    explicit FileServer(const TemporaryFolder& folder)
+        : WorkerFixture(all_modules(), "http",
+                        "[module.http]\nsend_timeout = \"10m\"\nmin_rate = 240\n"
+                        "[[module.http.route]]\npath = \"/\"\nroot = \"" +
+                            folder.path() + "\"\n") {}
+
+    bool give_all_to(FileServer& next) {
+        auto [give, take] = Channel::make_pair();
+        HandoverGiver giver(services().loop, services().connections, {"127.0.0.1:0 http"});
+        giver.add_receiver(std::move(give));
+        const HandoverReceiver receiver(
+            next.services().loop, next.services().connections, std::move(take),
+            [&](std::string_view) {
+                return HandoverReceiver::Target{next.module(), 0, AF_INET};
+            },
+            HandoverReceiver::EndHandler());
+        giver.start();
+        return run_until([&] {
+            next.settle();
+            return connection_count() == 0 && next.connection_count() == 1;
+        });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("what a slow reader has left goes on in the worker that takes its connection over") {
+    const TemporaryFolder folder;
+    std::ofstream(folder.path() + "/large").put('x');
+    std::filesystem::resize_file(folder.path() + "/large", 40'000'000);
+    auto server = std::make_unique<FileServer>(folder);
+    FixtureClient client(*server, 4096);
+    std::size_t bytes_a_second = 1;
+    int expected = 45;
+    SUBCASE("a byte a second") {}
+    SUBCASE("4 KB a second") {
+        bytes_a_second = 4000;
+        expected = 100;
+    }
+    REQUIRE(client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"));
+    server->settle();
+    int seconds = 0;
+    for (; seconds < 100 && server->connection_count() == 1; ++seconds) {
+        if (seconds % 3 == 2) {  // sooner than a time limit passes
+            auto next = std::make_unique<FileServer>(folder);
+            REQUIRE(server->give_all_to(*next));
+            server = std::move(next);
+        }
+        std::string buffer(bytes_a_second, '\0');
+        (void)::recv(client.fd(), buffer.data(), buffer.size(), 0);
+        server->settle();
+        server->pass(1s);
+        server->settle();
+    }
+    if (expected < 100)
+        CHECK(seconds <= expected);
+    else
+        CHECK(seconds == expected);
 }

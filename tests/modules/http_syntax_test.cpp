@@ -35,9 +35,20 @@ TEST_CASE("case does not matter where it must not") {
 }
 
 TEST_CASE("hosts") {
-    for (const char* host : {"a", "a.b-c_d", "127.0.0.1:80", "[::1]", "[2001:db8::1]:443", "a:", "xn--a"})
+    for (const char* host : {"a", "a.b-c_d", "127.0.0.1:80", "[::1]", "[2001:db8::1]:443", "a:", "xn--a",
+                             "a.", "a.b.:80", "a:1", "a:65535", "a:00080", "[::1]:"})
         CHECK(is_host(host));
-    for (const char* host :
-         {"", ":80", "a:b", "a b", "a,b", "a/b", "u@a", "[]", "[::1", "[g::1]", "[::1]x", "[::1]:x"})
+    for (const char* host : {"",        ":80",
+                             "a:b",     "a b",
+                             "a,b",     "a/b",
+                             "u@a",     "[]",
+                             "[::1",    "[g::1]",
+                             "[::1]x",  "[::1]:x",
+                             ".",       "..",
+                             "a..",     ".a",
+                             "a..b",    "a..:80",
+                             "a:0",     "a:65536",
+                             "a:99999", "a:123456789012",
+                             "a:+1",    "[::1]:99999"})
         CHECK_FALSE(is_host(host));
 }

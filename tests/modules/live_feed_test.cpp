@@ -1,7 +1,7 @@
 #include "modules/observer/live_feed.h"
 
-#include "core/channel.h"
-#include "modules/http/http_module.h"
+#include "core/protocol/channel.h"
+#include "modules/http/http.h"
 #include "tests/support/worker_fixture.h"
 
 #include <memory>

@@ -1,7 +1,7 @@
 #include "modules/observer/live_message.h"
 
-#include "core/counter_difference.h"
-#include "core/counter_table.h"
+#include "core/counters/counter_difference.h"
+#include "core/counters/counter_table.h"
 #include "tests/support/observed.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "modules/observer/metrics_text.h"
 
-#include "core/counter_table.h"
+#include "core/counters/counter_table.h"
 #include "tests/support/observed.h"
 
 #include <algorithm>

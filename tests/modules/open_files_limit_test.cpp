@@ -1,8 +1,8 @@
-#include "conf/checker.h"
-#include "conf/toml_reader.h"
+#include "conf/reader/checker.h"
+#include "conf/reader/toml_reader.h"
 #include "modules/all_modules.h"
 #include "modules/http/http_options.h"
-#include "worker/module_declarations.h"
+#include "worker/module/module_declarations.h"
 
 #include <cstdint>
 #include <string>

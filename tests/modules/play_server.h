@@ -1,7 +1,7 @@
 // A server whose one route is answered by what a test says. Runs in: tests.
 #pragma once
 
-#include "modules/http/http_module.h"
+#include "modules/http/http.h"
 #include "tests/modules/http_server_fixture.h"
 
 #include <functional>

@@ -1,6 +1,6 @@
 #include "modules/http/route_metrics.h"
 
-#include "modules/http/http_module.h"
+#include "modules/http/http.h"
 #include "tests/modules/http_server_fixture.h"
 
 #include <string>

@@ -1,10 +1,10 @@
 // The shipped configurations, with the modules that they are written for.
-#include "conf/checker.h"
-#include "conf/metrics_reference.h"
-#include "conf/reference.h"
-#include "conf/toml_reader.h"
+#include "conf/options/metrics_reference.h"
+#include "conf/options/reference.h"
+#include "conf/reader/checker.h"
+#include "conf/reader/toml_reader.h"
 #include "modules/all_modules.h"
-#include "worker/module_declarations.h"
+#include "worker/module/module_declarations.h"
 
 #include <fstream>
 #include <regex>

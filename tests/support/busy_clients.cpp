@@ -1,6 +1,6 @@
 #include "tests/support/busy_clients.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/support/deadline.h"
 
 #include <algorithm>

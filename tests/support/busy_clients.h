@@ -3,7 +3,7 @@
 // counts here: a request without its reply, a connection that the server closed. Runs in: tests, benches.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <atomic>
 #include <chrono>

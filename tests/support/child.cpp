@@ -1,6 +1,6 @@
 #include "tests/support/child.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <csignal>
 #include <stdexcept>

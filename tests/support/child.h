@@ -2,7 +2,7 @@
 // Owned by the test; one that still runs when its Child goes is killed. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/deadline.h"
 
 #include <functional>

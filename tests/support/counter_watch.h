@@ -2,8 +2,8 @@
 // looks at everything again and again. Runs in: tests.
 #pragma once
 
-#include "core/counter_reader.h"
-#include "master/control_client.h"
+#include "core/counters/counter_reader.h"
+#include "master/control/control_client.h"
 #include "tests/support/master_under_test.h"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // a while makes room for others, and is still waited for. Runs in: tests.
 #pragma once
 
-#include "core/address.h"
+#include "core/net/address.h"
 #include "tests/support/udp_client.h"
 
 #include <atomic>

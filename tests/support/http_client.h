@@ -2,7 +2,7 @@
 // one. Every wait has a deadline and throws when it passes. Safe on any thread. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/deadline.h"
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Runs a part of a test in a child, where limits and users may be changed; it succeeds with 0.
 #pragma once
 
-#include "core/process.h"
+#include "core/process/process.h"
 
 #include <functional>
 

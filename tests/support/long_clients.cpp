@@ -1,6 +1,6 @@
 #include "tests/support/long_clients.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <algorithm>
 #include <memory>

@@ -3,7 +3,7 @@
 // with. Runs in: tests, benches.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/deadline.h"
 
 #include <array>

@@ -1,6 +1,6 @@
 #include "tests/support/master_under_test.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/support/proc.h"
 
 #include <algorithm>

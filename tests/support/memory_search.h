@@ -2,7 +2,7 @@
 // copy that a fork or the search itself makes is not found. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <algorithm>
 #include <cstdint>

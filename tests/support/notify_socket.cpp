@@ -1,6 +1,6 @@
 #include "tests/support/notify_socket.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <algorithm>
 #include <array>

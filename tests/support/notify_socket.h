@@ -2,7 +2,7 @@
 // it. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <string>
 #include <string_view>

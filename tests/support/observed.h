@@ -1,8 +1,8 @@
 // A histogram's sum, as a CounterReader would read it. Runs in: tests.
 #pragma once
 
-#include "core/counter_reader.h"
-#include "core/histogram.h"
+#include "core/counters/counter_reader.h"
+#include "core/counters/histogram.h"
 
 #include <cstdint>
 #include <numeric>

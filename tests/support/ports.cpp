@@ -1,6 +1,6 @@
 #include "tests/support/ports.h"
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <cstddef>
 #include <cstring>

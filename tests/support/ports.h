@@ -2,7 +2,7 @@
 // below the kernel's range for outgoing connections, so that no client can hold it by chance. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 
 #include <cstdint>
 #include <string>

@@ -2,8 +2,8 @@
 // peer is a bare socket that may say anything.
 #pragma once
 
-#include "core/channel.h"
-#include "core/packet.h"
+#include "core/protocol/channel.h"
+#include "core/protocol/packet.h"
 #include "tests/support/contains.h"
 #include "tests/support/run_until.h"
 

@@ -1,7 +1,7 @@
 // Dispatches a loop until something has happened; false when it has not within a generous deadline.
 #pragma once
 
-#include "core/event_loop.h"
+#include "core/loop/event_loop.h"
 
 #include <chrono>
 

@@ -3,7 +3,7 @@
 // tests.
 #pragma once
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <filesystem>
 #include <string>

@@ -3,7 +3,7 @@
 // goes on. It needs root and /dev/fuse; there() says whether they were to be had. Runs in: tests.
 #pragma once
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/temporary_folder.h"
 
 #include <string>

@@ -4,8 +4,11 @@
 // time. Runs in: drover_trouble.
 #pragma once
 
-#include "worker/connection.h"
-#include "worker/module.h"
+#include "core/counters/counter.h"
+#include "core/counters/counter_row.h"
+#include "core/counters/histogram.h"
+#include "worker/module/module.h"
+#include "worker/stream/connection.h"
 
 #include <cstdlib>
 #include <map>

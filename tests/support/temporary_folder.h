@@ -1,7 +1,7 @@
 // TemporaryFolder is a directory of the test's own, removed with everything in it at the end. Runs in: tests.
 #pragma once
 
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 
 #include <cstdlib>
 #include <filesystem>

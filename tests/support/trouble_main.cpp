@@ -2,17 +2,20 @@
 // tests need workers and config readers that crash, hang, lie and talk; another counts; and one attacks
 // (tests/hostile/). It is also what embedding
 // looks like: a list of modules and one call.
-#include "conf/checker.h"
-#include "conf/toml_reader.h"
-#include "core/message.h"
-#include "core/packet.h"
-#include "master/cli.h"
+#include "conf/reader/checker.h"
+#include "conf/reader/toml_reader.h"
+#include "core/log/log.h"
+#include "core/protocol/message.h"
+#include "core/protocol/packet.h"
+#include "master/cli/cli.h"
 #include "modules/all_modules.h"
 #include "tests/hostile/hostile_module.h"
 #include "tests/support/tally_module.h"
-#include "worker/connection.h"
-#include "worker/module.h"
-#include "worker/module_declarations.h"
+#include "worker/datagram/datagram.h"
+#include "worker/module/blocking_pool.h"
+#include "worker/module/module.h"
+#include "worker/module/module_declarations.h"
+#include "worker/stream/connection.h"
 
 #include <array>
 #include <cerrno>

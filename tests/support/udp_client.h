@@ -2,9 +2,9 @@
 // another address of the server's never arrives (udp(7), connect). Runs in: tests.
 #pragma once
 
-#include "core/address.h"
-#include "core/system_error.h"
-#include "core/unique_fd.h"
+#include "core/base/system_error.h"
+#include "core/base/unique_fd.h"
+#include "core/net/address.h"
 #include "tests/support/deadline.h"
 
 #include <array>

@@ -3,6 +3,7 @@
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 #include "tests/support/repeater.h"
+#include "tests/support/skipped.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -113,7 +114,7 @@ TEST_CASE("the access log is moved away and opened anew under load: each request
 }
 
 TEST_CASE("a log in a folder that only root may enter works for workers that are nobody") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     const auto closed_folder = [](MasterUnderTest& starting) {
         std::filesystem::create_directory(starting.folder().file("logs"));
         REQUIRE(::chmod(starting.folder().file("logs").c_str(), 0700) == 0);
@@ -250,8 +251,9 @@ TEST_CASE("a client is called by its plain address, whatever listener it came by
     any.sin6_family = AF_INET6;
     const UniqueFd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
     any.sin6_addr = in6addr_loopback;
-    if (!probe || ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0)
-        return;  // needs IPv6
+    const bool has_ipv6 =
+        probe && ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+    if (lacks(has_ipv6, "IPv6")) return;
     TestConfig config{.rest = log_key("access.log")};
     config.rest += "[pool.dual]\nworkers = 1\nmodules = [\"http\"]\n[[pool.dual.listen]]\naddress = \"[::]:" +
                    std::to_string(port.number()) + "\"\nmodule = \"http\"\nipv6_only = false\n";

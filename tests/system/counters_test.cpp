@@ -1,6 +1,6 @@
 // Counters of a running master as a reader of its own sees them: exact and forward at every moment, whatever
 // dies or is reloaded.
-#include "master/control_client.h"
+#include "master/control/control_client.h"
 #include "tests/support/busy_clients.h"
 #include "tests/support/counter_watch.h"
 #include "tests/support/held_connections.h"

@@ -4,6 +4,7 @@
 #include "tests/support/held_connections.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 #include "tests/support/trouble_program.h"
 
 #include <set>
@@ -100,7 +101,7 @@ struct MidHandOver {
 }  // namespace
 
 TEST_CASE("a successor that is killed in mid hand-over: nothing is lost, the next one takes over") {
-    if (!raise_descriptor_limit(4 * idle_count)) return;
+    if (lacks(raise_descriptor_limit(4 * idle_count), "more descriptors")) return;
     for (const char* balance : {"reuseport", "shared"}) {
         MidHandOver middle(balance);
         CHECK(clients_held_by(middle.giver, middle.master.http_port()).size() > 0);
@@ -111,7 +112,7 @@ TEST_CASE("a successor that is killed in mid hand-over: nothing is lost, the nex
 }
 
 TEST_CASE("an old worker that is killed in mid hand-over takes with it only what it still held") {
-    if (!raise_descriptor_limit(4 * idle_count)) return;
+    if (lacks(raise_descriptor_limit(4 * idle_count), "more descriptors")) return;
     for (const char* balance : {"reuseport", "shared"}) {
         MidHandOver middle(balance);
         const std::set<std::uint16_t> held = kill_frozen(middle.giver, middle.master.http_port());
@@ -130,7 +131,7 @@ TEST_CASE("an old worker that is killed in mid hand-over takes with it only what
 }
 
 TEST_CASE("a successor that stands still: the giver leaves in time, what it had sent goes on") {
-    if (!raise_descriptor_limit(4 * idle_count)) return;
+    if (lacks(raise_descriptor_limit(4 * idle_count), "more descriptors")) return;
     constexpr std::size_t sent = 3 * 250;  // and a few more
     MidHandOver middle("reuseport", "1s", "handover_timeout = \"4s\"\n");
     const std::size_t held = clients_held_by(middle.giver, middle.master.http_port()).size();
@@ -145,7 +146,7 @@ TEST_CASE("a successor that stands still: the giver leaves in time, what it had 
 }
 
 TEST_CASE("a storm of signals in mid hand-over: nothing is lost, and the states end right") {
-    if (!raise_descriptor_limit(4 * idle_count)) return;
+    if (lacks(raise_descriptor_limit(4 * idle_count), "more descriptors")) return;
     MidHandOver middle("reuseport");
     for (int i = 0; i < 60; ++i) {
         for (const int signal : {SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU})
@@ -158,7 +159,7 @@ TEST_CASE("a storm of signals in mid hand-over: nothing is lost, and the states 
 }
 
 TEST_CASE("TERM in mid hand-over ends cleanly") {
-    if (!raise_descriptor_limit(4 * idle_count)) return;
+    if (lacks(raise_descriptor_limit(4 * idle_count), "more descriptors")) return;
     MidHandOver middle("reuseport");
     middle.master.finish();
     const BusyClients::Totals totals = middle.busy.stop();

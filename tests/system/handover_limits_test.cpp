@@ -4,6 +4,7 @@
 #include "tests/support/master_under_test.h"
 #include "tests/support/ports.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 
 #include <string>
 
@@ -20,7 +21,7 @@ void wait_for_two_processes(MasterUnderTest& master) {
 
 TEST_CASE("a drain_timeout of 0 cuts no connection that can move") {
     constexpr std::size_t count = 2000;  // many messages
-    if (!raise_descriptor_limit(4 * count)) return;
+    if (lacks(raise_descriptor_limit(4 * count), "more descriptors")) return;
     MasterUnderTest master({.drain_timeout = "0s"});
     IdleClients idle(master.http_port(), count);
     CHECK(idle.ask("first") == count);

@@ -66,6 +66,21 @@ TEST_CASE("a hostile worker gets at no memory of the counters but its own row") 
     service.master.finish();
 }
 
+TEST_CASE("a hostile worker that says more of log files than it was sent is killed") {
+    BesiegedService service;
+    MasterUnderTest& master = service.master;
+    StreamClient hostile = StreamClient::connect_tcp(service.hostile_port.number());
+    hostile.send("log files\n");
+    master.wait_until("the event of its end", [&] {
+        return master.cli({"events"})
+                   .output.find("it says that it has taken log files that it was not sent: killed") !=
+               std::string::npos;
+    });
+    CHECK(master.control("reopen").ok);
+    CHECK(master.get() == "first");
+    master.finish();
+}
+
 TEST_CASE("random bytes and holes in hostile rows: master and readers live, and report the others rightly") {
     const TemporaryFolder folder;
     REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);

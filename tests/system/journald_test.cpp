@@ -1,8 +1,8 @@
 // The log as systemd's own journald takes it and journalctl shows it. Where they are not installed, or may
 // not be started in a mount namespace of their own, that passes unseen.
-#include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 
 #include <csignal>
 #include <filesystem>
@@ -68,12 +68,10 @@ class Journald {
 }  // namespace
 
 TEST_CASE("journald: journalctl finds deaths and workers by their fields") {
-    if (::geteuid() != 0 || ::access(program, X_OK) != 0 || !installed("journalctl")) return;
-    std::optional<Journald> journald(std::in_place);
-    if (!journald->wait_ready()) {
-        MESSAGE("journald cannot be started here");
+    if (lacks_root() || lacks(::access(program, X_OK) == 0, "journald") || lacks_program("journalctl"))
         return;
-    }
+    std::optional<Journald> journald(std::in_place);
+    if (lacks(journald->wait_ready(), "a journald that starts")) return;
     MasterUnderTest master({.workers = 2, .log_file = "journal:" + journald->socket()},
                            {.wait_ready = false});
     master.wait_until("it serves", [&] { return !journald->find({"DROVER_EVENT=ready"}).empty(); });

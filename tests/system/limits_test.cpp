@@ -1,5 +1,5 @@
 // What a worker may use: memory, descriptors, processors, priority; and how many must be healthy.
-#include "core/build_info.h"
+#include "core/base/build_info.h"
 #include "tests/support/proc.h"
 #include "tests/support/trouble_program.h"
 

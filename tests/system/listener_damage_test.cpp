@@ -1,6 +1,6 @@
 // What a worker can do to the listening sockets that it shares with its master, done from outside by a copy
 // of its descriptors: everybody is answered again a moment later, and the log says what it was.
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"

@@ -3,6 +3,7 @@
 #include "tests/support/counter_watch.h"
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/skipped.h"
 
 #include <array>
 #include <filesystem>
@@ -78,7 +79,7 @@ TEST_CASE("the access log and the log go to standard output, by its word, its pa
 }
 
 TEST_CASE("workers of another user write to a standard output that is not theirs") {
-    if (::geteuid() != 0) return;
+    if (lacks_root()) return;
     PipedMaster service({.workers = 1, .master = "user = \"nobody\"\n", .rest = to("stdout")}, {});
     MasterUnderTest& master = service.master;
     CHECK(master.get("/nobody") == "first");

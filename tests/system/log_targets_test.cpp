@@ -1,5 +1,5 @@
 // The log to systemd's journal and to a FIFO, of a whole service: fields, drops, changes by reloads.
-#include "tests/core/journal_socket.h"
+#include "tests/core/log/journal_socket.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 

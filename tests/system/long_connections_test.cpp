@@ -4,6 +4,7 @@
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 #include "tests/support/worker_count.h"
 
 #include <algorithm>
@@ -53,10 +54,7 @@ void check_busy_connections(const std::string& balance, bool fresh) {
 
 void check_idle_connections(const std::string& balance) {
     constexpr std::size_t count = 1000;
-    if (!raise_descriptor_limit(4 * count)) {
-        MESSAGE("skipped: " << 4 * count << " descriptors cannot be had");
-        return;
-    }
+    if (lacks(raise_descriptor_limit(4 * count), "more descriptors")) return;
     const TestConfig config{.body = "old", .workers = 1, .balance = balance};
     MasterUnderTest master(config);
     IdleClients clients(master.http_port(), count);

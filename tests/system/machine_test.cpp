@@ -1,10 +1,17 @@
 // What the machine leaves to the service: a quota of processor time of its control group.
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/support/contains.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/skipped.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -19,7 +26,8 @@ class QuotaGroup {
   public:
     QuotaGroup() {
         for (const std::string parent : {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"}) {
-            const std::string folder = parent + "/drover-test-" + std::to_string(::getpid());
+            remove_stale(parent);
+            const std::string folder = parent + ("/" + name_start) + std::to_string(::getpid());
             if (::mkdir(folder.c_str(), 0755) != 0) continue;
             folder_ = folder;
             if (set(1)) return;
@@ -38,6 +46,21 @@ class QuotaGroup {
     }
 
   private:
+    inline static const std::string name_start = "drover-test-";
+
+    // Of a test that was killed. A group that holds a process stays (rmdir(2), EBUSY).
+    static void remove_stale(const std::string& parent) {
+        std::error_code ignored;
+        std::vector<std::filesystem::path> stale;
+        for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+            const std::string name = entry.path().filename();
+            if (!name.starts_with(name_start)) continue;
+            const int pid = std::atoi(name.c_str() + name_start.size());
+            if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) stale.push_back(entry.path());
+        }
+        for (const auto& folder : stale)
+            ::rmdir(folder.c_str());
+    }
     bool put(const std::string& name, const std::string& text) const {
         const std::string path = folder_ + "/" + name;
         if (::access(path.c_str(), W_OK) != 0) return false;
@@ -56,12 +79,9 @@ class QuotaGroup {
 }  // namespace
 
 TEST_CASE("workers = \"auto\" goes by the quota of the control group, says why, and a reload looks again") {
-    if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) return;
+    if (lacks(::sysconf(_SC_NPROCESSORS_ONLN) >= 2, "two processors")) return;
     const QuotaGroup group;
-    if (!group) {
-        MESSAGE("no control group with a quota can be made here");
-        return;
-    }
+    if (lacks(static_cast<bool>(group), "a control group with a quota")) return;
     MasterUnderTest::Start start;
     const std::string processes = group.folder() + "/cgroup.procs";
     start.before_exec = [&processes] {
@@ -85,6 +105,7 @@ TEST_CASE("workers = \"auto\" goes by the quota of the control group, says why, 
     master.wait_serving(2);
     CHECK(master.worker_pids().front() == before);
     master.wait_output("pool.main.workers: auto (1) -> auto (2) (hot)");
+    master.wait_output("workers = \"auto\" means 2: ");
     master.finish();
 }
 

@@ -1,6 +1,6 @@
 // Reloads that move a port between addresses: the old and the new one exist together for a moment, and
 // nobody's connection is lost in it.
-#include "core/address.h"
+#include "core/net/address.h"
 #include "tests/support/counting_udp_client.h"
 #include "tests/support/http_client.h"
 #include "tests/support/http_load.h"
@@ -111,6 +111,96 @@ TEST_CASE("a port moves between addresses with one socket for all workers") {
 TEST_CASE("an ordinary user's port moves between addresses, and no connection is lost") {
     check_moves(nobody, "", {"reload"});
     check_moves(nobody, "", {"reload", "--fresh"});
+}
+
+namespace {
+
+const std::vector<std::vector<Place>> together = {
+    {{"127.0.0.1:"}, {"*:"}},
+    {{"*:"}, {"127.0.0.1:"}},
+    {{"127.0.0.1:"}, {"[::]:", "ipv6_only = false\n"}},
+    {{"[::]:", "ipv6_only = false\n"}, {"127.0.0.1:"}, {"127.0.0.2:"}},
+};
+
+// The last place is another pool's.
+std::string in_two_pools(const Moves& moves, std::vector<Place> places, const std::string& body) {
+    const Place last = places.back();
+    places.pop_back();
+    std::string text = moves.config(places, body) + "\n[pool.other]\nworkers = 2\nmodules = [\"http\"]\n" +
+                       moves.listener(last);
+    const std::string table = "[[pool.main.listen]]";
+    return text.replace(text.rfind(table), table.size(), "[[pool.other.listen]]");
+}
+
+void check_start_together(const std::vector<Place>& places, const std::string& balance, bool two_pools) {
+    const auto text = [&](const MasterUnderTest& master, const std::string& body) {
+        const Moves moves(master, balance);
+        return two_pools ? in_two_pools(moves, places, body) : moves.config(places, body);
+    };
+    MasterUnderTest master(
+        {}, {.prepare = [&](MasterUnderTest& self) { self.write_config_text(text(self, "first")); }});
+    for (int i = 0; i < 10; ++i)
+        CHECK(master.get() == "first");
+    master.write_config_text(text(master, "second"));
+    for (const std::vector<std::string>& reload :
+         {std::vector<std::string>{"reload"}, std::vector<std::string>{"reload", "--fresh"}}) {
+        const CommandResult result = master.cli(reload);
+        CHECK_MESSAGE(result.code() == 0, result.errors);
+        CHECK(master.get() == "second");
+    }
+    master.finish();
+}
+
+}  // namespace
+
+TEST_CASE("a service starts with several addresses of a port, in any order") {
+    for (const std::vector<Place>& places : together) {
+        for (const char* const balance : {"", "shared"}) {
+            for (const bool two_pools : {false, true}) {
+                CAPTURE(places.front().address);
+                CAPTURE(balance);
+                CAPTURE(two_pools);
+                check_start_together(places, balance, two_pools);
+            }
+        }
+    }
+}
+
+TEST_CASE("a service starts with several addresses of a udp port") {
+    for (const std::vector<std::string>& hosts :
+         {std::vector<std::string>{"127.0.0.1:", "*:"}, std::vector<std::string>{"*:", "127.0.0.1:"}}) {
+        const ReservedPort port;
+        const std::string number = std::to_string(port.number());
+        TestConfig config;
+        for (const std::string& host : hosts)
+            config.rest +=
+                "\n[[pool.main.listen]]\naddress = \"udp:" + host + number + "\"\nmodule = \"echo\"\n";
+        MasterUnderTest master(config);
+        CountingUdpClient client(Address::parse("udp:127.0.0.1:" + number));
+        for (const char* const way : {"reload", "--fresh"}) {
+            const bool fresh = way[0] == '-';
+            CHECK(master.cli(fresh ? std::vector<std::string>{"reload", way} : std::vector<std::string>{way})
+                      .code() == 0);
+            const Deadline deadline;
+            const std::uint64_t before = client.answered();
+            while (client.answered() < before + 100 && !deadline.passed())
+                CHECK(master.get() == "first");
+        }
+        const CountingUdpClient::Totals totals = client.stop();
+        CHECK_MESSAGE(totals.unanswered == 0, to_text(totals));
+        master.finish();
+    }
+}
+
+TEST_CASE("a stranger on a port of which a service has several addresses is found at the start") {
+    UniqueFd stranger;
+    MasterUnderTest master(
+        {}, {.wait_ready = false, .prepare = [&](MasterUnderTest& self) {
+                 stranger = share_place(Address::parse("127.0.0.2:" + std::to_string(self.http_port())));
+                 self.write_config_text(Moves(self).config({{"127.0.0.1:"}, {"*:"}}, "first"));
+             }});
+    master.wait_output("Address already in use");
+    CHECK(master.wait_exit().code == 1);
 }
 
 TEST_CASE("a stranger on the port is found, whatever options its socket has, and nothing changes") {

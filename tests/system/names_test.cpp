@@ -2,6 +2,7 @@
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 
 #include <filesystem>
 #include <string>
@@ -122,7 +123,7 @@ TEST_CASE("a unix path that has gone is bound again by any reload, and clients a
 }
 
 TEST_CASE("owner, group and mode of a unix path, by name or number, follow a reload") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     MasterUnderTest master;
     const std::string path = master.folder().file("web");
     const auto reload = [&](const std::string& keys) {
@@ -161,7 +162,7 @@ TEST_CASE("owner, group and mode of a unix path, by name or number, follow a rel
 }
 
 TEST_CASE("a unix path that an ordinary master cannot give away is refused, and nothing is left") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     MasterUnderTest master({}, {.user = 65534});
     const std::string path = master.folder().file("web");
     master.write_config({.rest = UnixListener{path, "unix_owner = \"daemon\"\n"}.text()});

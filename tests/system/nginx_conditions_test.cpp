@@ -2,8 +2,8 @@
 // RFC's way must be the same.
 #include "tests/support/child.h"
 #include "tests/support/http_client.h"
-#include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/skipped.h"
 
 #include <chrono>
 #include <csignal>
@@ -49,9 +49,9 @@ struct Answer {
     }
 };
 
-Answer ask_with(std::uint16_t port, const std::string& lines) {
+Answer ask_with(std::uint16_t port, const std::string& lines, const std::string& host = "a") {
     StreamClient client = StreamClient::connect_tcp(port);
-    client.send("GET /files/a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + "\r\n");
+    client.send("GET /files/a.txt HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + lines + "\r\n");
     Answer answer{.head = client.read_until("\r\n\r\n")};
     answer.body = client.read_to_end();
     return answer;
@@ -60,7 +60,7 @@ Answer ask_with(std::uint16_t port, const std::string& lines) {
 }  // namespace
 
 TEST_CASE("conditions, ranges and codings of files are answered as nginx answers them") {
-    if (!installed("nginx")) return;
+    if (lacks_program("nginx")) return;
     TestConfig config{.rest =
                           "[[module.http.route]]\npath = \"/files/\"\nroot = \"public/files\"\n"
                           "precompressed = true\n"};
@@ -141,6 +141,16 @@ TEST_CASE("conditions, ranges and codings of files are answered as nginx answers
             CHECK(ask_with(master.http_port(), filled(our_tag)).essence() ==
                   ask_with(port.number(), filled(their_tag)).essence());
         }
+    }
+    for (const char* const host : {"a.", "a..", ".", "a..b", "a.b.:80", "a:", "a:65535", ""}) {
+        CAPTURE(host);
+        CHECK(ask_with(master.http_port(), "", host).status() == ask_with(port.number(), "", host).status());
+    }
+    // nginx reads no port, and lets a name begin with a dot (1.22).
+    for (const char* const host : {".a", "a:0", "a:65536", "a:99999"}) {
+        CAPTURE(host);
+        CHECK(ask_with(master.http_port(), "", host).status() == 400);
+        CHECK(ask_with(port.number(), "", host).status() == 200);
     }
     nginx.signal(SIGTERM);
     CHECK(nginx.wait_exit().code == 0);

@@ -1,7 +1,7 @@
 // Whatever operators, clients and the machine do to a service, in random order: afterwards it is whole, and
 // nothing was lost that nobody killed. DROVER_OPERATIONS_SECONDS: how long (20); DROVER_OPERATIONS_SEED: the
 // seed to begin with (1).
-#include "master/control_message.h"
+#include "master/control/control_message.h"
 #include "tests/support/contains.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/losses.h"

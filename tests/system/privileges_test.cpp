@@ -2,6 +2,7 @@
 #include "tests/support/master_under_test.h"
 #include "tests/support/memory_search.h"
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 
 #include <cstdlib>
 #include <set>
@@ -43,7 +44,7 @@ std::string environment_of_master(const std::string& name, const SearchedText& v
 }  // namespace
 
 TEST_CASE("started as root with a user, workers lose every privilege and the master keeps its own") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     const auto take_groups = [] {
         const gid_t groups[] = {0, 4, 27};
         setgroups(3, groups);
@@ -81,7 +82,7 @@ TEST_CASE("started as root with a user, workers lose every privilege and the mas
 }
 
 TEST_CASE("workers of another user know root's environment and keys no more, but for what is named") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     const SearchedText secret("a secret of root's shell");
     const auto have_key = [] {
         ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
@@ -126,7 +127,7 @@ TEST_CASE("workers of another user know root's environment and keys no more, but
 
 TEST_CASE(
     "included files and variables are read with root's rights, before the config reader gives them up") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     const TestConfig config{.master = "user = \"nobody\"\n"};
     MasterUnderTest master(
         config, {.environment = {"DROVER_HIDDEN=of root"}, .prepare = [&](MasterUnderTest& starting) {
@@ -166,7 +167,7 @@ TEST_CASE("an unknown user is a finding, and so is an unknown group") {
 }
 
 TEST_CASE("a user is a name or a number, with or without a group; supplementary groups are the user's") {
-    if (geteuid() != 0) return;  // needs root
+    if (lacks_root()) return;
     struct Case {
         const char* user;
         const char* uid;

@@ -1,6 +1,6 @@
 // What Prometheus' own programs make of /metrics. Where they are not installed that passes unseen.
-#include "tests/support/installed.h"
 #include "tests/support/master_under_test.h"
+#include "tests/support/skipped.h"
 
 #include <csignal>
 #include <sstream>
@@ -129,7 +129,7 @@ struct Scraper {
 }  // namespace
 
 TEST_CASE("promtool finds nothing to complain about") {
-    if (!installed("promtool")) return;
+    if (lacks_program("promtool")) return;
     const ReservedPort port;
     const ReservedPort udp;
     MasterUnderTest master(with_everything(port, udp));
@@ -144,11 +144,9 @@ TEST_CASE("promtool finds nothing to complain about") {
 // prometheus_client's reader refuses what the format does not allow: names, suffixes, orders, ends, escapes.
 TEST_CASE("a strict reader takes the OpenMetrics") {
     const std::string python = "/usr/bin/python3";  // the system's, which has Debian's packages
-    if (!installed("python3")) return;
-    if (run_command({python, "-c", "import prometheus_client"}).code() != 0) {
-        MESSAGE("python3-prometheus-client is not installed: not tested with it");
-        return;
-    }
+    if (lacks_program("python3")) return;
+    const bool has_client = run_command({python, "-c", "import prometheus_client"}).code() == 0;
+    if (lacks(has_client, "python3-prometheus-client")) return;
     const ReservedPort port;
     const ReservedPort udp;
     MasterUnderTest master(with_everything(port, udp));
@@ -204,7 +202,7 @@ TEST_CASE("every family of a scrape is in the reference") {
 }
 
 TEST_CASE("a real Prometheus scrapes what clients made, and answers all that the Grafana dashboard asks") {
-    if (!installed("prometheus")) return;
+    if (lacks_program("prometheus")) return;
     const ReservedPort port;
     TestConfig config = with_observer(port);
     MasterUnderTest master(config);

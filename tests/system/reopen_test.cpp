@@ -1,14 +1,21 @@
 // `drover reopen`: its answer means that no worker writes to the old files any more, or who still does.
+#include "core/base/unique_fd.h"
 #include "tests/support/contains.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace drover::test {
 namespace {
@@ -28,6 +35,19 @@ std::string postrotate(const MasterUnderTest& master) {
     replace("/usr/bin/drover", DROVER_PROGRAM);
     replace("/etc/drover/drover.toml", master.config_path());
     return script;
+}
+
+// The worker's channel to the master ends.
+void cut_channel(pid_t worker) {
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, worker, 0)));
+    for (int number = 3; number < 100; ++number) {
+        const UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), number, 0)));
+        int type = 0;
+        socklen_t size = sizeof type;
+        const bool socket = copy && ::getsockopt(copy.get(), SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+        if (socket && type == SOCK_SEQPACKET) return static_cast<void>(::shutdown(copy.get(), SHUT_RDWR));
+    }
+    FAIL("the worker has no channel");
 }
 
 }  // namespace
@@ -64,6 +84,43 @@ TEST_CASE("a worker that stands still is named, and the others have the new file
     ::kill(workers[0], SIGCONT);
     CHECK(master.cli({"reopen"}).code() == 0);
     CHECK(fds_of(workers[0], master.folder().file("old.log")).empty());
+    master.finish();
+}
+
+TEST_CASE("a worker that drains and cannot be reached is named: it writes to the old files") {
+    MasterUnderTest master({.workers = 1, .rest = access_log});
+    std::optional<StreamClient> client = StreamClient::connect_tcp(master.echo_port());
+    client->send("x");
+    CHECK(client->read_exactly(1) == "x");
+    const pid_t worker = master.worker_pids()[0];
+    cut_channel(worker);
+    master.wait_output("leaves without being told to");
+    std::filesystem::rename(master.folder().file("access.log"), master.folder().file("old.log"));
+    const CommandResult refused = master.cli({"reopen"});
+    CHECK(refused.code() == 1);
+    CHECK_MESSAGE(contains(refused.errors, "worker main/0 (pid " + std::to_string(worker) + ") still wrote"),
+                  refused.errors);
+    client.reset();
+    master.wait_replaced({worker});
+    CHECK(master.cli({"reopen"}).code() == 0);
+    master.finish();
+}
+
+TEST_CASE("who asks for a reopen is not held up by others who ask later") {
+    MasterUnderTest master({.workers = 1, .rest = access_log});
+    const pid_t worker = master.worker_pids()[0];
+    REQUIRE(freeze(worker));
+    ControlCall first = master.start_control("reopen");
+    std::vector<ControlCall> later;
+    const Deadline deadline;
+    while (first.unanswered(std::chrono::milliseconds(500)) && !deadline.passed())
+        later.push_back(master.start_control("reopen"));
+    REQUIRE_FALSE(first.unanswered());
+    CHECK_FALSE(first.wait().ok);
+    CHECK(later.back().unanswered());
+    ::kill(worker, SIGCONT);
+    for (ControlCall& call : later)
+        static_cast<void>(call.wait());
     master.finish();
 }
 

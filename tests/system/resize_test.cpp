@@ -1,5 +1,5 @@
 // TTIN and TTOU: one worker more or fewer, until a reload says otherwise.
-#include "master/control_message.h"
+#include "master/control/control_message.h"
 #include "tests/support/http_load.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/master_under_test.h"

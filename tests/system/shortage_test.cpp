@@ -2,7 +2,7 @@
 // missing comes back by itself.
 #include "tests/support/shortage.h"
 
-#include "master/control_message.h"
+#include "master/control/control_message.h"
 #include "tests/support/held_connections.h"
 #include "tests/support/long_clients.h"
 #include "tests/support/proc.h"

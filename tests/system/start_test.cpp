@@ -89,6 +89,22 @@ TEST_CASE("a missing configuration at start ends with code 78") {
     check_failed_start(master, 78, "drover.toml");
 }
 
+TEST_CASE("what the machine lacks may be there later: a start without it ends with code 1") {
+    for (const char* const rest : {"[[module.http.route]]\npath = \"/files/\"\nroot = \"none\"\n",
+                                   "[pool.other]\nmodules = [\"./none.so\"]\n"}) {
+        CAPTURE(rest);
+        MasterUnderTest master({.rest = rest}, {.wait_ready = false});
+        check_failed_start(master, 1, "none");
+    }
+}
+
+TEST_CASE("a file that is wrong, too, is a bad configuration") {
+    MasterUnderTest master(
+        {.rest = "[[module.http.route]]\npath = \"/files/\"\nroot = \"none\"\n[pool.other]\nworkerz = 1\n"},
+        {.wait_ready = false});
+    check_failed_start(master, 78, "workerz");
+}
+
 TEST_CASE("a config reader that dies at start says nothing of the file: code 1, not 78") {
     for (const std::string order : {"crash", "exit", "memory"}) {
         if (order == "memory" && sanitizers) continue;  // no limit of memory there

@@ -1,5 +1,6 @@
 // TERM, INT and QUIT: what each does to a connection that is busy.
 #include "tests/support/proc.h"
+#include "tests/support/skipped.h"
 #include "tests/support/trouble_program.h"
 
 #include <atomic>
@@ -174,7 +175,7 @@ TEST_CASE("a stop under load answers every connection that it accepted") {
 
 TEST_CASE("a stop while clients come resets nobody, whether the master may attach a filter or not") {
     for (const uid_t user : {uid_t{0}, uid_t{65534}}) {
-        if (user != 0 && geteuid() != 0) continue;  // needs root
+        if (user != 0 && lacks_root()) continue;
         CAPTURE(user);
         for (int round = 0; round < 4; ++round) {
             MasterUnderTest master({}, {.user = user});

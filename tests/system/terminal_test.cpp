@@ -1,5 +1,5 @@
 // A master in a terminal: what its children can reach of it, Ctrl-C, and a background job's log.
-#include "core/system_error.h"
+#include "core/base/system_error.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 

@@ -6,7 +6,7 @@
 #include "tests/support/ports.h"
 #include "tests/support/proc.h"
 #include "tests/support/trouble_program.h"
-#include "worker/datagram_socket.h"
+#include "worker/datagram/datagram_socket.h"
 
 #include <csignal>
 #include <set>

@@ -1,7 +1,7 @@
 // Datagrams over a unix socket, of real masters: each is answered whatever the master does with its workers.
-#include "core/address.h"
-#include "core/system_error.h"
-#include "core/unique_fd.h"
+#include "core/base/system_error.h"
+#include "core/base/unique_fd.h"
+#include "core/net/address.h"
 #include "tests/support/deadline.h"
 #include "tests/support/master_under_test.h"
 

@@ -1,7 +1,7 @@
 #include "worker/load_counters.h"
 
 #include "conf/counters.h"
-#include "core/counter_table.h"
+#include "core/counters/counter_table.h"
 
 #include <string_view>
 

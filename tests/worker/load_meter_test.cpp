@@ -1,6 +1,6 @@
 #include "worker/load_meter.h"
 
-#include "core/unique_fd.h"
+#include "core/base/unique_fd.h"
 #include "tests/support/run_until.h"
 
 #include <ctime>

@@ -1,6 +1,7 @@
 #include "worker/privileges.h"
 
 #include "tests/support/in_child.h"
+#include "tests/support/skipped.h"
 
 #include <cstdlib>
 #include <stdexcept>
@@ -20,7 +21,7 @@ using namespace drover;
 using namespace drover::test;
 
 TEST_CASE("an unknown user is an error that names it") {
-    if (::geteuid() != 0) return;
+    if (lacks_root()) return;
     CHECK_THROWS_WITH_AS(give_up_rights("no-such-user-here"),
                          "user \"no-such-user-here\": there is no such user", std::runtime_error);
 }
@@ -39,7 +40,7 @@ TEST_CASE("an empty user changes no ids; nothing new comes by exec any more") {
 }
 
 TEST_CASE("capabilities that exec would pass on are dropped, of an ordinary user, too") {
-    if (::geteuid() != 0) return;
+    if (lacks_root()) return;
     in_child([] {
         // As a unit with AmbientCapabilities starts it.
         constexpr unsigned kept = (1U << CAP_NET_BIND_SERVICE) | (1U << CAP_SETPCAP);
@@ -63,7 +64,7 @@ TEST_CASE("capabilities that exec would pass on are dropped, of an ordinary user
 }
 
 TEST_CASE("becoming a user gives up every id and root's groups for good") {
-    if (::geteuid() != 0) return;
+    if (lacks_root()) return;
     in_child([] {
         const gid_t extra[] = {0, 4};
         if (::setgroups(2, extra) != 0) return 1;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tests/support/worker_fixture.h"
-#include "worker/connection.h"
+#include "worker/stream/connection.h"
 
 #include <functional>
 #include <string>

@@ -195,9 +195,8 @@ function show(message) {
   joined = false;
 }
 
-// A stream never ends: it begins when the page is loaded, so that who waits for that does not wait for it.
+// The stream never ends. It begins when the page is loaded: a tool that waits for the load would wait for it.
 function connect() {
-  performance.mark("connect");
   const source = new EventSource("/live");
   source.onopen = () => {
     joined = true;

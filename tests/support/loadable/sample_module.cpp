@@ -1,7 +1,7 @@
 // A module in a shared library, in several builds: it says SAMPLE_WORD to whoever connects. Others are broken
 // in one way each.
-#include "worker/connection.h"
-#include "worker/loadable_module.h"
+#include "worker/module/loadable_module.h"
+#include "worker/stream/connection.h"
 
 #include <stdexcept>
 

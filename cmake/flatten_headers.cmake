@@ -1,0 +1,22 @@
+# Run by the build: writes the public headers of SOURCE to INCLUDE/drover, flat. In the sources they include each other from
+# the root of the tree ("worker/module/module.h"); there they say <drover/module.h>. One that stays the same is not touched.
+cmake_policy(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/public_headers.cmake)
+
+drover_public_headers(public detail ${SOURCE})
+file(GLOB_RECURSE stale RELATIVE ${INCLUDE} ${INCLUDE}/drover/*)
+foreach(header IN LISTS public detail)
+    drover_flat_path(path ${header} "${public}")
+    file(READ ${SOURCE}/${header} text)
+    file(STRINGS ${SOURCE}/${header} includes REGEX "^#include \"")
+    list(TRANSFORM includes REPLACE "^#include \"([^\"]+)\".*" "\\1")
+    foreach(include IN LISTS includes)
+        drover_flat_path(flat ${include} "${public}")
+        string(REPLACE "#include \"${include}\"" "#include <${flat}>" text "${text}")
+    endforeach()
+    file(CONFIGURE OUTPUT ${INCLUDE}/${path} CONTENT "${text}" @ONLY)
+    list(REMOVE_ITEM stale ${path})
+endforeach()
+foreach(path IN LISTS stale)
+    file(REMOVE ${INCLUDE}/${path})
+endforeach()

@@ -1,0 +1,34 @@
+// Says that a test cannot do its work here; `./dev test` lists these lines at its end. The test returns then,
+// and counts as passed. Runs in: tests.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+namespace drover::test {
+
+// True, with a line, unless what the test `needs` is there. Also for children of a test.
+inline bool lacks(bool is_there, const std::string& needs) {
+    if (is_there) return false;
+    const doctest::TestCaseData* const test = doctest::getContextOptions()->currentTest;
+    std::printf("skipped: needs %s: %s\n", needs.c_str(), test != nullptr ? test->m_name : "");
+    std::fflush(stdout);
+    return true;
+}
+
+inline bool lacks_root() {
+    return lacks(::geteuid() == 0, "root");
+}
+
+inline bool lacks_program(const std::string& program) {
+    bool is_there = false;
+    for (const char* folder : {"/usr/bin/", "/usr/local/bin/", "/bin/", "/usr/sbin/"})
+        is_there = is_there || std::filesystem::exists(folder + program);
+    return lacks(is_there, program);
+}
+
+}  // namespace drover::test

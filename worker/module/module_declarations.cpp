@@ -1,0 +1,31 @@
+#include "worker/module/module_declarations.h"
+
+#include <memory>
+#include <utility>
+
+namespace drover {
+
+std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories) {
+    std::vector<ModuleDeclaration> declarations;
+    declarations.reserve(factories.size());
+    for (const ModuleFactory factory : factories)
+        declarations.push_back(declare_module(factory));
+    return declarations;
+}
+
+ModuleDeclaration declare_module(ModuleFactory factory) {
+    const std::shared_ptr<const Module> module = factory();
+    ModuleDeclaration declaration;
+    declaration.name = module->name();
+    declaration.options = &module->options();
+    declaration.takes_connections = module->takes().connections;
+    declaration.takes_datagrams = module->takes().datagrams;
+    declaration.counters = module->counters();
+    declaration.counters_of = [module](const ImageNode& options) { return module->counters_of(options); };
+    declaration.check = [module](const ImageNode& options, Complaints& complaints) {
+        module->check(options, complaints);
+    };
+    return declaration;
+}
+
+}  // namespace drover
