@@ -3,8 +3,12 @@
 cmake_policy(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/public_headers.cmake)
 
+# An older build has a link to the sources there: nothing may be written or removed through it.
+if(IS_SYMLINK ${INCLUDE}/drover)
+    file(REMOVE ${INCLUDE}/drover)
+endif()
 drover_public_headers(public detail ${SOURCE})
-file(GLOB_RECURSE stale RELATIVE ${INCLUDE} ${INCLUDE}/drover/*)
+file(GLOB stale RELATIVE ${INCLUDE} ${INCLUDE}/drover/*.h ${INCLUDE}/drover/detail/*.h)
 foreach(header IN LISTS public detail)
     drover_flat_path(path ${header} "${public}")
     file(READ ${SOURCE}/${header} text)
