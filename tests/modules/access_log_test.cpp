@@ -3,6 +3,7 @@
 #include "core/base/system_error.h"
 #include "tests/modules/http_server_fixture.h"
 #include "tests/support/temporary_folder.h"
+#include "worker/module/module_files.h"
 
 #include <array>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <sstream>
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 using namespace drover;
@@ -90,24 +92,31 @@ TEST_CASE("a log that is opened anew gets what was not written yet, and each lin
     CHECK(occurrences(text_of(path), "\n") == 2);
 }
 
-TEST_CASE("a line that an old file has a part of is not ended in the new one, and counts as lost") {
-    const Fifo fifo;
-    Server server(log_options(fifo.path));
+TEST_CASE("a line that an old target has a part of is not ended in the new one, and counts as lost") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("access.log");
+    Server server(log_options(path));
+    std::array<int, 2> ends{};
+    constexpr int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    REQUIRE(::socketpair(AF_UNIX, type, 0, ends.data()) == 0);
+    const UniqueFd reader(ends[0]);
+    server.services().files.put(path, UniqueFd(ends[1]));
     FixtureClient client(server);
-    // Lines that do not go as a whole, more than the FIFO has room for, and less than what may wait.
+    // More than the socket has room for, and less than what may wait.
+    const int small = 4096;
+    REQUIRE(::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
     std::string requests;
     for (int index = 0; index < 25; ++index)
         requests += "GET /?" + std::string(5000, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n";
     REQUIRE(client.send(requests));
     REQUIRE(client.read_bytes(25 * ok_size));
-    std::filesystem::rename(fifo.path, fifo.path + ".1");
     server.reopen_files();
-    REQUIRE(server.run_until([&] { return !text_of(fifo.path).empty(); }));
+    REQUIRE(server.run_until([&] { return !text_of(path).empty(); }));
     std::string old(1 << 20, '\0');
-    const ssize_t size = ::read(fifo.reader.get(), old.data(), old.size());
+    const ssize_t size = ::read(reader.get(), old.data(), old.size());
     REQUIRE(size > 0);
     old.resize(static_cast<std::size_t>(size));
-    const std::string fresh = text_of(fifo.path);
+    const std::string fresh = text_of(path);
     CHECK_FALSE(old.ends_with("\n"));
     CHECK(fresh.starts_with("127.0.0.1 - - ["));
     CHECK(occurrences(old, "\n") + occurrences(fresh, "\n") + 1 == 25);
