@@ -77,7 +77,7 @@ TEST_CASE("an installation writes nothing into the build tree but the list that 
                     " -path '*install*' -not -path '*/installed/*'") == DROVER_BUILD_DIR
           "/install_manifest_development.txt\n");
     const std::string list = read_file(DROVER_BUILD_DIR "/install_manifest_development.txt");
-    CHECK(list.find(folder.file("prefix/include/drover/worker/module.h") + "\n") != std::string::npos);
+    CHECK(list.find(folder.file("prefix/include/drover/module.h") + "\n") != std::string::npos);
     CHECK(list.find("/pkgconfig/drover.pc") != std::string::npos);
 }
 
