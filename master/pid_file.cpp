@@ -2,8 +2,10 @@
 
 #include "core/base/system_error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <fstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -45,12 +47,18 @@ bool is_same_file(int fd, const std::string& path) noexcept {
            opened.st_dev == named.st_dev;
 }
 
-[[noreturn]] void throw_locked(const std::string& pid_path) {
+// The pid that the file names; 0: none.
+pid_t pid_in(const std::string& path) noexcept {
     char text[32];
-    const UniqueFd fd(::open(pid_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     const ssize_t size = fd ? ::pread(fd.get(), text, sizeof text, 0) : 0;
     pid_t pid = 0;
     if (size > 0) std::from_chars(text, text + size, pid);
+    return std::max(pid, 0);
+}
+
+[[noreturn]] void throw_locked(const std::string& pid_path) {
+    const pid_t pid = pid_in(pid_path);
     // Between its lock and its writing a master's file holds what an earlier one left.
     const bool alive = pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
     const std::size_t slash = pid_path.rfind('/');
@@ -112,10 +120,7 @@ void PidFile::write() const {
 }
 
 bool PidFile::names_us() const noexcept {
-    char text[32];
-    const UniqueFd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    const ssize_t size = file ? ::pread(file.get(), text, sizeof text, 0) : -1;
-    return size > 0 && std::string_view(text, static_cast<std::size_t>(size)) == own_line();
+    return pid_in(path_) == ::getpid();
 }
 
 bool PidFile::renew() {
@@ -124,6 +129,21 @@ bool PidFile::renew() {
     if (!held) lock_.take_again(path_);
     write();
     return true;
+}
+
+// A line of /proc/locks is "7: FLOCK  ADVISORY  WRITE 1234 fe:00:131 0 EOF" (proc(5)). The device is not
+// compared: that of an overlay differs from what stat(2) says.
+pid_t PidFile::running_master(const std::string& path) {
+    const pid_t pid = pid_in(path);
+    struct stat lock {};
+    if (pid == 0 || ::lstat((path + ".lock").c_str(), &lock) != 0) return 0;
+    std::ifstream locks("/proc/locks");
+    const std::string inode = fmt::format(":{}", lock.st_ino);
+    for (std::string number, kind, mode, access, holder, place, rest;
+         locks >> number >> kind >> mode >> access >> holder >> place && std::getline(locks, rest);) {
+        if (kind == "FLOCK" && holder == std::to_string(pid) && place.ends_with(inode)) return pid;
+    }
+    return 0;
 }
 
 PidFile::~PidFile() {

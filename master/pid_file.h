@@ -27,6 +27,10 @@ class PidFile {
     PidFile(const PidFile&) = delete;
     PidFile& operator=(const PidFile&) = delete;
 
+    // For others: the pid in the file, when that process holds the lock beside it; 0: no master runs, or none
+    // that can be seen from here.
+    static pid_t running_master(const std::string& path);
+
   private:
     class Lock {
       public:

@@ -17,6 +17,7 @@
 #include "master/cli/scaffold.h"
 #include "master/cli/top/top.h"
 #include "master/control/control_client.h"
+#include "master/pid_file.h"
 #include "modules/observer/observer.h"
 #include "worker/module/module_declarations.h"
 
@@ -27,7 +28,6 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -200,13 +200,11 @@ std::string control_path_of(const CommandLine& line) {
     return find_runtime_dir(line.config_path) + "/control.sock";
 }
 
-// What to do when the control socket of a master that runs has gone; empty: none runs there.
+// How a master whose control socket has gone makes it again; empty: no master runs there.
 std::string way_without_socket(const std::string& socket_path) {
     const std::string folder = socket_path.substr(0, socket_path.rfind('/') + 1);
-    pid_t pid = 0;
-    std::ifstream(folder + "drover.pid") >> pid;
-    const bool alive = pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
-    if (!alive) return {};
+    const pid_t pid = PidFile::running_master(folder + "drover.pid");
+    if (pid == 0) return {};
     return fmt::format(
         "; {}drover.pid says that pid {} is the master: `kill -HUP {}` reloads, and makes the socket again",
         folder, pid, pid);

@@ -3,8 +3,14 @@
 // every connection is gone at the end. Each byte of the input is one step.
 #include "core/base/system_error.h"
 #include "core/counters/counter.h"
+#include "core/counters/counter_row.h"
 #include "core/counters/counter_table.h"
+#include "core/log/log.h"
+#include "core/loop/mailbox.h"
+#include "worker/module/blocking_pool.h"
+#include "worker/module/module_files.h"
 #include "worker/stream/connection.h"
+#include "worker/stream/connection_list.h"
 
 #include <array>
 #include <csignal>

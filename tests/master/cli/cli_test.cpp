@@ -2,16 +2,19 @@
 
 #include "core/base/exit_code.h"
 #include "core/process/process.h"
+#include "master/pid_file.h"
 #include "tests/master/control/scripted_master.h"
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -257,11 +260,17 @@ TEST_CASE("no master, no file") {
     const std::string no_answer = "herd: no master answers at " + path + ": No such file or directory";
     CHECK(absent.errors == no_answer + "\n");
     const std::string own_pid = std::to_string(::getpid());
-    test::write_file(folder.file("drover.pid"), own_pid + "\n");
-    CHECK(run_cli({"status", "--control", path}).errors ==
-          no_answer + "; " + folder.file("drover.pid") + " says that pid " + own_pid +
-              " is the master: `kill -HUP " + own_pid + "` reloads, and makes the socket again\n");
-    test::write_file(folder.file("drover.pid"), "4194305\n");  // above the highest pid (proc(5))
+    test::write_file(folder.file("drover.pid"), own_pid + "\n");  // of a master that was killed
+    test::write_file(folder.file("drover.pid.lock"), "");
+    CHECK(run_cli({"status", "--control", path}).errors == no_answer + "\n");
+    std::filesystem::remove(folder.file("drover.pid.lock"));
+    {
+        const PidFile running(folder.file("drover.pid"));
+        CHECK(run_cli({"status", "--control", path}).errors ==
+              no_answer + "; " + folder.file("drover.pid") + " says that pid " + own_pid +
+                  " is the master: `kill -HUP " + own_pid + "` reloads, and makes the socket again\n");
+    }
+    REQUIRE(::mkfifo(folder.file("drover.pid").c_str(), 0600) == 0);  // nobody writes to it
     CHECK(run_cli({"status", "--control", path}).errors == no_answer + "\n");
 
     const Outcome unreadable = run_cli({"status", "-c", folder.file("missing.toml")});
