@@ -26,30 +26,12 @@ constexpr std::chrono::milliseconds goodbye_time{1000};  // for the last message
 // TERM, QUIT and INT act; the others are announcements of what comes on the channel, and must not kill.
 constexpr std::array watched_signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
-// Descriptors that are not for connections: log, listeners, the channel's messages, what modules open.
-constexpr rlim_t reserved_descriptors = 64;
-
-// At the descriptor limit not even a message of the master's could be received.
-std::uint64_t most_connections() noexcept {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur - std::min(limit.rlim_cur / 2, reserved_descriptors);
-}
-
 bool is_of_reload(MessageType type) noexcept {
     return type == MessageType::image || type == MessageType::listener ||
            type == MessageType::next_module_file || type == MessageType::prepare;
 }
 
-std::uint64_t connection_limit(const PoolSettings& pool) noexcept {
-    return std::min<std::uint64_t>(pool.max_connections, most_connections());
-}
-
 }  // namespace
-
-std::size_t Worker::room_for_connections() const {
-    return most_connections() - std::min<std::uint64_t>(most_connections(), connections_.size());
-}
 
 int run_worker(const WorkerInheritance& inheritance) {
     const WorkerIdentity& identity = inheritance.identity;
@@ -68,11 +50,11 @@ Worker::Worker(const WorkerInheritance& inheritance)
       deadlines_(loop_),
       connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
       mailbox_(loop_),
+      intake_(loop_, log_, connections_,
+              {.on_room = Callback<void()>::to<&Worker::send_report>(this),
+               .on_ended = Callback<void()>::to<&Worker::on_intake_ended>(this)}),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
       started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
-      room_(loop_, Callback<void()>::to<&Worker::send_report>(this)),
-      room_timer_(loop_, Timer::Handler::to<&Worker::on_room_time>(this)),
-      replies_timer_(loop_, Timer::Handler::to<&Worker::on_replies_time>(this)),
       channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
                                          Channel::MessageHandler::to<&Worker::on_message>(this),
                                          Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
@@ -97,9 +79,7 @@ ExitCode Worker::run() {
         fail(reason, ExitCode::refused);
     }
     hold_signals();
-    for (const auto& acceptor : acceptors_)
-        acceptor->close();
-    close_datagrams();
+    intake_.close();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
     if (channel_ != nullptr) channel_->flush(goodbye_time);
@@ -139,15 +119,17 @@ void Worker::on_message(Message& message) {
         case MessageType::leave:
             return on_dismissed(message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
-            return watch_listener(message);
+            return intake_.watch(message.as<ListenerMessage>().index, std::move(message.fds[0]));
         case MessageType::listener_ends:
-            return note_listener_end(message);
+            return intake_.note_end(message.as<ListenerMessage>().index);
         case MessageType::pool_full:
-            return on_pool_full(message.as<RoomMessage>().full != 0);
+            return intake_.set_pool_full(message.as<RoomMessage>().full != 0);
         case MessageType::handover_give:
             return take_successor(message);
         case MessageType::handover_take:
-            return take_predecessor(message);
+            // A worker that leaves itself takes none: the giver has, or gets, the successors of this worker.
+            if (state_ == WorkerState::draining && giver_ != nullptr) return;
+            return intake_.add_giver(std::move(message.fds[0]));
         case MessageType::status_published:
         case MessageType::status_text:
             return master_view().take_status(message);
@@ -226,7 +208,7 @@ void Worker::apply_settings() {
     log_.set_level(settings().master.log_level);
     log_.set_format(settings().master.log_format);
     log_.set_generation(assignment_.configuration->generation());
-    connection_limit_ = connection_limit(pool());
+    intake_.set_limit(pool());
 }
 
 void Worker::start() {
@@ -240,17 +222,12 @@ void Worker::start() {
 
 void Worker::start_modules() {
     if (!counters_ || assignment_.configuration == nullptr) throw std::runtime_error("start came too early");
-    const std::vector<ListenSettings>& listen = pool().listen;
-    if (assignment_.listeners.size() != listen.size()) throw std::runtime_error("a listener is missing");
     apply_limits(pool(), identity_.slot);
-    connection_limit_ = connection_limit(pool());
+    intake_.set_limit(pool());
     const std::vector<std::string_view>& environment = settings().master.environment;
     give_up_rights(std::string(settings().master.user), {environment.begin(), environment.end()});
     if (pool().core_limit > 0) allow_core();
 
-    accepted_ = counters_->counter("drover_connections_accepted_total");
-    refused_ = counters_->counter("drover_connections_refused_total");
-    displaced_ = counters_->counter("drover_connections_displaced_total");
     handed_over_ = counters_->counter("drover_connections_handed_over_total");
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
     connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
@@ -271,11 +248,7 @@ void Worker::start_modules() {
     modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
     modules_->start(*services_, assignment_.configuration->image().root().find("module"));
 
-    for (unsigned i = 0; i < listen.size(); ++i) {
-        listener_modules_.push_back(modules_->find(listen[i].module));
-        check_takes(listener_modules_.back(), listen[i]);
-        add_listener(i);
-    }
+    intake_.set_up(*modules_, *counters_, assignment_.configuration, std::move(assignment_.listeners));
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_, log_);
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
@@ -286,7 +259,7 @@ void Worker::serve() {
     if (state_ != WorkerState::starting) return;
     state_ = WorkerState::serving;
     started_timer_.start_once(start_time);
-    start_listeners();
+    intake_.open();
     send_report();
 }
 
@@ -295,9 +268,9 @@ void Worker::send_report() {
     report.state = static_cast<std::uint32_t>(state_);
     report.time_ms = loop_.now_ms();
     report.connections = connections_.size();
-    report.return_addresses = return_addresses();
-    report.full = room_.full() ? 1 : 0;
-    report.accepted = accepted_.value();
+    report.return_addresses = intake_.return_addresses();
+    report.full = intake_.full() ? 1 : 0;
+    report.accepted = intake_.accepted();
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();
     report.resident_bytes = load_->resident_bytes();
@@ -315,27 +288,17 @@ void Worker::drain(bool limited) {
     }
     drain_began_ms_ = loop_.now_ms();
     abandon();
-    finish_datagrams();
-    // A successor accepts from the same sockets; without one nobody comes after us, and what is being opened
-    // is waited for.
-    for (const auto& acceptor : acceptors_) {
-        if (ends(acceptor->listener()))
-            acceptor->finish_when_quiet(ending_quiet_time);
-        else
-            giver_ != nullptr ? acceptor->finish() : acceptor->finish_when_quiet();
-    }
-    for (const auto& acceptor : watched_)
-        acceptor->finish();
+    intake_.finish(giver_ != nullptr);
     modules_->drain(log_);
     if (giver_ != nullptr) {
-        drop_predecessors();  // they have been given our successors, too
+        intake_.drop_givers();  // they have been given our successors, too
         giver_->start();
         connections_.end_overdue();
     } else {
         connections_.drain();
     }
     if (limited) limit_drain();
-    on_acceptor_closed();
+    on_intake_ended();
 }
 
 // Connections that cannot move drain within drain_timeout; the others have handover_timeout to be taken over.
@@ -348,10 +311,10 @@ void Worker::limit_drain() {
         drain_limit_->handover_timer.start_once(std::chrono::milliseconds(pool().handover_timeout_ms));
 }
 
-void Worker::on_acceptor_closed() {
+void Worker::on_intake_ended() {
     say_committed();
-    if (state_ != WorkerState::draining || accepting()) return;
-    if (!std::exchange(said_stopped_, true) && channel_ != nullptr) {
+    if (state_ != WorkerState::draining) return;
+    if (!intake_.accepting() && !std::exchange(said_stopped_, true) && channel_ != nullptr) {
         channel_->send(MessageType::stopped_accepting,
                        GenerationMessage{assignment_.configuration->generation()});
         send_report();
@@ -359,9 +322,9 @@ void Worker::on_acceptor_closed() {
     leave_when_done();
 }
 
-bool Worker::accepting() const noexcept {
-    const auto open = [](const auto& acceptor) { return !acceptor->closed(); };
-    return std::ranges::any_of(acceptors_, open) || std::ranges::any_of(watched_, open);
+void Worker::on_connection_closed() {
+    if (giver_ != nullptr) note_handed_over();
+    state_ == WorkerState::draining ? leave_when_done() : intake_.on_connection_closed();
 }
 
 // Most of what has run so far runs once.
@@ -387,11 +350,8 @@ void Worker::on_drain_timeout() {
 
 void Worker::leave_when_done() {
     if (leaving_) return;
-    const bool awaits_more =
-        std::ranges::any_of(predecessors_, [](const auto& predecessor) { return !predecessor->ended(); });
     const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
-    const bool replies = replies_timer_.started();
-    if (connections_.size() != 0 || works || replies || awaits_more || accepting()) return;
+    if (connections_.size() != 0 || works || !intake_.done()) return;
     report_handover(ended_);
     leave(ExitCode::ok);
 }

@@ -18,9 +18,8 @@
 #include "core/protocol/channel.h"
 #include "core/protocol/report_pipe.h"
 #include "core/protocol/status_page.h"
-#include "worker/datagram/datagram_socket.h"
 #include "worker/handover/handover_giver.h"
-#include "worker/handover/handover_receiver.h"
+#include "worker/intake.h"
 #include "worker/load_counters.h"
 #include "worker/load_meter.h"
 #include "worker/module/blocking_pool.h"
@@ -30,9 +29,6 @@
 #include "worker/module/module_files.h"
 #include "worker/module/module_host.h"
 #include "worker/module/services.h"
-#include "worker/room_sign.h"
-#include "worker/stream/acceptor.h"
-#include "worker/stream/connection.h"
 #include "worker/stream/connection_list.h"
 
 #include <cstdint>
@@ -72,15 +68,6 @@ class Worker {
     ExitCode run();
 
   private:
-    // Made while a hot reload is prepared, so that nothing can fail when it is put in place.
-    struct NextListeners {
-        std::vector<unsigned> new_index;  // by index of before; no_listener for those that go
-        // By index of after. None where there is one already.
-        std::vector<Module*> modules;
-        std::vector<std::unique_ptr<Acceptor>> acceptors;
-        std::vector<std::shared_ptr<DatagramSocket>> sockets;
-        std::vector<DatagramSettings> datagrams;
-    };
     struct Retry {
         Retry(EventLoop& loop, Timer::Handler on_time, std::int64_t end)
             : timer(loop, on_time), end_ms(end) {}
@@ -92,7 +79,7 @@ class Worker {
         std::shared_ptr<const Configuration> configuration;
         std::vector<UniqueFd> listeners;  // by index in the pool
         std::vector<UniqueFd> libraries;  // by index in the image; at the start only
-        NextListeners next;               // of a hot reload that is prepared
+        Intake::Next next;                // of a hot reload that is prepared
         std::unique_ptr<Retry> retry;     // while its modules lack something
     };
 
@@ -101,10 +88,6 @@ class Worker {
     void on_channel_closed(std::string_view reason);
     void on_lifeline(Readiness readiness);
     void on_signal(int signal);
-    void on_accept(Accepted accepted);
-    void on_shortage(int error);
-    bool on_datagram(Module* module, const Datagram& datagram);
-    void on_replies_time();
     void on_connection_closed();
     void on_drain_timeout();
     void on_blocking_idle();
@@ -117,35 +100,8 @@ class Worker {
     void take_library(Message& message);
     void take_listener(Message& message);
     std::vector<ModuleFactory> all_factories();
-    void watch_listener(Message& message);
-    void note_listener_end(const Message& message);
-    bool ends(unsigned listener) const noexcept;
     void say_committed();
-    std::unique_ptr<Acceptor> make_acceptor(UniqueFd socket, unsigned listener);
-    static void check_takes(const Module* module, const ListenSettings& listen);
-    void add_listener(unsigned listener);
-    std::shared_ptr<DatagramSocket> make_datagram_socket(UniqueFd socket);
-    DatagramSettings datagram_settings(const std::shared_ptr<const Configuration>& configuration,
-                                       unsigned listener) const;
-    void start_listeners();
-    DatagramCounters datagram_counters(const ListenSettings& listen) const;
-    void finish_datagrams();
-    void finish_gone_datagrams();
-    void close_datagrams() noexcept;
-    bool close_gone_sockets() noexcept;
-    bool close_answered_sockets() noexcept;
-    std::uint32_t return_addresses() const noexcept;
     void take_successor(Message& message);
-    void take_predecessor(Message& message);
-    HandoverReceiver::Target find_target(std::string_view listener_name);
-    unsigned gone_listener(std::string_view name);
-    Module* module_in(std::string_view listener_name) const;
-    Module* module_of(unsigned listener) const;
-    std::vector<unsigned> numbers_after(const NextListeners& next);
-    static std::string listener_name(const ListenSettings& listen);
-    void on_predecessor_end();
-    void drop_predecessors();
-    std::size_t room_for_connections() const;
     void prepare();
     void prepare_modules();
     void refuse_next(const std::string& reason);
@@ -153,23 +109,13 @@ class Worker {
     void abandon();
     void check_generations() const;
     void note_generations(Report& report) const noexcept;
-    void prepare_listeners();
-    void take_over_listeners();
-    std::vector<std::unique_ptr<Acceptor>> drop_listeners(const std::vector<unsigned>& new_index);
-    static std::optional<unsigned> find_again(const std::vector<ListenSettings>& before, unsigned index,
-                                              const std::vector<ListenSettings>& after);
-    // The number of a connection whose listener is gone.
-    static constexpr unsigned no_listener = 0xffff;
-    // Of a listener that ends while the service goes on: the last packet of a handshake takes that long.
-    static constexpr std::chrono::milliseconds ending_quiet_time{250};
     const Settings& settings() const noexcept { return assignment_.configuration->settings(); }
     const PoolSettings& pool() const noexcept { return assignment_.configuration->pool(); }
     void apply_settings();
     void start();
     void start_modules();
     void serve();
-    void on_acceptor_closed();
-    bool accepting() const noexcept;
+    void on_intake_ended();
     void on_leave_signal(bool limited);
     void on_dismissed(bool limited);
     void drain(bool limited);
@@ -183,12 +129,6 @@ class Worker {
     void leave_when_done();
     void leave(ExitCode code);
     void fail(const std::string& reason, ExitCode code);
-    void resume_accepting();
-    void pause_accepting();
-    void on_pool_full(bool full);
-    void on_room_time();
-    bool accepts_beyond_limit();
-    void note_room();
 
     WorkerIdentity identity_;
     EventLoop loop_;
@@ -208,16 +148,8 @@ class Worker {
     std::unique_ptr<MasterView> master_view_;
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
-    std::vector<std::unique_ptr<Acceptor>> acceptors_;  // of the listeners that take connections
-    std::vector<std::unique_ptr<Acceptor>> watched_;    // sockets of other slots
-    std::vector<Module*> listener_modules_;             // by index in the pool
-    std::vector<unsigned> ending_listeners_;            // of this generation: no later one has them
-    std::vector<std::string> gone_listeners_;           // names, by number from first_gone_listener on
-    DatagramBuffer datagram_buffer_;
-    std::vector<std::shared_ptr<DatagramSocket>> datagram_sockets_;  // of the udp listeners
-    std::vector<std::shared_ptr<DatagramSocket>> gone_sockets_;  // of those that a hot reload has taken away
-    std::unique_ptr<HandoverGiver> giver_;                       // when this worker has successors
-    std::vector<std::unique_ptr<HandoverReceiver>> predecessors_;  // who give, or gave, to this worker
+    Intake intake_;
+    std::unique_ptr<HandoverGiver> giver_;  // when this worker has successors
     std::unique_ptr<LoadMeter> load_;
     std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
@@ -232,18 +164,10 @@ class Worker {
     };
     std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
-    RoomSign room_;        // what the master is told of max_connections
-    Timer room_timer_;     // at_limit_ in a full pool: a connection may have become idle
-    Timer replies_timer_;  // while udp sockets that are done with finish, or owe replies
     std::vector<std::unique_ptr<SignalWatch>> signals_;
-    Counter accepted_;
-    Counter refused_;
-    Counter displaced_;
     Counter handed_over_;
-    std::int64_t datagram_failure_said_ms_ = 0;
     WorkerState state_ = WorkerState::starting;
     ExitCode exit_code_ = ExitCode::ok;
-    std::uint64_t connection_limit_ = 0;
     std::vector<std::weak_ptr<const Configuration>> generations_;  // that something here may still use
     std::uint64_t ended_ = 0;  // connections, by drain_timeout, while others were handed over
     std::int64_t drain_began_ms_ = 0;
@@ -256,10 +180,7 @@ class Worker {
         false;  // some that the master sent are lost: what comes next would be built on them
     bool said_stopped_ = false;
     bool owes_committed_ = false;
-    bool leaving_ = false;        // its exit code is decided
-    bool at_limit_ = false;       // acceptors pause: max_connections
-    bool pool_full_ = false;      // no other worker has room: idle connections make some
-    bool shortage_said_ = false;  // of descriptors
+    bool leaving_ = false;  // its exit code is decided
     std::unique_ptr<Channel> channel_;
 };
 

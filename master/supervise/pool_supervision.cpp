@@ -14,7 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds longest_wait_alone{1000};
 // A worker that cannot use its configuration will hardly learn to.
 constexpr unsigned most_unfit_starts = 5;
-// A worker watches a queue for 65 s when it is told to (worker_accepting.cpp).
+// A worker watches a queue for 65 s when it is told to (worker/intake.cpp).
 constexpr std::chrono::milliseconds watch_again{60'000};
 
 }  // namespace

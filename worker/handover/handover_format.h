@@ -16,8 +16,8 @@
 
 namespace drover {
 
-// Connections of listeners that are no more have numbers from here on, so that they can still be told apart:
-// by what Worker::gone_listeners_ calls them.
+// Connections of listeners that are no more have numbers from here on, so that they can still be told apart
+// (worker/listener_names.h).
 inline constexpr std::uint16_t first_gone_listener = 0x8000;
 
 // What a connection carries beside its socket.
