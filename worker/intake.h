@@ -60,11 +60,13 @@ class Intake {
     void set_limit(const PoolSettings& pool);
     void open();
 
-    // The three steps of a hot reload. Throws std::runtime_error when a socket or a module is missing,
+    // The steps of a hot reload. Throws std::runtime_error when a socket or a module is missing,
     // std::system_error when the kernel refuses one.
     Next prepare(const std::shared_ptr<const Configuration>& configuration, std::vector<UniqueFd> sockets);
     // A listener that both generations have keeps its acceptor, and its connections, under its new number.
     void commit(Next next);
+    // When the modules, too, serve the next generation: takes what waits on udp listeners that are gone.
+    void finish_gone() { datagrams_.finish_gone(); }
     // False while a listening socket is open whose address a hot reload took away.
     bool gone_closed() const noexcept;
 

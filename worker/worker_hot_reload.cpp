@@ -105,6 +105,7 @@ void Worker::commit() {
     files_.commit(*assignment_.configuration);
     apply_settings();
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
+    intake_.finish_gone();
     owes_committed_ = true;
     say_committed();
     send_report();

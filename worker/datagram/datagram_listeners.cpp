@@ -66,7 +66,6 @@ bool DatagramListeners::on_datagram(Module* module, const Datagram& datagram) {
     }
 }
 
-// The queues of those that are gone are gone, too, when all workers have closed them.
 void DatagramListeners::take_over(const std::vector<unsigned>& new_index, Next next) {
     for (auto& socket : sockets_) {
         const unsigned number = new_index[socket->listener()];
@@ -75,7 +74,6 @@ void DatagramListeners::take_over(const std::vector<unsigned>& new_index, Next n
             continue;
         }
         socket->renumber(number);
-        socket->finish();
         gone_.push_back(std::exchange(socket, nullptr));
     }
     std::erase(sockets_, nullptr);
@@ -84,6 +82,12 @@ void DatagramListeners::take_over(const std::vector<unsigned>& new_index, Next n
         next.sockets[i]->configure(std::move(next.settings[i]));
         sockets_.push_back(std::move(next.sockets[i]));
     }
+}
+
+// Their queues are gone, too, when all workers have closed them.
+void DatagramListeners::finish_gone() {
+    for (const auto& socket : gone_)
+        socket->finish();
     if (!close_gone()) replies_timer_.start_every(replies_interval);
 }
 

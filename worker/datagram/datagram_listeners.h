@@ -37,6 +37,8 @@ class DatagramListeners {
     // start() is called next.
     void take_over(const std::vector<unsigned>& new_index, Next next);
     void start();
+    // Takes what waits on the sockets whose listeners take_over() has left out.
+    void finish_gone();
 
     // Reads no more. Sockets of which `others_read` is not true are read to their end: nobody comes after
     // this worker.
