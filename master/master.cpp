@@ -36,14 +36,11 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules, 
                    ObservationDesk::Describe::to<&Master::describe_status>(this)),
       terminal_signals_(loop_, terminal_signals, BlockedSignals::Handler::to<&Master::on_signal>(this)),
       stop_timer_(clock_, Timer::Handler::to<&Master::on_stop_deadline>(this)),
-      quiet_timer_(clock_, Timer::Handler::to<&Master::on_quiet_deadline>(this)),
-      prepare_timer_(clock_, Timer::Handler::to<&Master::on_prepare_deadline>(this)),
       status_timer_(loop_, Timer::Handler::to<&Master::publish_status>(this)),
       watchdog_timer_(loop_, Timer::Handler::to<&Master::on_watchdog>(this)),
       probation_timer_(clock_, Timer::Handler::to<&Master::on_probation_time>(this)),
       reap_timer_(loop_, Timer::Handler::to<&Master::reap>(this)),
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
-      old_timer_(loop_, Timer::Handler::to<&Master::on_old_gone>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
       leftovers_(loop_, Timer::Handler::to<&Master::check_gone>(this)),
       event_desk_(loop_, events_),
@@ -63,6 +60,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules, 
 Master::~Master() = default;
 
 ExitCode Master::run() {
+    desk_.begin();
     read_config();
     loop_.run();
     hold_signals();
@@ -72,8 +70,7 @@ ExitCode Master::run() {
 void Master::on_signal(int signal) {
     switch (signal) {
         case SIGHUP:
-            desk_.ask({});
-            return handle(LifeEvent::reload);
+            return ask_reload({});
         case SIGTERM:
             return handle(LifeEvent::stop);
         case SIGINT:
@@ -125,7 +122,7 @@ void Master::reap() {
     }
     if (deaths == deaths_a_turn || changes == deaths_a_turn) reap_soon();
     std::erase_if(old_, [](const auto& generation) { return generation->empty(); });
-    if (old_timer_.started() && old_.empty()) on_old_gone();
+    if (old_.empty()) step(ReloadEvent::old_gone);
     check_quiet();
     check_gone();
 }
@@ -159,12 +156,12 @@ void Master::on_worker_ready(Pool& pool, WorkerProcess& worker) {
     const bool of_next = std::ranges::any_of(pools, [&](const auto& each) { return each.get() == &pool; });
     if (!of_next) return;
     desk_.progress(worker.name() + " is ready");
-    if (next_->all_ready()) handle(LifeEvent::generation_ready);
+    if (!next_->all_ready()) return;
+    reload_ != nullptr ? step(ReloadEvent::ready) : serve_first();
 }
 
 void Master::on_start_failed(Pool&, const std::string& reason) {
-    failures_.push_back(reason);
-    handle(LifeEvent::generation_failed);
+    fail(reason);
 }
 
 void Master::on_worker_quiet(Pool&) {
@@ -199,13 +196,11 @@ void Master::on_committed(Pool&) {
 // Whether the reload has come to its verdict: every worker serves the new configuration, and no old one
 // accepts.
 void Master::check_quiet() {
-    if (state_ != LifeState::switching) return;
-    if (hot_) {
-        if (current_->all_committed()) handle(LifeEvent::old_quiet);
-        return;
-    }
-    const bool accepting = std::ranges::any_of(old_, [](const auto& old) { return old->any_accepting(); });
-    if (!accepting) handle(LifeEvent::old_quiet);
+    if (reload_ == nullptr) return;
+    const ReloadState state = reload_->state();
+    if (state == ReloadState::committing && current_->all_committed()) return end_switch();
+    if (state != ReloadState::switching) return;
+    if (std::ranges::none_of(old_, [](const auto& old) { return old->any_accepting(); })) end_switch();
 }
 
 void Master::check_gone() {
@@ -248,7 +243,7 @@ EventSubject Master::subject() const noexcept {
 MasterState Master::public_state() const noexcept {
     if (is_stopping(state_)) return MasterState::stopping;
     if (state_ == LifeState::reading || state_ == LifeState::starting) return MasterState::starting;
-    if (state_ != LifeState::running) return MasterState::reloading;
+    if (reload_ != nullptr && !reload_->over()) return MasterState::reloading;
     const bool healthy = std::ranges::all_of(
         current_->pools(), [](const auto& pool) { return pool->serving() >= pool->settings().min_healthy; });
     return healthy ? MasterState::running : MasterState::degraded;

@@ -23,6 +23,7 @@
 #include "master/reload/generation.h"
 #include "master/reload/listener_registry.h"
 #include "master/reload/probation.h"
+#include "master/reload/reload.h"
 #include "master/reload/reload_desk.h"
 #include "master/runtime_directory.h"
 #include "master/service_notifier.h"
@@ -61,12 +62,10 @@ class Master : private PoolObserver {
     void on_request(ControlCaller caller, const ControlRequest& request);
     void on_verdict(ConfigReader::Verdict& verdict);
     void on_stop_deadline();
-    void on_quiet_deadline();
-    void on_prepare_deadline();
+    void on_reload_deadline();
     void on_watchdog();
     void on_probation_time();
     void on_rollback_due();
-    void on_old_gone();
     void on_progress_time();
 
     void on_worker_ready(Pool& pool, WorkerProcess& worker) override;
@@ -85,14 +84,13 @@ class Master : private PoolObserver {
     void handle(LifeEvent event);
     void carry_out(LifeAction action);
     void read_config();
-    void renew_files();
-    std::string made_again_text();
-    void start_generation();
-    void start_fresh(std::uint64_t number);
-    void begin_fresh();
-    GenerationSource take_source();
-    void prepare_hot(std::uint64_t number);
-    void commit_hot();
+    void refuse_config(const std::vector<std::string>& findings, bool of_the_file);
+    static GenerationSource take_source(ConfigReader::Verdict& verdict);
+    void start_first(ConfigReader::Verdict verdict);
+    void start_next(std::uint64_t number, GenerationSource source);
+    void serve_first();
+    void fail(const std::string& reason);
+    void fail_start(ExitCode code, const std::vector<std::string>& reasons);
     struct SettingsSaid {
         std::string log;
         std::string auto_workers;
@@ -102,33 +100,42 @@ class Master : private PoolObserver {
     void say_auto_workers(const Settings& settings);
     void open_service(const Settings& settings);
     void announce();
-    void switch_over();
-    // What the master goes back to when the generation that serves is unfit (master_probation.cpp).
-    struct Fallback {
-        std::uint64_t generation = 0;
-        GenerationSource source;
-        bool hot = false;  // the way back is a hot reload
-    };
-    Fallback fall_back_to(const Generation& generation, bool hot) const;
-    void begin_probation(Fallback fallback);
-    void end_probation(bool passed, const std::string& text);
-    void roll_back();
+    // Feeds the table of reloads and carries out what it says (master_reload.cpp).
+    void step(ReloadEvent event);
+    void carry_out(ReloadAction action);
+    void ask_reload(const ReloadDesk::Wish& wish);
+    void begin_reload();
+    void renew_files();
+    void follow_verdict(ConfigReader::Verdict verdict);
+    void wait_for_old();
     bool too_many_generations();
+    void prepare();
+    bool prepares() const noexcept;
+    void commit();
+    void switch_over();
+    void end_switch();
+    void release_old_sockets();
     void settle();
     void settle_unchanged();
+    std::string made_again_text();
     void refuse();
-    void give_up();
+    void retry_fresh();
+    void drop_next();
+    // A new generation on probation, and the way back (master_probation.cpp).
+    void begin_probation(Fallback fallback);
+    void end_probation(bool passed, const std::string& text);
+    void go_back();
     void drain(int signal);
     void force();
     void kill_all();
     void finish();
-    bool open_gates();
+    void open_gates();
     void count_for(const Generation& generation);
     void warn_of_absent_listeners();
     void retire_all(int signal);
     void abandon_next();
     void close_reload(ReloadResult result, const std::string& text);
-    void say_verdict(ReloadResult result, const std::string& text);
+    void say_verdict(const Reload& reload, ReloadResult result, const std::string& text);
 
     void reap();
     void reap_soon();
@@ -180,7 +187,6 @@ class Master : private PoolObserver {
     std::unique_ptr<PoolContext> pools_;
     ListenerRegistry listeners_;
     std::unique_ptr<ConfigReader> reader_;
-    std::unique_ptr<ConfigReader::Verdict> verdict_;  // of the reader that has just finished
     std::unique_ptr<Generation> current_;
     std::unique_ptr<Generation> next_;              // while one is being prepared
     std::vector<std::unique_ptr<Generation>> old_;  // until their last worker is gone
@@ -188,14 +194,11 @@ class Master : private PoolObserver {
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     BlockedSignals terminal_signals_;
     RunTimer stop_timer_;
-    RunTimer quiet_timer_;
-    RunTimer prepare_timer_;
     Timer status_timer_;
     Timer watchdog_timer_;
     RunTimer probation_timer_;
     Timer reap_timer_;      // there is more to be reaped, or swept
     Timer rollback_timer_;  // out of the pool's own work
-    Timer old_timer_;       // while a fresh generation waits for old_ to leave
     Timer progress_timer_;
     Leftovers leftovers_;
 
@@ -203,20 +206,14 @@ class Master : private PoolObserver {
     MasterStatus status_;
     std::int64_t published_ms_ = 0;  // status_
     std::uint64_t last_generation_ = 0;
-    std::uint64_t next_number_ = 0;  // of the generation that starts fresh
-    bool hot_ = false;               // the reload under way goes on in the running workers
     Probation probation_;
-    std::optional<Fallback> fallback_;  // while a generation is on probation, and on the way back
-    static constexpr std::chrono::milliseconds no_time{0};
-    std::chrono::milliseconds on_probation_for_{0};  // what the verdict to come says of it
-    std::int64_t probation_ends_ms_ = 0;             // by clock_; at the latest, however silent a worker is
-    std::string rollback_reason_;                    // not empty: the reload under way is the way back
+    std::optional<Fallback> fallback_;    // while a generation is on probation
+    std::int64_t probation_ends_ms_ = 0;  // by clock_; at the latest, however silent a worker is
+    std::unique_ptr<Reload> reload_;      // null: none is under way
     ReloadDesk desk_;
     OrderDesk orders_;
     EventDesk event_desk_;
     ReopenDesk reopens_;
-    std::vector<std::string> made_again_;  // by the reload under way: files that had gone
-    std::vector<std::string> failures_;    // why the start or the reload under way fails
     ExitCode exit_code_ = ExitCode::ok;
 };
 

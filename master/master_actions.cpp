@@ -1,5 +1,4 @@
-// What the lifecycle table's actions are, but for stopping (master_stop.cpp). Each leaves the master
-// consistent before it feeds the next event back in.
+// How the master starts, and what generations share: the service, gates, counters, settings.
 #include "core/base/system_error.h"
 #include "core/base/version.h"
 #include "master/master.h"
@@ -42,26 +41,9 @@ void Master::handle(LifeEvent event) {
 void Master::carry_out(LifeAction action) {
     switch (action) {
         case LifeAction::nothing:
-        case LifeAction::remember_reload:  // the desk remembers
             return;
-        case LifeAction::read_config:
-            return read_config();
-        case LifeAction::start_generation:
-            return start_generation();
         case LifeAction::announce:
             return announce();
-        case LifeAction::roll_back:
-            return roll_back();
-        case LifeAction::switch_over:
-            return switch_over();
-        case LifeAction::settle:
-            return settle();
-        case LifeAction::settle_unchanged:
-            return settle_unchanged();
-        case LifeAction::refuse:
-            return refuse();
-        case LifeAction::give_up:
-            return give_up();
         case LifeAction::drain:
             return drain(SIGTERM);
         case LifeAction::drain_unlimited:
@@ -75,113 +57,70 @@ void Master::carry_out(LifeAction action) {
     }
 }
 
+// The running image is there for the difference.
 void Master::read_config() {
-    failures_.clear();
-    desk_.begin();
-    if (current_ != nullptr) {
-        notifier_.reloading();
-        events_.info(EventKind::reload_started, subject(), "reload: reading " + config_path_);
-    }
-    try {
-        if (current_ != nullptr) renew_files();
-    } catch (const std::exception& failure) {
-        failures_ = {failure.what()};
-        return handle(LifeEvent::config_refused);
-    }
     desk_.progress("reading " + config_path_);
     const int running = current_ != nullptr ? current_->image_fd() : -1;
     try {
         reader_ = std::make_unique<ConfigReader>(clock_, config_path_, modules_, running,
                                                  ConfigReader::VerdictHandler::to<&Master::on_verdict>(this));
     } catch (const std::exception& failure) {
-        failures_ = {std::string("cannot start the config reader: ") + failure.what()};
-        handle(LifeEvent::config_refused);
+        refuse_config({std::string("cannot start the config reader: ") + failure.what()}, false);
     }
 }
 
-// Somebody may have cleaned up: nobody could reach this master by them. HUP needs none of them.
-void Master::renew_files() {
-    made_again_.clear();
-    if (runtime_directory_->renew()) made_again_.push_back(runtime_directory_->path());
-    if (pid_file_->renew()) made_again_.push_back(runtime_directory_->file("drover.pid"));
-    if (control_->renew()) made_again_.push_back(runtime_directory_->file("control.sock"));
-}
-
-void Master::on_verdict(ConfigReader::Verdict& verdict) {
-    verdict_ = std::make_unique<ConfigReader::Verdict>(std::move(verdict));
+void Master::on_verdict(ConfigReader::Verdict& said) {
+    ConfigReader::Verdict verdict = std::move(said);
     reader_.reset();
     reap_soon();  // a stop may have waited for it
-    if (!verdict_->findings.empty()) {
-        failures_ = verdict_->findings;
-        if (state_ == LifeState::reading && verdict_->of_the_file) exit_code_ = ExitCode::config;
-        return handle(LifeEvent::config_refused);
+    if (is_stopping(state_)) return;
+    if (!verdict.findings.empty()) return refuse_config(verdict.findings, verdict.of_the_file);
+    reload_ != nullptr ? follow_verdict(std::move(verdict)) : start_first(std::move(verdict));
+}
+
+void Master::refuse_config(const std::vector<std::string>& findings, bool of_the_file) {
+    if (reload_ == nullptr) return fail_start(of_the_file ? ExitCode::config : ExitCode::refused, findings);
+    reload_->failures = findings;
+    step(ReloadEvent::refused);
+}
+
+GenerationSource Master::take_source(ConfigReader::Verdict& verdict) {
+    return {.image_fd = std::move(verdict.image_fd),
+            .image = std::move(*verdict.image),
+            .libraries = std::move(verdict.libraries)};
+}
+
+void Master::start_first(ConfigReader::Verdict verdict) {
+    handle(LifeEvent::configured);
+    try {
+        open_service(Settings::load(*verdict.image));
+    } catch (const std::exception& failure) {
+        return fail(failure.what());
     }
-    const bool always_fresh =
-        current_ != nullptr && current_->settings().master.reload == MasterSettings::Reload::fresh;
-    const bool unchanged = current_ != nullptr && verdict_->change == Change::none && !always_fresh &&
-                           !desk_.fresh_wanted() && !current_->resized();
-    handle(unchanged ? LifeEvent::config_unchanged : LifeEvent::config_ready);
+    start_next(++last_generation_, take_source(verdict));
 }
 
-// Prepares the next generation: in the running workers when all that changed is hot, else with new ones
-// beside them. Whatever cannot be had undoes all of it.
-void Master::start_generation() {
-    for (const std::string& change : verdict_->changes)
-        events_.info(EventKind::reload_change, {.generation = last_generation_ + 1}, "reload: " + change);
-    const bool fresh_wanted = current_ == nullptr || desk_.fresh_wanted() ||
-                              verdict_->image->root().find("master").find("reload").text() == "fresh";
-    const std::uint64_t number = ++last_generation_;
-    if (verdict_->change <= Change::hot && !fresh_wanted) return prepare_hot(number);
-    if (too_many_generations()) return handle(LifeEvent::generation_failed);
-    start_fresh(number);
-}
-
-// Workers that still drain keep theirs alive; who reloads faster than they leave is told so.
-bool Master::too_many_generations() {
-    const std::size_t alive = old_.size() + (current_ != nullptr ? 1 : 0);
-    const unsigned most = current_ != nullptr ? current_->settings().master.max_generations : 1;
-    if (alive < most) return false;
-    std::string text;
-    for (const auto& old : old_)
-        old->append_drain_progress(text);
-    failures_.push_back(std::to_string(alive) + " generations are alive, and master.max_generations is " +
-                        std::to_string(most) + "; draining: " + text);
-    return true;
-}
-
-void Master::start_fresh(std::uint64_t number) {
-    next_number_ = number;
-    if (current_ != nullptr) current_->hold_sockets();
-    if (old_.empty()) return begin_fresh();
-    desk_.progress("waiting for workers of earlier generations to leave");
-    old_timer_.start_once(old_leave_time);
-}
-
-// What the reader made, or the way back leads to.
-GenerationSource Master::take_source() {
-    return {.image_fd = std::move(verdict_->image_fd),
-            .image = std::move(*verdict_->image),
-            .libraries = std::move(verdict_->libraries)};
-}
-
-void Master::on_old_gone() {
-    old_timer_.stop();
-    begin_fresh();
-}
-
-void Master::begin_fresh() {
+// Beside the running one, if there is one. Whatever cannot be had undoes all of it.
+void Master::start_next(std::uint64_t number, GenerationSource source) {
     PoolObserver& observer = *this;
     try {
-        if (counters_ == nullptr) open_service(Settings::load(*verdict_->image));
-        next_ = std::make_unique<Generation>(next_number_, take_source(), *pools_, listeners_, observer);
+        next_ = std::make_unique<Generation>(number, std::move(source), *pools_, listeners_, observer);
         if (current_ == nullptr) count_for(*next_);
         if (current_ != nullptr) current_->steer();  // its workers may have the old socket of a unix path
-        desk_.progress("starting workers of generation " + std::to_string(next_->number()));
+        desk_.progress("starting workers of generation " + std::to_string(number));
         next_->start();
     } catch (const std::exception& failure) {
-        failures_.emplace_back(failure.what());
-        handle(LifeEvent::generation_failed);
+        fail(failure.what());
     }
+}
+
+void Master::serve_first() {
+    try {
+        open_gates();
+    } catch (const std::exception& failure) {
+        return fail(failure.what());
+    }
+    handle(LifeEvent::serves);
 }
 
 // What the master has once, from the first configuration on.
@@ -212,15 +151,9 @@ void Master::open_service(const Settings& settings) {
     say_auto_workers(settings);
 }
 
-// Makes the next generation the current one. False when its listeners cannot listen: nothing has changed
-// then.
-bool Master::open_gates() {
-    try {
-        next_->serve();
-    } catch (const std::exception& failure) {
-        failures_.emplace_back(failure.what());
-        return false;
-    }
+// Makes the next generation the current one. Throws when its listeners cannot listen, with nothing changed.
+void Master::open_gates() {
+    next_->serve();
     if (current_ != nullptr) {
         current_->make_room_for(*next_);
         old_.push_back(std::move(current_));
@@ -228,7 +161,6 @@ bool Master::open_gates() {
     current_ = std::move(next_);
     count_for(*current_);
     warn_of_absent_listeners();
-    return true;
 }
 
 void Master::count_for(const Generation& generation) {
@@ -262,14 +194,13 @@ void Master::warn_of_absent_listeners() {
 }
 
 void Master::announce() {
-    if (!open_gates()) return handle(LifeEvent::generation_failed);
     const std::string text = "generation 1 serves on " + current_->listening_text();
     events_.info(EventKind::ready, subject(), "ready: " + text);
     notifier_.ready(text);
     if (const auto interval = notifier_.watchdog_interval(); interval.count() > 0) {
         watchdog_timer_.start_every(interval);
     }
-    if (desk_.close(false, "the master was starting", {})) handle(LifeEvent::reload);
+    if (desk_.close(false, "the master was starting", {})) begin_reload();
 }
 
 // What the generation before had, and may be gone with it.
@@ -289,38 +220,6 @@ void Master::follow_settings(const SettingsSaid& before) {
 void Master::say_auto_workers(const Settings& settings) {
     if (!settings.auto_workers.empty())
         log_.info("workers = \"auto\" means " + std::string(settings.auto_workers));
-}
-
-void Master::switch_over() {
-    if (hot_) return commit_hot();
-    Generation* const before = current_.get();
-    std::optional<Fallback> fallback;
-    try {
-        fallback = fall_back_to(*before, false);
-    } catch (const std::exception& failure) {
-        failures_.emplace_back(failure.what());
-        return handle(LifeEvent::generation_failed);
-    }
-    const SettingsSaid said = settings_said();
-    if (!open_gates()) return handle(LifeEvent::generation_failed);
-    if (rollback_reason_.empty()) begin_probation(std::move(*fallback));
-    follow_settings(said);
-    desk_.progress("generation " + std::to_string(current_->number()) +
-                   " serves; the workers before it drain");
-    for (const auto& old : old_)
-        old->hand_over_to(*current_);
-    before->make_way();
-    quiet_timer_.start_once(quiet_time);
-    check_quiet();
-}
-
-void Master::on_quiet_deadline() {
-    if (hot_) {
-        current_->replace_uncommitted();
-        return handle(LifeEvent::old_quiet);  // what is missing is being replaced, and the status shows it
-    }
-    for (const auto& old : old_)
-        old->kill_accepting();
 }
 
 }  // namespace drover

@@ -12,23 +12,21 @@ constexpr std::chrono::milliseconds second_look{500};
 
 }  // namespace
 
-Master::Fallback Master::fall_back_to(const Generation& generation, bool hot) const {
-    return {.generation = generation.number(), .source = generation.source(), .hot = hot};
-}
-
 // The new generation has just begun to serve. The way back leads past a generation that was itself on
 // probation, to the one before it.
 void Master::begin_probation(Fallback fallback) {
-    const bool proven = !probation_.under_way() || !fallback_;
-    if (proven) fallback_ = std::move(fallback);
-    if (!proven) fallback_->hot = false;
+    if (probation_.under_way()) {
+        fallback_->way = ReloadWay::fresh;
+    } else {
+        fallback_ = std::move(fallback);
+    }
     end_probation(!probation_.failed(),
                   "generation " + std::to_string(current_->number()) + " has taken its place");
     const ProbationSettings& rule = current_->settings().master.probation;
     if (rule.time_ms == 0) return fallback_.reset();
     probation_.begin(current_->number(), rule.deaths);
-    on_probation_for_ = std::chrono::milliseconds(rule.time_ms);
-    probation_timer_.start_once(on_probation_for_);
+    reload_->probation = std::chrono::milliseconds(rule.time_ms);
+    probation_timer_.start_once(reload_->probation);
     status_.probation_until_ms = loop_.now_ms() + rule.time_ms;
     probation_ends_ms_ = clock_.now_ms() + 2 * rule.time_ms;
 }
@@ -42,7 +40,7 @@ void Master::on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::
 }
 
 void Master::on_rollback_due() {
-    if (probation_.failed()) handle(LifeEvent::generation_unfit);
+    if (reload_ == nullptr && probation_.failed()) go_back();  // a reload under way finds it when it ends
 }
 
 // A silent worker may hang: the probation waits for its report or its death, up to probation_ends_ms_.
@@ -67,30 +65,20 @@ void Master::end_probation(bool passed, const std::string& text) {
 
 // By the pinned image: what the file says by now does not matter. If it fails the unfit generation serves on,
 // as well as it can.
-void Master::roll_back() {
-    if (rollback_reason_.empty()) {
-        rollback_reason_ =
-            "generation " + std::to_string(probation_.generation()) + " was unfit: " + probation_.reason();
-        events_.error(
-            EventKind::rollback, {.generation = probation_.generation()},
-            rollback_reason_ + "; going back to generation " + std::to_string(fallback_->generation));
-        notifier_.reloading();
-        desk_.begin();
-        end_probation(false, rollback_reason_ + "; rolled back");
-    }
-    failures_.clear();
-    // A copy: if this way back fails there may be another one.
-    verdict_ = std::make_unique<ConfigReader::Verdict>();
-    try {
-        verdict_->image.emplace(Image::open(fallback_->source.image_fd.get()));
-        verdict_->image_fd = fallback_->source.image_fd.duplicate();
-        for (const UniqueFd& library : fallback_->source.libraries)
-            verdict_->libraries.push_back(library.duplicate());
-    } catch (const std::exception& failure) {
-        failures_.emplace_back(failure.what());
-        return handle(LifeEvent::generation_failed);
-    }
-    fallback_->hot ? prepare_hot(fallback_->generation) : start_fresh(fallback_->generation);
+void Master::go_back() {
+    const EventSubject unfit{.generation = probation_.generation()};
+    const std::string reason =
+        "generation " + std::to_string(unfit.generation) + " was unfit: " + probation_.reason();
+    const ReloadWay way = fallback_->way;
+    events_.error(EventKind::rollback, unfit,
+                  reason + "; going back to generation " + std::to_string(fallback_->generation));
+    notifier_.reloading();
+    desk_.begin();
+    end_probation(false, reason + "; rolled back");
+    reload_ = std::make_unique<Reload>(clock_, Timer::Handler::to<&Master::on_reload_deadline>(this),
+                                       std::move(*fallback_), reason);
+    fallback_.reset();
+    step(way == ReloadWay::hot ? ReloadEvent::hot : ReloadEvent::fresh);
 }
 
 }  // namespace drover

@@ -55,8 +55,7 @@ void Master::on_counters_request(ControlCaller caller, const ControlRequest& req
 
 void Master::on_reload_request(ControlCaller caller, const ControlRequest& request) {
     if (is_stopping(state_)) return control_->reply(caller, false, "the master is stopping");
-    desk_.ask({.caller = caller, .fresh = request.fresh, .probation = request.probation});
-    handle(LifeEvent::reload);
+    ask_reload({.caller = caller, .fresh = request.fresh, .probation = request.probation});
 }
 
 // The caller believes it when this process has ended.
@@ -105,7 +104,7 @@ std::string Master::config_reply(const ControlRequest& request) const {
 std::string Master::cannot_change_pools() const {
     if (is_stopping(state_)) return "the master is stopping";
     if (current_ == nullptr) return "the master is starting";
-    if (state_ != LifeState::running) return "a reload is under way";
+    if (reload_ != nullptr) return "a reload is under way";
     return {};
 }
 
@@ -137,7 +136,7 @@ void Master::resize_by_signal(int workers) {
     if (current_ == nullptr || is_stopping(state_) || state_ == LifeState::starting) return;
     Pool& pool = current_->first_pool();
     const EventSubject of_pool = pool.subject();
-    if (next_ != nullptr || hot_)
+    if (reload_ != nullptr && makes_ready(reload_->state()))
         return events_.warning(EventKind::resize, of_pool,
                                "pool " + pool.name() + " is not resized while a reload is under way");
     const int size = static_cast<int>(pool.size()) + workers;

@@ -18,11 +18,12 @@ constexpr std::chrono::milliseconds stop_grace{4000};
 
 }  // namespace
 
-void Master::give_up() {
-    if (exit_code_ == ExitCode::ok) exit_code_ = ExitCode::refused;
-    for (const std::string& failure : failures_)
-        std::fprintf(stderr, "%s\n", visible_text(failure).c_str());
-    force();
+void Master::fail_start(ExitCode code, const std::vector<std::string>& reasons) {
+    if (state_ != LifeState::reading && state_ != LifeState::starting) return;
+    exit_code_ = code;
+    for (const std::string& reason : reasons)
+        std::fprintf(stderr, "%s\n", visible_text(reason).c_str());
+    handle(LifeEvent::start_failed);
 }
 
 void Master::drain(int signal) {
@@ -78,15 +79,12 @@ void Master::on_stop_deadline() {
 // of waiting in a queue that nobody serves.
 void Master::retire_all(int signal) {
     notifier_.stopping();
-    quiet_timer_.stop();
-    prepare_timer_.stop();
+    reload_.reset();
     probation_timer_.stop();
-    old_timer_.stop();
     probation_.end();
     status_.probation_until_ms = 0;
     fallback_.reset();
-    rollback_reason_.clear();
-    if (std::exchange(hot_, false)) current_->abandon();
+    if (current_ != nullptr) current_->abandon();
     desk_.close_all("the master is stopping");
     orders_.close_all("the master is stopping");
     reopens_.close_all("the master is stopping");

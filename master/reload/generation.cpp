@@ -22,12 +22,17 @@ std::string listener_key(const Address& address, const PoolSettings& pool, std::
 
 }  // namespace
 
-Generation::Contents::Contents(std::uint64_t generation, GenerationSource source, FileRegistry& registry)
-    : number(generation),
-      image_fd(std::move(source.image_fd)),
-      image(std::move(source.image)),
-      libraries(std::move(source.libraries)),
-      settings(Settings::load(image)) {
+GenerationSource GenerationSource::duplicate() const {
+    const auto copy = [](const UniqueFd& fd) {
+        return UniqueFd(check_call(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "fcntl"));
+    };
+    GenerationSource all{.image_fd = copy(image_fd), .image = Image::open(image_fd.get()), .libraries = {}};
+    std::ranges::transform(libraries, std::back_inserter(all.libraries), copy);
+    return all;
+}
+
+Generation::Contents::Contents(std::uint64_t generation, GenerationSource made_of, FileRegistry& registry)
+    : number(generation), source(std::move(made_of)), settings(Settings::load(source.image)) {
     for (const FileSettings& file : settings.files) {
         try {
             files.push_back(registry.acquire(file.path));
@@ -38,8 +43,8 @@ Generation::Contents::Contents(std::uint64_t generation, GenerationSource source
 }
 
 Pool::Origin Generation::Contents::origin(const PoolSettings& pool) const {
-    Pool::Origin origin{.generation = number, .image_fd = image_fd.get()};
-    for (const UniqueFd& library : libraries)
+    Pool::Origin origin{.generation = number, .image_fd = source.image_fd.get()};
+    for (const UniqueFd& library : source.libraries)
         origin.library_fds.push_back(library.get());
     for (std::size_t i = 0; i < files.size(); ++i) {
         const bool ours = std::ranges::find(pool.modules, settings.files[i].module) != pool.modules.end();
@@ -75,23 +80,12 @@ Generation::Generation(std::uint64_t number, GenerationSource source, PoolContex
         pools_.push_back(std::make_unique<Pool>(context, pool, contents_->origin(pool),
                                                 acquire(*contents_, pool, registry), observer));
     }
-    counters_.declare(number, declared_counters(contents_->image));
+    counters_.declare(number, declared_counters(image()));
 }
 
 Generation::~Generation() {
     abandon();
     counters_.forget(number());
-}
-
-GenerationSource Generation::source() const {
-    const auto duplicate = [](const UniqueFd& fd) {
-        return UniqueFd(check_call(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "fcntl"));
-    };
-    GenerationSource source{.image_fd = duplicate(contents_->image_fd),
-                            .image = Image::open(contents_->image_fd.get()),
-                            .libraries = {}};
-    std::ranges::transform(contents_->libraries, std::back_inserter(source.libraries), duplicate);
-    return source;
 }
 
 void Generation::prepare(std::uint64_t number, GenerationSource source, ListenerRegistry& registry) {
@@ -107,7 +101,7 @@ void Generation::prepare(std::uint64_t number, GenerationSource source, Listener
             if (listener->sockets() < pool->size()) listener->resize(pool->size());
         }
     }
-    counters_.declare(number, declared_counters(next->image));
+    counters_.declare(number, declared_counters(next->source.image));
     next_ = std::move(next);
     for (std::size_t i = 0; i < pools_.size(); ++i)
         pools_[i]->prepare(std::move(parts[i]));

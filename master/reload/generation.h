@@ -21,6 +21,9 @@ struct GenerationSource {
     UniqueFd image_fd;
     Image image;
     std::vector<UniqueFd> libraries;  // sealed copies of shared libraries, in the order of the image's list
+
+    // Throws std::system_error when no descriptor is free.
+    GenerationSource duplicate() const;
 };
 
 class Generation {
@@ -35,10 +38,9 @@ class Generation {
     Generation& operator=(const Generation&) = delete;
 
     std::uint64_t number() const noexcept { return contents_->number; }
-    const Image& image() const noexcept { return contents_->image; }
-    int image_fd() const noexcept { return contents_->image_fd.get(); }
-    // Duplicates of all. Throws std::system_error when no descriptor is free.
-    GenerationSource source() const;
+    const Image& image() const noexcept { return source().image; }
+    int image_fd() const noexcept { return source().image_fd.get(); }
+    const GenerationSource& source() const noexcept { return contents_->source; }
     const Settings& settings() const noexcept { return contents_->settings; }
     const std::vector<std::unique_ptr<Pool>>& pools() const noexcept { return pools_; }
     const std::vector<std::shared_ptr<const OpenedFile>>& files() const noexcept { return contents_->files; }
@@ -107,9 +109,7 @@ class Generation {
         Pool::Origin origin(const PoolSettings& pool) const;
 
         std::uint64_t number;
-        UniqueFd image_fd;
-        Image image;
-        std::vector<UniqueFd> libraries;
+        GenerationSource source;
         Settings settings;
         std::vector<std::shared_ptr<const OpenedFile>> files;  // one for each of settings.files
     };
