@@ -28,9 +28,9 @@ ssize_t send_once(int fd, std::string_view bytes) noexcept {
     return result;
 }
 
-// What cannot be taken at once is refused with EAGAIN, whatever else fills it meanwhile (RWF_NOWAIT: pipes,
-// Linux 6.4). What does not know this is asked first whether it has room, and could block when another
-// process takes that room in between.
+// Refuses with EAGAIN what does not fit now (RWF_NOWAIT, which pipes have since Linux 6.4). A kernel without
+// it is asked first whether there is room; the write can then still block, when another process takes the
+// room in between.
 ssize_t write_without_waiting(int fd, std::string_view bytes) noexcept {
     const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
     const ssize_t result = ::pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
@@ -52,12 +52,11 @@ void LogFile::replace(LogTarget target) noexcept {
     inode_ = status.st_ino;
     target_ = std::move(target);
     kind_ = kind_of(status.st_mode);
-    is_pipe_ = S_ISFIFO(status.st_mode);
 }
 
 LogFile::Kind LogFile::kind_of(mode_t mode) const noexcept {
     if (target_.is_journal()) return Kind::journal;
-    if (target_.is_fifo()) return Kind::whole;
+    if (S_ISFIFO(mode)) return Kind::pipe;
     if (S_ISSOCK(mode)) return Kind::socket;
     if (S_ISREG(mode)) return Kind::regular;
     const bool blocks = (::fcntl(target_.fd.get(), F_GETFL) & O_NONBLOCK) == 0;
@@ -66,15 +65,16 @@ LogFile::Kind LogFile::kind_of(mode_t mode) const noexcept {
 
 // pipe(7): what is not longer than PIPE_BUF is not mixed with what others write.
 std::size_t LogFile::line_limit() const noexcept {
-    return kind_ == Kind::may_block || kind_ == Kind::whole ? PIPE_BUF - 1 : LogLine::max_size;
+    return kind_ == Kind::may_block || kind_ == Kind::pipe ? PIPE_BUF - 1 : LogLine::max_size;
 }
 
 ssize_t LogFile::write_once(std::string_view bytes) noexcept {
     if (kind_ == Kind::socket) return send_once(target_.fd.get(), bytes);
     ssize_t result = 0;
     do {
-        result = kind_ == Kind::may_block ? write_without_waiting(target_.fd.get(), bytes)
-                                          : ::write(target_.fd.get(), bytes.data(), bytes.size());
+        const bool waits = kind_ == Kind::may_block || kind_ == Kind::pipe;
+        result = waits ? write_without_waiting(target_.fd.get(), bytes)
+                       : ::write(target_.fd.get(), bytes.data(), bytes.size());
     } while (result < 0 && errno == EINTR);
     return result;
 }
@@ -102,7 +102,7 @@ std::string_view LogFile::portion_of(std::string_view lines) const noexcept {
 ssize_t LogFile::write_lines(std::string_view lines) noexcept {
     const std::string_view first = lines.substr(0, lines.find('\n'));
     if (kind_ == Kind::journal) return send_line(first);
-    return is_pipe_ && first.size() >= PIPE_BUF ? write_cut(first) : write_once(portion_of(lines));
+    return kind_ == Kind::pipe && first.size() >= PIPE_BUF ? write_cut(first) : write_once(portion_of(lines));
 }
 
 // A pipe would take a line of this length in parts, and others' lines between them.

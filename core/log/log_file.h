@@ -36,7 +36,7 @@ class LogFile {
         regular,
         plain,
         may_block,  // it waits for room unless it is told not to
-        whole,      // fifo:PATH: a line goes as a whole or not at all
+        pipe,       // or fifo:PATH: a line goes as a whole or not at all
         socket,
         journal,
     };
@@ -51,7 +51,6 @@ class LogFile {
     Kind kind_ = Kind::plain;
     dev_t device_ = 0;
     ino_t inode_ = 0;
-    bool is_pipe_ = false;
     bool torn_ = false;  // the last line has no end
 };
 

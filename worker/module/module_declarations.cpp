@@ -1,15 +1,27 @@
 #include "worker/module/module_declarations.h"
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 namespace drover {
 
+namespace {
+
+bool contains(const std::vector<ModuleDeclaration>& declarations, std::string_view name) {
+    return std::ranges::find(declarations, name, &ModuleDeclaration::name) != declarations.end();
+}
+
+}  // namespace
+
 std::vector<ModuleDeclaration> declare_modules(std::span<const ModuleFactory> factories) {
     std::vector<ModuleDeclaration> declarations;
     declarations.reserve(factories.size());
-    for (const ModuleFactory factory : factories)
-        declarations.push_back(declare_module(factory));
+    for (const ModuleFactory factory : factories) {
+        ModuleDeclaration declaration = declare_module(factory);
+        if (!contains(declarations, declaration.name)) declarations.push_back(std::move(declaration));
+    }
     return declarations;
 }
 

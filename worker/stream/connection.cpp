@@ -483,6 +483,7 @@ bool Connection::begin_moving(CarriedConnection& carried) {
     carried.stage = state_ == State::open       ? Stage::open
                     : state_ == State::flushing ? Stage::flushing
                                                 : Stage::lingering;
+    carried.transport = transport_.kind();
     carried.end_of_input = end_of_input_;
     carried.output_ends = output_end_ != OutputEnd::open;
     carried.linger_always = linger_ == Linger::always;

@@ -2,7 +2,7 @@
 
 #include "core/base/system_error.h"
 #include "worker/stream/bounded_sendfile.h"
-#include "worker/stream/connection_output.h"
+#include "worker/stream/file_range.h"
 
 #include <cerrno>
 

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "core/base/unique_fd.h"
-#include "core/loop/event_loop.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +28,7 @@ class Transport {
     explicit Transport(UniqueFd socket) noexcept : socket_(std::move(socket)) {}
 
     int fd() const noexcept { return socket_.get(); }
-    TransportKind kind() const noexcept { return TransportKind::plain; }
+    TransportKind kind() const noexcept { return TransportKind::plain; }  // carried in a hand-over
     // The socket must be in no poller, if another process may hold it, too.
     void close() noexcept { socket_.reset(); }
 

@@ -138,6 +138,7 @@ TEST_CASE("a gathered line that a pipe would tear is cut, marked and taken") {
         UniqueFd end(::fcntl(write_end.get(), F_DUPFD_CLOEXEC, 0));
         REQUIRE(::fcntl(end.get(), F_SETFL, blocks ? 0 : O_NONBLOCK) == 0);
         file.replace({std::move(end), "stdout"});
+        CHECK(file.line_limit() == PIPE_BUF - 1);  // of a Log's own
         const std::string longest(PIPE_BUF - 1, 'x');
         write_all(file, longest + "\n" + longest + "y\nend\n");
         CHECK(drain(read_end.get()) == longest + "\n" + longest.substr(4) + "...\nend\n");

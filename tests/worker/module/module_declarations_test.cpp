@@ -67,3 +67,12 @@ TEST_CASE("each module's declarations, in their order, with a module behind each
     CHECK(living_modules == 0);
     CHECK(declare_modules({}).empty());
 }
+
+TEST_CASE("of modules of one name the first counts") {
+    constexpr ModuleFactory wrapped = []() -> std::unique_ptr<Module> { return std::make_unique<Second>(); };
+    constexpr std::array<ModuleFactory, 3> factories = {wrapped, make_module<Probe>, make_module<Second>};
+    const std::vector<ModuleDeclaration> declarations = declare_modules(factories);
+    REQUIRE(declarations.size() == 2);
+    CHECK(declarations[0].name == "second");
+    CHECK(declarations[1].name == "probe");
+}
