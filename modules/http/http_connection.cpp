@@ -316,6 +316,8 @@ HttpConnection::Carried HttpConnection::carried(std::string_view state) {
     std::memcpy(&carried.began_us, state.data() + 2, sizeof carried.began_us);
     std::memcpy(&carried.send_left_ms, state.data() + 2 + sizeof carried.began_us,
                 sizeof carried.send_left_ms);
+    if (carried.send_left_ms > HttpOptions::max_send_timeout_ms)
+        throw std::runtime_error("http: unknown time limit of a connection");
     state.remove_prefix(fixed_size);
     if (state.empty()) return carried;
     carried.unsent = std::make_unique<WaitingReplies>();

@@ -201,8 +201,8 @@ const Options<HttpOptions>& HttpOptions::options() {
                       {.fallback = 75 * second, .min = 100, .max = 24 * hour}, Apply::hot,
                       "How long a connection stays open between two requests.")
             .duration("send_timeout", &HttpOptions::send_timeout_ms,
-                      {.fallback = 60 * second, .min = 100, .max = hour}, Apply::hot,
-                      "How long the client may take to receive what waits for it.")
+                      {.fallback = 60 * second, .min = 100, .max = HttpOptions::max_send_timeout_ms},
+                      Apply::hot, "How long the client may take to receive what waits for it.")
             .integer(
                 "min_rate", &HttpOptions::min_rate, {.fallback = 240, .min = 0, .max = megabyte}, Apply::hot,
                 "Bytes a second that a client must send of a body, or take of a reply, after the first five "

@@ -61,6 +61,8 @@ struct ErrorPageOptions {
 };
 
 struct HttpOptions {
+    static constexpr std::int64_t max_send_timeout_ms = 60 * 60 * 1000;
+
     std::size_t max_head = 0;
     std::size_t max_target = 0;
     unsigned max_headers = 0;

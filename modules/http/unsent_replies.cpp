@@ -1,7 +1,9 @@
 #include "modules/http/unsent_replies.h"
 
+#include "modules/http/http_options.h"
 #include "modules/http/http_server.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <stdexcept>
@@ -13,6 +15,10 @@ namespace {
 
 constexpr std::size_t max_carried_state = 256 * 1024;
 
+// Bounds of what a hand-over says. No connection writes so many bytes, and none is a hundred years late.
+constexpr std::uint64_t max_written = 1ULL << 62;
+constexpr std::int64_t min_rate_left_ms = -100LL * 365 * 24 * 60 * 60 * 1000;
+
 // The layout in a hand-over: a Progress, then for each reply a Record and the texts of its request.
 struct Progress {
     std::uint64_t first;
@@ -20,6 +26,11 @@ struct Progress {
     std::int64_t rate_left_ms;
 };
 static_assert(sizeof(Progress) == 24);
+
+bool can_be(const Progress& progress) noexcept {
+    return progress.first <= max_written && progress.rate_left_ms >= min_rate_left_ms &&
+           progress.rate_left_ms <= HttpOptions::max_send_timeout_ms;
+}
 
 struct Record {
     std::uint64_t label;
@@ -100,7 +111,8 @@ void WaitingReplies::add(UnsentReply reply) {
 }
 
 bool WaitingReplies::append_to(std::string& state, LeastRate::Time now) const {
-    const Progress progress{.first = first_, .delivered = delivered, .rate_left_ms = rate.left(now).count()};
+    const Progress progress{
+        .first = first_, .delivered = std::min(delivered, written_), .rate_left_ms = rate.left(now).count()};
     state.append(reinterpret_cast<const char*>(&progress), sizeof progress);
     for (const UnsentReply& reply : replies_) {
         LoggedRequest request = reply.request;
@@ -126,20 +138,26 @@ bool WaitingReplies::append_to(std::string& state, LeastRate::Time now) const {
 }
 
 void WaitingReplies::take_from(std::string_view state) {
-    const auto take = [&state](std::size_t size) {
-        if (size > state.size()) throw std::runtime_error("http: unknown replies of a connection");
+    const auto check = [](bool known) {
+        if (!known) throw std::runtime_error("http: unknown replies of a connection");
+    };
+    const auto take = [&state, &check](std::size_t size) {
+        check(size <= state.size());
         const std::string_view taken = state.substr(0, size);
         state.remove_prefix(size);
         return taken;
     };
     Progress progress;
     std::memcpy(&progress, take(sizeof progress).data(), sizeof progress);
+    check(can_be(progress));
     first_ = written_ = progress.first;
     delivered = progress.delivered;
     rate = LeastRate(LeastRate::Time(0), LeastRate::Time(progress.rate_left_ms));
     while (!state.empty()) {
         Record record;
         std::memcpy(&record, take(sizeof record).data(), sizeof record);
+        std::uint64_t whole = 0;
+        check(!__builtin_mul_overflow(record.size, record.count, &whole) && whole <= max_written - written_);
         UnsentReply reply{.label = record.label,
                           .began_us = record.began_us,
                           .size = record.size,
@@ -154,6 +172,7 @@ void WaitingReplies::take_from(std::string_view state) {
             *text = take(record.text_sizes[index++]);
         add(std::move(reply));
     }
+    check(delivered <= written_);
 }
 
 }  // namespace drover::http

@@ -87,7 +87,7 @@ class WaitingReplies {
     // The client is waited for from now on, by the deadline wheel's time.
     explicit WaitingReplies(LeastRate::Time now = LeastRate::Time(0)) noexcept : rate(now) {}
 
-    // Who the client is, as long as the kernel could say; for the access log.
+    // The client's address, which is asked for while the kernel still knows it; for the access log.
     std::string peer;
     LeastRate rate;
     std::uint64_t delivered = 0;  // bytes that rate has been told of

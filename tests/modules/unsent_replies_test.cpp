@@ -1,11 +1,16 @@
-// What is logged and counted of replies: when they have left, with the bytes that left, and of which request.
+// Replies are logged and counted when they have left, with the bytes that left, each for its own request.
 #include "modules/http/http_connection.h"
+#include "modules/http/http_options.h"
 #include "tests/modules/play_server.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/stream/connection_list.h"
 
+#include <cstdint>
+#include <cstring>
 #include <fstream>
+#include <limits>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -230,4 +235,72 @@ TEST_CASE("replies that wait travel with their connection") {
         WaitingReplies torn;
         CHECK_THROWS_AS(torn.take_from(std::string_view(state).substr(0, size)), std::runtime_error);
     }
+}
+
+namespace {
+
+// A hand-over's state of replies of 300 and 1000 bytes.
+struct ForgedState {
+    std::uint64_t first = 0;
+    std::uint64_t delivered = 0;
+    std::int64_t rate_left_ms = 0;
+    std::uint64_t size = 0;  // of each of the first three; 0: as they were
+
+    bool is_taken() const {
+        WaitingReplies waiting;
+        waiting.add({.size = 100, .count = 3, .status = 200});
+        waiting.add({.size = 1000, .status = 404, .logged = true});
+        std::string state;
+        REQUIRE(waiting.append_to(state, LeastRate::Time(0)));
+        const auto forge = [&](std::size_t at, const auto& value) {
+            std::memcpy(state.data() + at, &value, sizeof value);
+        };
+        forge(0, first);
+        forge(8, delivered);
+        forge(16, rate_left_ms);
+        if (size != 0) forge(24 + 16, size);
+        WaitingReplies arrived;
+        try {
+            arrived.take_from(state);
+        } catch (const std::runtime_error&) {
+            return false;
+        }
+        return true;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("replies that no worker can have handed over are refused") {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    constexpr std::uint64_t max_written = 1ULL << 62;
+    CHECK(ForgedState{.first = 5, .delivered = 1305}.is_taken());
+    CHECK_FALSE(ForgedState{.first = 5, .delivered = 1306}.is_taken());
+    CHECK_FALSE(ForgedState{.delivered = most}.is_taken());
+    CHECK(ForgedState{.first = max_written - 1300}.is_taken());
+    for (const std::uint64_t first : {max_written - 1299, max_written, max_written + 1, most - 1299, most})
+        CHECK_FALSE(ForgedState{.first = first}.is_taken());
+    CHECK_FALSE(ForgedState{.size = most / 3 + 1}.is_taken());
+    CHECK_FALSE(ForgedState{.size = max_written / 3}.is_taken());
+
+    using Limits = std::numeric_limits<std::int64_t>;
+    constexpr std::int64_t most_ms = HttpOptions::max_send_timeout_ms;
+    constexpr std::int64_t year_ms = 365LL * 24 * 60 * 60 * 1000;
+    for (const std::int64_t left : {-30 * year_ms, std::int64_t(0), most_ms})
+        CHECK(ForgedState{.rate_left_ms = left}.is_taken());
+    for (const std::int64_t left : {Limits::min(), -101 * year_ms, most_ms + 1, Limits::max()})
+        CHECK_FALSE(ForgedState{.rate_left_ms = left}.is_taken());
+}
+
+TEST_CASE("a connection that has more time to send than any configuration gives is refused") {
+    const auto state_with = [](std::uint32_t send_left_ms) {
+        std::string state{char(4), static_cast<char>(HttpConnection::Phase::idle)};
+        state.append(8, '\0');
+        state.append(reinterpret_cast<const char*>(&send_left_ms), sizeof send_left_ms);
+        return state;
+    };
+    constexpr std::uint32_t most = HttpOptions::max_send_timeout_ms;
+    CHECK(HttpConnection::carried(state_with(most)).send_left_ms == most);
+    CHECK_THROWS_AS(HttpConnection::carried(state_with(most + 1)), std::runtime_error);
+    CHECK_THROWS_AS(HttpConnection::carried(state_with(0xffffffff)), std::runtime_error);
 }
