@@ -70,15 +70,16 @@ bool same_file(const struct stat& left, const struct stat& right) noexcept {
 FileValidators::Seen& FileValidators::seen_as(const std::string& name) {
     if (const auto known = by_name_.find(name); known != by_name_.end()) return seen_[known->second];
     std::size_t index = seen_.size();
+    // The entry has its name before the name leads to it: either may throw for want of memory.
+    Seen fresh{.name = name};
     if (index < max_names) {
-        seen_.emplace_back();
+        seen_.push_back(std::move(fresh));
     } else {
         index = random_() % max_names;
         by_name_.erase(seen_[index].name);
-        seen_[index] = {};
+        seen_[index] = std::move(fresh);
     }
     by_name_.emplace(name, index);
-    seen_[index].name = name;
     return seen_[index];
 }
 

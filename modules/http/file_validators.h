@@ -46,9 +46,9 @@ class FileValidators {
     // has been read in the present second.
     static constexpr std::int64_t max_read_bytes = 1024 * 1024;
     static constexpr std::int64_t max_read_bytes_a_second = 32 * max_read_bytes;
-    // When there are more names, a new one takes the place of one that is picked at random. (Of a large
-    // folder that is asked for in turn, again and again, most names stay so; with the oldest as the pick none
-    // would.)
+    // When there are more names, a new one takes the place of one that is picked at random. Clients that ask
+    // for all files of a large folder in turn find most names remembered then. If the oldest one went, they
+    // would find none.
     static constexpr std::size_t max_names = 4096;
 
     // Of an open regular file, by the name that clients know it by. "NAME.gz" has another tag than NAME of
@@ -63,7 +63,7 @@ class FileValidators {
         std::string name;
         struct stat status {};
         bool is_ambiguous = false;
-        std::string content_tag;  // empty: not made yet, or the file cannot be read
+        std::string content_tag = {};  // empty: not made yet, or the file cannot be read
     };
     Seen& seen_as(const std::string& name);
     bool may_read(std::int64_t size, std::time_t now) noexcept;

@@ -1,4 +1,4 @@
-// What tells one version of a file from another.
+// Tags and dates tell one version of a file from another.
 #include "modules/http/file_validators.h"
 
 #include "core/base/unique_fd.h"
