@@ -2,6 +2,7 @@
 #include "tests/support/http_client.h"
 #include "tests/support/master_under_test.h"
 #include "tests/support/ports.h"
+#include "tests/support/skipped.h"
 
 #include <array>
 #include <optional>
@@ -26,14 +27,6 @@ bool answers_on_ipv6(std::uint16_t port) {
     place.sin6_port = htons(port);
     place.sin6_addr = in6addr_loopback;
     return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
-}
-
-bool machine_has_ipv6() {
-    const UniqueFd socket(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in6 place{};
-    place.sin6_family = AF_INET6;
-    place.sin6_addr = in6addr_loopback;
-    return socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
 }
 
 }  // namespace
@@ -128,7 +121,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a port of localhost that is in use on ::1 is an error") {
-    if (!machine_has_ipv6()) return;
+    if (lacks_ipv6()) return;
     const ReservedPort port;
     const UniqueFd taken(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in6 place{};
@@ -206,6 +199,7 @@ TEST_CASE("an address that cannot be had is told as the file writes it, with its
 }
 
 TEST_CASE("a unix path that cannot be given away is told with its place, at the start and by a reload") {
+    if (lacks_root()) return;  // starts as another user
     const std::string fault = ": pool.main.listen[2].address: chown ";
     const auto config = [](const std::string& keys) {
         return TestConfig{.rest = listener_table("unix:given.sock", keys)};
@@ -239,7 +233,7 @@ TEST_CASE("localhost is 127.0.0.1, and ::1 where there is IPv6; no other name is
     const std::string number = std::to_string(port.number());
     MasterUnderTest master({.rest = listener_table("localhost:" + number, "")});
     CHECK(http_get(port.number()).body == "first");
-    if (machine_has_ipv6())
+    if (has_ipv6())
         CHECK(answers_on_ipv6(port.number()));
     else
         master.wait_output("goes without its optional listener [::1]:" + number);

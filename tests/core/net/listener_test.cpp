@@ -278,10 +278,7 @@ TEST_CASE("set_options changes live sockets, 0 gives the system's value back") {
 }
 
 TEST_CASE("IPv6: alone by default, with IPv4 when ipv6_only is off") {
-    const UniqueFd probe = UniqueFd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const Address loopback = Address::parse("[::1]:0");
-    const bool has_ipv6 = probe && ::bind(probe.get(), loopback.data(), loopback.size()) == 0;
-    if (lacks(has_ipv6, "IPv6")) return;
+    if (lacks_ipv6()) return;
     const auto at = [](const char* host, const Listener& listener) {
         return Address::parse(std::string(host) + ":" + std::to_string(listener.address().port()));
     };

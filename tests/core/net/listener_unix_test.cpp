@@ -1,6 +1,7 @@
 #include "core/net/listener.h"
 #include "tests/core/net/test_client.h"
 #include "tests/support/in_child.h"
+#include "tests/support/skipped.h"
 #include "tests/support/temporary_folder.h"
 
 #include <cerrno>
@@ -159,7 +160,7 @@ TEST_CASE("an abstract unix socket") {
 }
 
 TEST_CASE("rights of a unix path that can be given in part alone stay as they were") {
-    if (::geteuid() != 0) return;
+    if (lacks_root()) return;
     const TemporaryFolder directory;
     const Address address = address_in(directory, "socket");
     in_child([&] {
