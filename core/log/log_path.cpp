@@ -178,8 +178,8 @@ void check_owner(const std::string& path, const Place& place, const struct stat&
                "others than root may write to its folder, and it is neither root's nor the folder's owner's");
 }
 
-// Of what has been opened and has the name still: a link that is gone by now would leave a file with the one
-// name that it has elsewhere.
+// Checks the opened file, which must still have this name. Through a link that has been removed meanwhile, a
+// file would be opened whose only name is elsewhere.
 void check_opened(const std::string& path, const Place& place, int fd) {
     if (!place.guarded()) return;
     struct stat opened {};

@@ -22,7 +22,7 @@ namespace {
 
 const std::string access_log = "[module.http]\naccess_log = \"access.log\"\n";
 
-// What the shipped logrotate file does after the logs were moved, of this master.
+// The command that the shipped logrotate file runs after the logs were moved, for this master.
 std::string postrotate(const MasterUnderTest& master) {
     const std::string shipped = read_file(DROVER_SOURCE_DIR "/conf/drover.logrotate");
     const std::size_t begin = shipped.find("postrotate\n") + 11;
@@ -106,7 +106,7 @@ TEST_CASE("a worker that drains and cannot be reached is named: it writes to the
     master.finish();
 }
 
-TEST_CASE("who asks for a reopen is not held up by others who ask later") {
+TEST_CASE("a caller that asks for a reopen is not held up by callers that ask later") {
     MasterUnderTest master({.workers = 1, .rest = access_log});
     const pid_t worker = master.worker_pids()[0];
     REQUIRE(freeze(worker));
