@@ -124,6 +124,15 @@ TEST_CASE("a command makes no module: what becomes the master runs no module cod
     constexpr ModuleFactory deadly = []() -> std::unique_ptr<Module> { std::abort(); };
     CHECK(run_cli({"version"}, nullptr, deadly).code == 0);
     CHECK(run_cli({"status", "--control", "/nowhere/control.sock"}, nullptr, deadly).code == 1);
+
+    // The config reader makes modules, and dies of it. The master outlives it, and says so.
+    const test::TemporaryFolder folder;
+    const std::string file = folder.file("herd.toml");
+    test::write_file(
+        file, "[master]\nruntime_dir = \"" + folder.file("run") + "\"\n[pool.main]\nmodules = [\"lamp\"]\n");
+    const Outcome run = run_cli({"run", "-c", file}, nullptr, deadly);
+    CHECK(run.code == to_int(ExitCode::refused));
+    CHECK_MESSAGE(run.errors.find("config reader killed by signal 6") != run.errors.npos, run.errors);
 }
 
 TEST_CASE("what is wrong is said in one line") {
