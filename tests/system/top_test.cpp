@@ -4,11 +4,15 @@
 #include "tests/support/master_under_test.h"
 #include "tests/support/proc.h"
 
+#include <functional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace drover::test {
 namespace {
@@ -24,12 +28,12 @@ class Tmux {
         server_ = std::stoi(run({"display-message", "-p", "#{pid}"}));
         shell_ = std::stoi(run({"display-message", "-p", "#{pane_pid}"}));
     }
-    // Both are nobody's children but, by adoption, ours.
     ~Tmux() {
-        if (server_ == 0) return;
-        run({"kill-server"});
-        ::waitpid(server_, nullptr, 0);
-        ::waitpid(shell_, nullptr, 0);
+        if (server_ != 0) {
+            run({"kill-server"});
+            ::waitpid(server_, nullptr, 0);  // ours, by adoption
+        }
+        reap_session();
     }
     Tmux(const Tmux&) = delete;
     Tmux& operator=(const Tmux&) = delete;
@@ -63,6 +67,21 @@ class Tmux {
     }
 
   private:
+    // The test adopts the shell when the server has ended, and each program of its session when the program's
+    // parent has ended. A program that does not end in time is left for the test to find.
+    void reap_session() const {
+        const Deadline deadline;
+        for (bool found = true; found;) {
+            found = false;
+            for (const pid_t child : children_of(::getpid())) {
+                if (::getsid(child) != shell_) continue;
+                if (!wait_gone(open_pidfd(child), deadline)) return;
+                ::waitpid(child, nullptr, 0);
+                found = true;
+            }
+        }
+    }
+
     std::string run(std::vector<std::string> arguments) const {
         arguments.insert(arguments.begin(), {"tmux", "-S", socket_});
         return run_command(arguments, {.environment = {"TMUX="}}).output;
@@ -101,7 +120,7 @@ pid_t start_top(const Tmux& terminal, const MasterUnderTest& master) {
     return terminal.foreground();
 }
 
-// Who gives the terminal back whatever becomes of top.
+// The process that gives the terminal back, whatever becomes of top.
 pid_t guard_of(pid_t top) {
     const std::vector<pid_t> guards = children_of(top);
     REQUIRE(guards.size() == 1);
@@ -113,6 +132,17 @@ std::size_t position(const Tmux& terminal, std::string_view part) {
 }
 
 }  // namespace
+
+TEST_CASE("nothing of a terminal outlives it") {
+    MasterUnderTest master;
+    {
+        const Tmux terminal(master.folder());
+        terminal.type("(trap '' HUP; exec sleep 1) & echo \"it\" runs\n");
+        terminal.wait_for("it runs");
+    }
+    CHECK(children_of(::getpid()) == std::vector<pid_t>{master.pid()});
+    master.finish();
+}
 
 TEST_CASE("top shows workers, what happens to them, and one of them closely") {
     MasterUnderTest master;
@@ -312,7 +342,7 @@ TEST_CASE("Ctrl-Z stops no top that nobody could let go on") {
     master.finish();
 }
 
-TEST_CASE("who loses the terminal leaves, and so does the guard") {
+TEST_CASE("a top that loses its terminal leaves, and so does its guard") {
     MasterUnderTest master;
     {
         Tmux terminal(master.folder());
