@@ -44,6 +44,9 @@ int run_worker(const WorkerInheritance& inheritance) {
 Worker::Worker(const WorkerInheritance& inheritance)
     : identity_(inheritance.identity),
       log_({"worker", identity_.pool, static_cast<int>(identity_.slot)}),
+      channel_(loop_, UniqueFd(inheritance.channel_fd),
+               Channel::MessageHandler::to<&Worker::on_message>(this),
+               Channel::ClosedHandler::to<&Worker::on_channel_closed>(this)),
       lifeline_(inheritance.lifeline_fd),
       reports_(UniqueFd(inheritance.report_fd)),
       factories_(inheritance.modules),
@@ -53,13 +56,12 @@ Worker::Worker(const WorkerInheritance& inheritance)
       intake_(loop_, log_, connections_,
               {.on_room = Callback<void()>::to<&Worker::send_report>(this),
                .on_ended = Callback<void()>::to<&Worker::on_intake_ended>(this)}),
+      departure_(loop_, log_, channel_, connections_, intake_,
+                 Callback<void()>::to<&Worker::send_report>(this)),
       report_timer_(loop_, Timer::Handler::to<&Worker::send_report>(this)),
-      started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)),
-      channel_(std::make_unique<Channel>(loop_, UniqueFd(inheritance.channel_fd),
-                                         Channel::MessageHandler::to<&Worker::on_message>(this),
-                                         Channel::ClosedHandler::to<&Worker::on_channel_closed>(this))) {
-    channel_->set_cut_handler(Channel::MessageHandler::to<&Worker::on_cut>(this));
-    channel_->keep_room_for(MessageType::handover_give);
+      started_timer_(loop_, Timer::Handler::to<&Worker::on_started>(this)) {
+    channel_.set_cut_handler(Channel::MessageHandler::to<&Worker::on_cut>(this));
+    channel_.keep_room_for(MessageType::handover_give);
     lifeline_watch_.start(loop_, lifeline_.get(), Interest::read,
                           FdWatch::Handler::to<&Worker::on_lifeline>(this));
     for (const int signal : watched_signals) {
@@ -75,15 +77,15 @@ ExitCode Worker::run() {
         loop_.run();
     } catch (...) {
         const std::string reason = caught_text();
-        report_handover(ended_ + connections_.size());
+        departure_.report_all_ended();
         fail(reason, ExitCode::refused);
     }
     hold_signals();
     intake_.close();
     connections_.abort_all();
     if (modules_ != nullptr) modules_->stop();
-    if (channel_ != nullptr) channel_->flush(goodbye_time);
-    return exit_code_;
+    channel_.flush(goodbye_time);
+    return departure_.exit_code();
 }
 
 void Worker::on_message(Message& message) {
@@ -102,7 +104,7 @@ void Worker::on_message(Message& message) {
         case MessageType::module_file:
             return files_.put(message.text(), std::move(message.fds[0]));
         case MessageType::log_files_sent:
-            channel_->send(MessageType::log_files_taken, message.as<QuestionMessage>());
+            channel_.send(MessageType::log_files_taken, message.as<QuestionMessage>());
             return;
         case MessageType::next_module_file:
             return files_.put_next(message.text(), std::move(message.fds[0]));
@@ -117,7 +119,7 @@ void Worker::on_message(Message& message) {
         case MessageType::abandon:
             return abandon();
         case MessageType::leave:
-            return on_dismissed(message.as<LeaveMessage>().limited != 0);
+            return leave_by(LeaveEvent::dismissal, message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
             return intake_.watch(message.as<ListenerMessage>().index, std::move(message.fds[0]));
         case MessageType::listener_ends:
@@ -125,10 +127,10 @@ void Worker::on_message(Message& message) {
         case MessageType::pool_full:
             return intake_.set_pool_full(message.as<RoomMessage>().full != 0);
         case MessageType::handover_give:
-            return take_successor(message);
+            return departure_.add_successor(std::move(message.fds[0]));
         case MessageType::handover_take:
             // A worker that leaves itself takes none: the giver has, or gets, the successors of this worker.
-            if (state_ == WorkerState::draining && giver_ != nullptr) return;
+            if (state_ == WorkerState::draining && departure_.has_successor()) return;
             return intake_.add_giver(std::move(message.fds[0]));
         case MessageType::status_published:
         case MessageType::status_text:
@@ -149,7 +151,6 @@ MasterView& Worker::master_view() const {
 
 void Worker::on_channel_closed(std::string_view reason) {
     if (master_view_ != nullptr) master_view_->disconnect();
-    channel_.reset();
     if (state_ == WorkerState::draining) return;
     log_.warning("channel to the master closed: " + std::string(reason));
     drain(true);
@@ -157,7 +158,7 @@ void Worker::on_channel_closed(std::string_view reason) {
 
 void Worker::on_lifeline(Readiness) {
     lifeline_watch_.stop();
-    if (state_ == WorkerState::draining) return limit_drain();
+    if (state_ == WorkerState::draining) return departure_.limit();
     log_.warning("the master is gone: draining");
     drain(true);
 }
@@ -165,20 +166,24 @@ void Worker::on_lifeline(Readiness) {
 void Worker::on_signal(int signal) {
     // A message that belongs to the signal may still wait in the channel: a successor to give the connections
     // to.
-    if (channel_ != nullptr) channel_->receive_pending();
-    if (signal == SIGTERM) on_leave_signal(true);
-    if (signal == SIGQUIT) on_leave_signal(false);
-    if (signal == SIGINT) leave(ExitCode::ok);
+    channel_.receive_pending();
+    if (signal == SIGINT) return departure_.leave(ExitCode::ok);
+    if (signal != SIGTERM && signal != SIGQUIT) return;
+    const bool serves = state_ == WorkerState::serving && channel_.open();
+    leave_by(serves ? LeaveEvent::signal : LeaveEvent::signal_alone, signal == SIGTERM);
 }
 
-// A worker that is told to leave by somebody else than its master could hand its connections to nobody: it
-// asks for a successor first, and is dismissed when there is one. Told twice, it goes.
-void Worker::on_leave_signal(bool limited) {
-    if (std::exchange(signal_follows_, false)) return;
-    const bool own_way = state_ == WorkerState::serving && !dismissed_ && channel_ != nullptr;
-    if (!own_way || std::exchange(successor_wanted_, true)) return drain(limited);
-    log_.info("told to leave: serving on until a successor takes over");
-    channel_->send(MessageType::leave_wanted);
+void Worker::leave_by(LeaveEvent event, bool limited) {
+    switch (departure_.note(event)) {
+        case LeaveAction::nothing:
+            return;
+        case LeaveAction::ask:
+            log_.info("told to leave: serving on until a successor takes over");
+            channel_.send(MessageType::leave_wanted);
+            return;
+        case LeaveAction::drain:
+            return drain(limited);
+    }
 }
 
 // Descriptors that the master sent found no room in this process, and are lost. A worker that serves goes on
@@ -190,17 +195,8 @@ void Worker::on_cut(Message& message) {
     if (state_ != WorkerState::serving || std::exchange(short_of_descriptors_, true)) return;
     log_.error("at its limit of descriptors: serving on until a successor takes over");
     abandon();
-    successor_wanted_ = true;
-    channel_->send(MessageType::leave_wanted);
-}
-
-// Its signal may have come before, and been taken for somebody else's. One that comes after it is no second
-// wish, which would end the hand-over that begins here.
-void Worker::on_dismissed(bool limited) {
-    dismissed_ = true;
-    if (!successor_wanted_) return;
-    signal_follows_ = true;
-    drain(limited);
+    departure_.note(LeaveEvent::shortage);
+    channel_.send(MessageType::leave_wanted);
 }
 
 // Settings that the worker itself keeps; the others are looked up when they are needed.
@@ -217,7 +213,7 @@ void Worker::start() {
     } catch (const std::exception& failure) {
         return fail(failure.what(), is_shortage(failure) ? ExitCode::refused : ExitCode::config);
     }
-    channel_->send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
+    channel_.send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
 }
 
 void Worker::start_modules() {
@@ -228,7 +224,6 @@ void Worker::start_modules() {
     give_up_rights(std::string(settings().master.user), {environment.begin(), environment.end()});
     if (pool().core_limit > 0) allow_core();
 
-    handed_over_ = counters_->counter("drover_connections_handed_over_total");
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
     connections_.set_byte_counters(counters_->counter("drover_received_bytes_total"),
                                    counters_->counter("drover_sent_bytes_total"));
@@ -241,7 +236,7 @@ void Worker::start_modules() {
     std::optional<CounterReader> reader;
     if (pool().observes) reader.emplace(counter_table_.get());
     counter_table_.reset();
-    master_view_ = std::make_unique<MasterView>(loop_, *channel_, std::move(reader));
+    master_view_ = std::make_unique<MasterView>(loop_, channel_, std::move(reader));
     services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
                                                     *blocking_, files_, *counters_, assignment_.configuration,
                                                     identity_.slot, master_view_.get()});
@@ -280,51 +275,21 @@ void Worker::send_report() {
 }
 
 void Worker::drain(bool limited) {
-    if (state_ == WorkerState::starting) return leave(ExitCode::ok);
-    const bool first = std::exchange(state_, WorkerState::draining) != WorkerState::draining;
-    if (!first) {  // asked again: hand over no more
-        if (limited) limit_drain();
-        return drain_connections();
-    }
-    drain_began_ms_ = loop_.now_ms();
+    if (state_ == WorkerState::starting) return departure_.leave(ExitCode::ok);
+    if (std::exchange(state_, WorkerState::draining) == WorkerState::draining)
+        return departure_.hurry(limited);
     abandon();
-    intake_.finish(giver_ != nullptr);
-    modules_->drain(log_);
-    if (giver_ != nullptr) {
-        intake_.drop_givers();  // they have been given our successors, too
-        giver_->start();
-        connections_.end_overdue();
-    } else {
-        connections_.drain();
-    }
-    if (limited) limit_drain();
-    on_intake_ended();
-}
-
-// Connections that cannot move drain within drain_timeout; the others have handover_timeout to be taken over.
-void Worker::limit_drain() {
-    if (drain_limit_ != nullptr) return;
-    drain_limit_ = std::make_unique<DrainLimit>(loop_, Timer::Handler::to<&Worker::on_drain_timeout>(this),
-                                                Timer::Handler::to<&Worker::on_handover_timeout>(this));
-    drain_limit_->timer.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
-    if (handing_over())
-        drain_limit_->handover_timer.start_once(std::chrono::milliseconds(pool().handover_timeout_ms));
+    departure_.begin(*services_, *modules_, limited);
 }
 
 void Worker::on_intake_ended() {
     say_committed();
-    if (state_ != WorkerState::draining) return;
-    if (!intake_.accepting() && !std::exchange(said_stopped_, true) && channel_ != nullptr) {
-        channel_->send(MessageType::stopped_accepting,
-                       GenerationMessage{assignment_.configuration->generation()});
-        send_report();
-    }
-    leave_when_done();
+    departure_.look();
 }
 
 void Worker::on_connection_closed() {
-    if (giver_ != nullptr) note_handed_over();
-    state_ == WorkerState::draining ? leave_when_done() : intake_.on_connection_closed();
+    departure_.on_connection_closed();
+    if (state_ != WorkerState::draining) intake_.on_connection_closed();
 }
 
 // Most of what has run so far runs once.
@@ -332,45 +297,14 @@ void Worker::on_started() {
     release_program_pages();
 }
 
-// All that is left, also what could have moved.
-void Worker::drain_connections() {
-    if (drain_limit_ != nullptr && handing_over()) {
-        drain_limit_->handover_timer.stop();
-        drain_limit_->timer.start_once(std::chrono::milliseconds(pool().drain_timeout_ms));
-    }
-    connections_.drain();
-}
-
-void Worker::on_drain_timeout() {
-    if (handing_over()) return end_overdue();
-    log_.warning("drain timeout: ending " + std::to_string(connections_.size()) + " connections");
-    report_handover(ended_ + connections_.size());
-    leave(ExitCode::ok);
-}
-
-void Worker::leave_when_done() {
-    if (leaving_) return;
-    const bool works = blocking_ != nullptr && blocking_->under_way() > 0;
-    if (connections_.size() != 0 || works || !intake_.done()) return;
-    report_handover(ended_);
-    leave(ExitCode::ok);
-}
-
 void Worker::on_blocking_idle() {
-    if (state_ == WorkerState::draining) leave_when_done();
-}
-
-// Takes effect when the callback that is running has returned: it may be one of a connection.
-void Worker::leave(ExitCode code) {
-    leaving_ = true;
-    exit_code_ = code;
-    loop_.stop();
+    departure_.look();
 }
 
 void Worker::fail(const std::string& reason, ExitCode code) {
     log_.error(reason);
-    if (channel_ != nullptr) channel_->send_text(MessageType::failed, reason);
-    leave(code);
+    channel_.send_text(MessageType::failed, reason);
+    departure_.leave(code);
 }
 
 }  // namespace drover

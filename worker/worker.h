@@ -14,11 +14,10 @@
 #include "core/loop/deadline_wheel.h"
 #include "core/loop/event_loop.h"
 #include "core/loop/mailbox.h"
-#include "core/loop/run_clock.h"
 #include "core/protocol/channel.h"
 #include "core/protocol/report_pipe.h"
 #include "core/protocol/status_page.h"
-#include "worker/handover/handover_giver.h"
+#include "worker/departure.h"
 #include "worker/intake.h"
 #include "worker/load_counters.h"
 #include "worker/load_meter.h"
@@ -89,7 +88,6 @@ class Worker {
     void on_lifeline(Readiness readiness);
     void on_signal(int signal);
     void on_connection_closed();
-    void on_drain_timeout();
     void on_blocking_idle();
     void on_started();
     void send_report();
@@ -101,7 +99,6 @@ class Worker {
     void take_listener(Message& message);
     std::vector<ModuleFactory> all_factories();
     void say_committed();
-    void take_successor(Message& message);
     void prepare();
     void prepare_modules();
     void refuse_next(const std::string& reason);
@@ -116,23 +113,14 @@ class Worker {
     void start_modules();
     void serve();
     void on_intake_ended();
-    void on_leave_signal(bool limited);
-    void on_dismissed(bool limited);
+    void leave_by(LeaveEvent event, bool limited);
     void drain(bool limited);
-    void limit_drain();
-    bool handing_over() const noexcept;
-    void drain_connections();
-    void on_handover_timeout();
-    void end_overdue();
-    void note_handed_over();
-    void report_handover(std::uint64_t ended);
-    void leave_when_done();
-    void leave(ExitCode code);
     void fail(const std::string& reason, ExitCode code);
 
     WorkerIdentity identity_;
     EventLoop loop_;
     Log log_;
+    Channel channel_;
     UniqueFd lifeline_;
     ReportWriter reports_;
     std::span<const ModuleFactory> factories_;
@@ -149,39 +137,18 @@ class Worker {
     std::unique_ptr<Services> services_;
     std::unique_ptr<ModuleHost> modules_;
     Intake intake_;
-    std::unique_ptr<HandoverGiver> giver_;  // when this worker has successors
+    Departure departure_;
     std::unique_ptr<LoadMeter> load_;
     std::unique_ptr<LoadCounters> load_counters_;
     FdWatch lifeline_watch_;
     Timer report_timer_;
-    // While it drains within a limit. A worker that stood still has not used that time to drain.
-    struct DrainLimit {
-        DrainLimit(EventLoop& loop, Timer::Handler on_time, Timer::Handler on_handover_time)
-            : clock(loop), timer(clock, on_time), handover_timer(clock, on_handover_time) {}
-        RunClock clock;
-        RunTimer timer;
-        RunTimer handover_timer;  // what can move has moved by then, or drains, too
-    };
-    std::unique_ptr<DrainLimit> drain_limit_;
     Timer started_timer_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
-    Counter handed_over_;
     WorkerState state_ = WorkerState::starting;
-    ExitCode exit_code_ = ExitCode::ok;
     std::vector<std::weak_ptr<const Configuration>> generations_;  // that something here may still use
-    std::uint64_t ended_ = 0;  // connections, by drain_timeout, while others were handed over
-    std::int64_t drain_began_ms_ = 0;
-    std::int64_t last_given_ms_ = 0;
-    std::uint64_t given_ = 0;        // of the giver, counted already
-    bool dismissed_ = false;         // by the master
-    bool signal_follows_ = false;    // the master's, after a message that has begun the drain already
-    bool successor_wanted_ = false;  // told to leave by somebody else, or short of descriptors
     bool short_of_descriptors_ =
         false;  // some that the master sent are lost: what comes next would be built on them
-    bool said_stopped_ = false;
     bool owes_committed_ = false;
-    bool leaving_ = false;  // its exit code is decided
-    std::unique_ptr<Channel> channel_;
 };
 
 }  // namespace drover

@@ -43,14 +43,14 @@ void Worker::prepare_modules() {
         if (loop_.now_ms() >= next_->retry->end_ms) return refuse_next(failure.what());
         return next_->retry->timer.start_once(prepare_retry_interval);
     }
-    channel_->send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
+    channel_.send(MessageType::prepared, GenerationMessage{next_->configuration->generation()});
 }
 
 void Worker::refuse_next(const std::string& reason) {
     const std::string generation = std::to_string(next_->configuration->generation());
     next_.reset();
     files_.abandon(*assignment_.configuration);
-    channel_->send_text(MessageType::not_prepared, generation + " " + reason);
+    channel_.send_text(MessageType::not_prepared, generation + " " + reason);
 }
 
 // Requests that are under way keep the generation they began with alive; slow ones must not pile them up. One
@@ -115,8 +115,7 @@ void Worker::commit() {
 void Worker::say_committed() {
     if (!owes_committed_ || !intake_.gone_closed()) return;
     owes_committed_ = false;
-    if (channel_ != nullptr)
-        channel_->send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});
+    channel_.send(MessageType::committed, GenerationMessage{assignment_.configuration->generation()});
 }
 
 }  // namespace drover
