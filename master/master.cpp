@@ -42,9 +42,7 @@ Master::Master(std::string config_path, std::span<const ModuleFactory> modules, 
       reap_timer_(loop_, Timer::Handler::to<&Master::reap>(this)),
       rollback_timer_(loop_, Timer::Handler::to<&Master::on_rollback_due>(this)),
       progress_timer_(loop_, Timer::Handler::to<&Master::on_progress_time>(this)),
-      leftovers_(loop_, Timer::Handler::to<&Master::check_gone>(this)),
-      event_desk_(loop_, events_),
-      reopens_(loop_, [this] { return log_laggards(); }) {
+      leftovers_(loop_, Timer::Handler::to<&Master::check_gone>(this)) {
     for (const int signal : watched_signals) {
         signals_.push_back(
             std::make_unique<SignalWatch>(loop_, signal, SignalWatch::Handler::to<&Master::on_signal>(this)));
@@ -181,12 +179,12 @@ void Master::on_progress_time() {
 
 void Master::on_replacement_failed(Pool& pool, unsigned slot, const std::string& reason) {
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
-        orders_.fail_restart(pool.name(), slot, reason);
+        service_->orders.fail_restart(pool.name(), slot, reason);
 }
 
 void Master::on_not_filled(Pool& pool, unsigned slot, const std::string& reason) {
     if (current_ != nullptr && current_->find_pool(pool.name()) == &pool)
-        orders_.fail_start(pool.name(), slot, reason);
+        service_->orders.fail_start(pool.name(), slot, reason);
 }
 
 void Master::on_committed(Pool&) {
@@ -214,8 +212,9 @@ void Master::check_gone() {
 // Changes come in bursts (200 workers ready), and each worker reports once a second. The page is written
 // whole: the more lines it has, the less often. A caller that asks gets a fresh page.
 void Master::on_status_changed() {
-    if (current_ != nullptr) orders_.look_at(*current_);
-    reopens_.look();
+    if (service_ == nullptr) return;
+    if (current_ != nullptr) service_->orders.look_at(*current_);
+    service_->reopens.look();
     if (status_timer_.started()) return;
     const std::int64_t pause = least_publish_pause_ms + status_.worker_count / lines_a_pause_ms;
     const std::int64_t wait = published_ms_ + pause - loop_.now_ms();
@@ -224,14 +223,14 @@ void Master::on_status_changed() {
 
 void Master::publish_status() {
     status_timer_.stop();
-    if (counters_ == nullptr) return;
+    if (service_ == nullptr) return;
     status_.state = public_state();
     status_.generation = current_ != nullptr ? current_->number() : 0;
     std::vector<WorkerStatus> lines;
     for (const Generation* const generation : generations())
         generation->append_status(lines);
     status_.worker_count = static_cast<std::uint32_t>(lines.size());
-    counters_->status().write(status_, lines);
+    service_->counters.status().write(status_, lines);
     published_ms_ = loop_.now_ms();
 }
 
@@ -249,35 +248,21 @@ MasterState Master::public_state() const noexcept {
     return healthy ? MasterState::running : MasterState::degraded;
 }
 
-Master::OpenedLog Master::open_log(const Settings& settings) {
-    LogTarget target = open_log_target(settings.log_target());
-    UniqueFd own(check_call(target.reopen().release(), "open", target.name));
-    std::string name = target.name;
-    return {.for_workers = std::move(target), .own = {std::move(own), std::move(name)}};
-}
-
-void Master::use_log(const Settings& settings, OpenedLog log) noexcept {
-    log_.set_level(settings.master.log_level);
-    log_.set_format(settings.master.log_format);
-    log_.set_target(std::move(log.own));
-    pools_->log = std::move(log.for_workers);
-}
-
 // Why the log files could not be reopened, all of them; empty: they were.
 std::string Master::reopen_log() {
     if (current_ == nullptr) return "the master is starting";
     try {
         const Settings& settings = current_->settings();
-        OpenedLog log = open_log(settings);
-        for (const std::string& failure : pools_->files.reopen(current_->files()))
+        Service::OpenedLog log = Service::open_log(settings);
+        for (const std::string& failure : service_->pools.files.reopen(current_->files()))
             events_.error(EventKind::log_files, {},
                           "a file of a generation that leaves stays as it is: " + failure);
-        use_log(settings, std::move(log));
+        service_->use_log(settings, std::move(log));
     } catch (const std::exception& failure) {
         events_.error(EventKind::log_files, {}, std::string("log files stay as they are: ") + failure.what());
         return failure.what();
     }
-    ++pools_->log_turn;
+    ++service_->pools.log_turn;
     for (Generation* const generation : generations())
         generation->send_log_files();
     events_.info(EventKind::log_files, {}, "log files reopened");

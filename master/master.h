@@ -5,30 +5,23 @@
 
 #include "core/base/exit_code.h"
 #include "core/base/program.h"
-#include "core/counters/counter_table.h"
 #include "core/log/log.h"
 #include "core/loop/event_loop.h"
 #include "core/loop/run_clock.h"
 #include "core/protocol/status_page.h"
 #include "master/control/control.h"
-#include "master/control/event_desk.h"
 #include "master/control/observation_desk.h"
-#include "master/control/reopen_desk.h"
 #include "master/control/status_text.h"
 #include "master/event_log.h"
 #include "master/lifecycle.h"
-#include "master/master_counters.h"
-#include "master/pid_file.h"
 #include "master/reload/config_reader.h"
 #include "master/reload/generation.h"
-#include "master/reload/listener_registry.h"
 #include "master/reload/probation.h"
 #include "master/reload/reload.h"
 #include "master/reload/reload_desk.h"
-#include "master/runtime_directory.h"
+#include "master/service.h"
 #include "master/service_notifier.h"
 #include "master/supervise/leftovers.h"
-#include "master/supervise/order_desk.h"
 #include "master/supervise/pool.h"
 
 #include <cstdint>
@@ -143,12 +136,6 @@ class Master : private PoolObserver {
     void check_gone();
     bool leftovers_gone();
     std::vector<Generation*> generations() const;
-    struct OpenedLog {
-        LogTarget for_workers;
-        LogTarget own;
-    };
-    static OpenedLog open_log(const Settings& settings);
-    void use_log(const Settings& settings, OpenedLog log) noexcept;
     std::string reopen_log();
     std::vector<std::string> log_laggards() const;
     // What operators ask for (master_requests.cpp).
@@ -176,21 +163,12 @@ class Master : private PoolObserver {
     Log log_;
     EventLog events_;
     ServiceNotifier notifier_;
-    std::unique_ptr<RuntimeDirectory> runtime_directory_;
-    std::unique_ptr<PidFile> pid_file_;
-    std::unique_ptr<CounterTable> counters_;
-    std::unique_ptr<CounterReader> counter_reader_;
-    std::unique_ptr<MasterCounters> own_counters_;
     ObservationDesk observation_;
-    UniqueFd lifeline_reader_;  // what workers watch
-    UniqueFd lifeline_writer_;  // closed by the kernel when the master is gone
-    std::unique_ptr<PoolContext> pools_;
-    ListenerRegistry listeners_;
+    std::unique_ptr<Service> service_;  // null while the first configuration is read
     std::unique_ptr<ConfigReader> reader_;
     std::unique_ptr<Generation> current_;
     std::unique_ptr<Generation> next_;              // while one is being prepared
     std::vector<std::unique_ptr<Generation>> old_;  // until their last worker is gone
-    std::unique_ptr<ControlServer> control_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     BlockedSignals terminal_signals_;
     RunTimer stop_timer_;
@@ -211,9 +189,6 @@ class Master : private PoolObserver {
     std::int64_t probation_ends_ms_ = 0;  // by clock_; at the latest, however silent a worker is
     std::unique_ptr<Reload> reload_;      // null: none is under way
     ReloadDesk desk_;
-    OrderDesk orders_;
-    EventDesk event_desk_;
-    ReopenDesk reopens_;
     ExitCode exit_code_ = ExitCode::ok;
 };
 

@@ -1,35 +1,11 @@
 // How the master starts, and what generations share: the service, gates, counters, settings.
-#include "core/base/system_error.h"
 #include "core/base/version.h"
 #include "master/master.h"
 
-#include <algorithm>
 #include <csignal>
 #include <utility>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 namespace drover {
-
-namespace {
-
-// Rows of the counter table: four for each worker of the first configuration (a reload needs two), within
-// these bounds.
-constexpr std::uint32_t least_rows = 1024;
-constexpr std::uint32_t most_rows = 65536;
-
-CounterCapacity capacity_for(const Settings& settings) {
-    std::uint32_t workers = 0;
-    for (const PoolSettings& pool : settings.pools)
-        workers += pool.workers;
-    CounterCapacity capacity;
-    capacity.cells = settings.master.counters;
-    capacity.rows = std::clamp(workers * 4, least_rows, most_rows);
-    return capacity;
-}
-
-}  // namespace
 
 void Master::handle(LifeEvent event) {
     const LifeStep step = lifecycle_step(state_, event);
@@ -104,7 +80,8 @@ void Master::start_first(ConfigReader::Verdict verdict) {
 void Master::start_next(std::uint64_t number, GenerationSource source) {
     PoolObserver& observer = *this;
     try {
-        next_ = std::make_unique<Generation>(number, std::move(source), *pools_, listeners_, observer);
+        next_ = std::make_unique<Generation>(number, std::move(source), service_->pools, service_->listeners,
+                                             observer);
         if (current_ == nullptr) count_for(*next_);
         if (current_ != nullptr) current_->steer();  // its workers may have the old socket of a unix path
         desk_.progress("starting workers of generation " + std::to_string(number));
@@ -123,29 +100,13 @@ void Master::serve_first() {
     handle(LifeEvent::serves);
 }
 
-// What the master has once, from the first configuration on.
 void Master::open_service(const Settings& settings) {
-    runtime_directory_ = std::make_unique<RuntimeDirectory>(settings.runtime_dir());
-    pid_file_ = std::make_unique<PidFile>(runtime_directory_->file("drover.pid"));
-    control_ = std::make_unique<ControlServer>(loop_, log_, runtime_directory_->file("control.sock"),
-                                               ControlServer::RequestHandler::to<&Master::on_request>(this));
-    desk_.set_server(control_.get());
-    orders_.set_server(control_.get());
-    reopens_.set_server(control_.get());
-    event_desk_.set_server(control_.get());
-    int lifeline[2];
-    check_call(::pipe2(lifeline, O_CLOEXEC), "pipe2");
-    lifeline_reader_.reset(lifeline[0]);
-    lifeline_writer_.reset(lifeline[1]);
-    counters_ = std::make_unique<CounterTable>(capacity_for(settings));
-    counter_reader_ = std::make_unique<CounterReader>(counters_->read_only_fd(), counters_->row_source());
-    constexpr std::uint64_t own_instance = 1;
-    own_counters_ = std::make_unique<MasterCounters>(loop_, log_, *counters_, own_instance);
-    pools_ = std::make_unique<PoolContext>(PoolContext{loop_, clock_, events_, *counters_, *own_counters_,
-                                                       observation_, lifeline_reader_.get(), modules_,
-                                                       own_instance + 1});
+    const Service::Ground ground{clock_, log_, events_, observation_, modules_};
+    service_ = std::make_unique<Service>(ground, settings,
+                                         ControlServer::RequestHandler::to<&Master::on_request>(this),
+                                         [this] { return log_laggards(); });
+    desk_.set_server(&service_->control);
     publish_status();  // before any worker may look
-    use_log(settings, open_log(settings));
     events_.info(EventKind::start, {},
                  program_text(program_.name, program_.version, version()) + " starts, with " + config_path_);
     say_auto_workers(settings);
@@ -172,7 +133,7 @@ void Master::count_for(const Generation& generation) {
         }
     }
     try {
-        own_counters_->follow(generation.number(), listeners);
+        service_->own_counters.follow(generation.number(), listeners);
     } catch (const std::exception& failure) {
         // The generation serves already.
         events_.error(EventKind::trouble, subject(),
@@ -211,7 +172,7 @@ Master::SettingsSaid Master::settings_said() const {
 
 void Master::follow_settings(const SettingsSaid& before) {
     const Settings& settings = current_->settings();
-    if (settings.log_target() != before.log || pools_->log.moved()) reopen_log();
+    if (settings.log_target() != before.log || service_->pools.log.moved()) reopen_log();
     log_.set_level(settings.master.log_level);
     log_.set_format(settings.master.log_format);
     if (settings.auto_workers != before.auto_workers) say_auto_workers(settings);

@@ -32,7 +32,7 @@ void Master::begin_probation(Fallback fallback) {
 }
 
 void Master::on_worker_lost(Pool& pool, const WorkerProcess& worker, const std::string& text) {
-    if (!worker.ready()) orders_.fail_start(pool.name(), worker.identity().slot, text);
+    if (!worker.ready()) service_->orders.fail_start(pool.name(), worker.identity().slot, text);
     probation_.count_death(worker.generation(), text);
     if (probation_.failed() && !rollback_timer_.started()) {
         rollback_timer_.start_once(std::chrono::milliseconds(0));

@@ -96,9 +96,9 @@ void Master::fail(const std::string& reason) {
 // Somebody may have cleaned up: nobody could reach this master by them. HUP needs none of them.
 void Master::renew_files() {
     std::vector<std::string>& made_again = reload_->made_again;
-    if (runtime_directory_->renew()) made_again.push_back(runtime_directory_->path());
-    if (pid_file_->renew()) made_again.push_back(runtime_directory_->file("drover.pid"));
-    if (control_->renew()) made_again.push_back(runtime_directory_->file("control.sock"));
+    if (service_->runtime_directory.renew()) made_again.push_back(service_->runtime_directory.path());
+    if (service_->pid_file.renew()) made_again.push_back(service_->runtime_directory.file("drover.pid"));
+    if (service_->control.renew()) made_again.push_back(service_->runtime_directory.file("control.sock"));
 }
 
 // A new configuration goes to the running workers when all that changed is hot, else to new ones beside them.
@@ -140,7 +140,7 @@ bool Master::too_many_generations() {
 
 void Master::prepare() {
     try {
-        current_->prepare(reload_->number(), reload_->take_source(), listeners_);
+        current_->prepare(reload_->number(), reload_->take_source(), service_->listeners);
     } catch (const std::exception& failure) {
         return fail(failure.what());
     }
@@ -218,11 +218,11 @@ void Master::settle() {
 }
 
 void Master::settle_unchanged() {
-    const bool moved = pools_->log.moved() || FileRegistry::moved(current_->files());
+    const bool moved = service_->pools.log.moved() || FileRegistry::moved(current_->files());
     const std::string error = moved ? reopen_log() : "";
     if (!error.empty()) return close_reload(ReloadResult::refused, "log files stay as they are: " + error);
     try {
-        current_->renew_listeners(listeners_);
+        current_->renew_listeners(service_->listeners);
     } catch (const std::exception& failure) {
         reload_->failures = {failure.what()};
         return close_reload(ReloadResult::refused, failure.what());
@@ -236,7 +236,7 @@ void Master::settle_unchanged() {
 // Empty when nothing had gone.
 std::string Master::made_again_text() {
     std::vector<std::string> all = std::move(reload_->made_again);
-    std::ranges::move(listeners_.take_renewed(), std::back_inserter(all));
+    std::ranges::move(service_->listeners.take_renewed(), std::back_inserter(all));
     std::string text;
     for (const std::string& name : all)
         text += (text.empty() ? "; made again: " : ", ") + name;
@@ -278,15 +278,15 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     const std::string error = ok ? "" : text;
     std::ranges::fill(status_.last_reload_error, '\0');
     error.copy(status_.last_reload_error, sizeof(status_.last_reload_error) - 1);
-    own_counters_->count_reload(result);
-    if (result != ReloadResult::refused) counters_->status().count_reload();
+    service_->own_counters.count_reload(result);
+    if (result != ReloadResult::refused) service_->counters.status().count_reload();
     publish_status();
     const std::unique_ptr<Reload> ended = std::move(reload_);
     say_verdict(*ended, result, text);
     const std::string last = ok ? "" : "last reload " + std::string(to_text(result)) + "; ";
     notifier_.ready(last + "generation " + std::to_string(current_->number()) + " serves on " +
                     current_->listening_text());
-    orders_.look_at(*current_);
+    service_->orders.look_at(*current_);
     const bool again = desk_.close(ok, text, ended->probation);
     // The way back comes first: a reload that was asked for meanwhile follows it.
     if (probation_.failed()) {

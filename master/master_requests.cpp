@@ -18,9 +18,9 @@ namespace drover {
 
 void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     const std::string& command = request.command;
-    if (command == "status") return control_->reply(caller, true, status_reply(request));
-    if (command == "events") return event_desk_.ask(caller, request);
-    if (command == "config") return control_->reply(caller, true, config_reply(request));
+    if (command == "status") return service_->control.reply(caller, true, status_reply(request));
+    if (command == "events") return service_->event_desk.ask(caller, request);
+    if (command == "config") return service_->control.reply(caller, true, config_reply(request));
     if (command == "reload") return on_reload_request(caller, request);
     if (command == "stop" || command == "quit") return on_stop_request(caller, request);
     if (command == "workers") return on_size_request(caller, request);
@@ -28,9 +28,10 @@ void Master::on_request(ControlCaller caller, const ControlRequest& request) {
     if (command == "counters" || command == "counter_rows") return on_counters_request(caller, request);
     if (command == "reopen") {
         const std::string error = reopen_log();
-        return error.empty() ? reopens_.await(caller) : control_->reply(caller, false, error);
+        return error.empty() ? service_->reopens.await(caller)
+                             : service_->control.reply(caller, false, error);
     }
-    control_->reply(caller, false, "unknown command \"" + command + "\"");
+    service_->control.reply(caller, false, "unknown command \"" + command + "\"");
 }
 
 void Master::on_counters_request(ControlCaller caller, const ControlRequest& request) {
@@ -38,29 +39,29 @@ void Master::on_counters_request(ControlCaller caller, const ControlRequest& req
     std::vector<UniqueFd> fds;
     try {
         if (request.command == "counters") {
-            const int table = counters_->read_only_fd();
+            const int table = service_->counters.read_only_fd();
             fds.emplace_back(check_call(::fcntl(table, F_DUPFD_CLOEXEC, 0), "fcntl", "F_DUPFD_CLOEXEC"));
         } else {
-            RowBatch batch = counters_->rows_after(request.after);
+            RowBatch batch = service_->counters.rows_after(request.after);
             text = row_batch_text(batch);
             std::ranges::transform(batch.rows, std::back_inserter(fds),
                                    [](RowBatch::Row& row) { return std::move(row.fd); });
         }
     } catch (const std::system_error& failure) {
-        if (!control_->ask_again(caller)) control_->reply(caller, false, failure.what());
+        if (!service_->control.ask_again(caller)) service_->control.reply(caller, false, failure.what());
         return;
     }
-    control_->reply_with(caller, text, std::move(fds));
+    service_->control.reply_with(caller, text, std::move(fds));
 }
 
 void Master::on_reload_request(ControlCaller caller, const ControlRequest& request) {
-    if (is_stopping(state_)) return control_->reply(caller, false, "the master is stopping");
+    if (is_stopping(state_)) return service_->control.reply(caller, false, "the master is stopping");
     ask_reload({.caller = caller, .fresh = request.fresh, .probation = request.probation});
 }
 
 // The caller believes it when this process has ended.
 void Master::on_stop_request(ControlCaller caller, const ControlRequest& request) {
-    control_->reply(caller, true, "stopped");
+    service_->control.reply(caller, true, "stopped");
     const bool already = is_stopping(state_) && state_ != LifeState::quitting;
     if (!already) handle(request.command == "stop" ? LifeEvent::stop : LifeEvent::quit);
 }
@@ -68,8 +69,8 @@ void Master::on_stop_request(ControlCaller caller, const ControlRequest& request
 std::string Master::status_reply(const ControlRequest& request) {
     publish_status();
     if (request.format == "json") return describe_status();
-    if (request.counters) return counters_text(*counter_reader_, *request.counters);
-    return status_screen(*counter_reader_, serving_view(), loop_.now_ms());
+    if (request.counters) return counters_text(service_->counter_reader, *request.counters);
+    return status_screen(service_->counter_reader, serving_view(), loop_.now_ms());
 }
 
 ServingView Master::serving_view() const {
@@ -91,7 +92,7 @@ ServingView Master::serving_view() const {
 
 std::string Master::describe_status() {
     const ServingView view = serving_view();
-    return status_json(*counter_reader_, loop_.now_ms(),
+    return status_json(service_->counter_reader, loop_.now_ms(),
                        [&view](JsonWriter& json) { write_serving(json, view); });
 }
 
@@ -110,25 +111,26 @@ std::string Master::cannot_change_pools() const {
 
 void Master::on_size_request(ControlCaller caller, const ControlRequest& request) {
     if (const std::string why_not = cannot_change_pools(); !why_not.empty())
-        return control_->reply(caller, false, why_not);
+        return service_->control.reply(caller, false, why_not);
     Pool* const pool = request.pool.empty() ? &current_->first_pool() : current_->find_pool(request.pool);
-    if (pool == nullptr) return control_->reply(caller, false, "there is no pool \"" + request.pool + "\"");
+    if (pool == nullptr)
+        return service_->control.reply(caller, false, "there is no pool \"" + request.pool + "\"");
     if (const std::string failure = resize(*pool, request.count); !failure.empty())
-        return control_->reply(caller, false, failure);
+        return service_->control.reply(caller, false, failure);
     pool->retry_given_up();
-    orders_.await_size(caller, *pool, request.count);
-    orders_.look_at(*current_);
+    service_->orders.await_size(caller, *pool, request.count);
+    service_->orders.look_at(*current_);
 }
 
 void Master::on_restart_request(ControlCaller caller, const ControlRequest& request) {
     if (const std::string why_not = cannot_change_pools(); !why_not.empty())
-        return control_->reply(caller, false, why_not);
+        return service_->control.reply(caller, false, why_not);
     Pool* const pool = current_->find_pool(request.pool);
     if (pool == nullptr || request.slot >= pool->size()) {
-        return control_->reply(caller, false,
-                               "there is no worker " + request.pool + "/" + std::to_string(request.slot));
+        return service_->control.reply(
+            caller, false, "there is no worker " + request.pool + "/" + std::to_string(request.slot));
     }
-    orders_.await_restart(caller, *pool, request.slot);
+    service_->orders.await_restart(caller, *pool, request.slot);
     pool->restart(request.slot, "an operator asks for it");
 }
 
@@ -160,7 +162,7 @@ std::string Master::resize(Pool& pool, unsigned size) {
     }
     events_.info(EventKind::resize, pool.subject(),
                  "pool " + pool.name() + ": " + std::to_string(pool.size()) + " workers");
-    orders_.look_at(*current_);
+    service_->orders.look_at(*current_);
     return failure;
 }
 

@@ -54,7 +54,7 @@ void Master::kill_all() {
 
 void Master::finish() {
     if (current_ != nullptr) events_.info(EventKind::stop, subject(), "stopped: no worker is left");
-    event_desk_.close_all();
+    if (service_ != nullptr) service_->event_desk.close_all();
     loop_.stop();
 }
 
@@ -86,8 +86,10 @@ void Master::retire_all(int signal) {
     fallback_.reset();
     if (current_ != nullptr) current_->abandon();
     desk_.close_all("the master is stopping");
-    orders_.close_all("the master is stopping");
-    reopens_.close_all("the master is stopping");
+    if (service_ != nullptr) {
+        service_->orders.close_all("the master is stopping");
+        service_->reopens.close_all("the master is stopping");
+    }
     if (reader_ != nullptr) reader_->cancel();
     abandon_next();
     for (Generation* const generation : generations()) {

@@ -19,20 +19,18 @@ std::string missed_text(std::uint64_t count, bool json) {
 
 }  // namespace
 
-EventDesk::EventDesk(EventLoop& loop, EventLog& events)
+EventDesk::EventDesk(EventLoop& loop, EventLog& events, ControlServer& server)
     : events_(events),
+      server_(server),
       timer_(loop, Timer::Handler::to<&EventDesk::serve_all>(this)),
-      subscription_(events, EventSubscription::Handler::to<&EventDesk::on_event>(this)) {}
-
-void EventDesk::set_server(ControlServer* server) {
-    server_ = server;
-    server_->set_room_handler(ControlServer::RoomHandler::to<&EventDesk::on_room>(this));
+      subscription_(events, EventSubscription::Handler::to<&EventDesk::on_event>(this)) {
+    server_.set_room_handler(ControlServer::RoomHandler::to<&EventDesk::on_room>(this));
 }
 
 void EventDesk::ask(ControlCaller caller, const ControlRequest& request) {
     drop_done();
     if (request.follow && count(true) >= max_followers)
-        return server_->reply(caller, false, "too many follow the events already");
+        return server_.reply(caller, false, "too many follow the events already");
     const std::uint64_t wanted = std::min<std::uint64_t>(request.last.value_or(~0U), events_.kept());
     Reader reader{.caller = caller,
                   .last = events_.last_number() - wanted,
@@ -66,7 +64,7 @@ void EventDesk::close_all() {
 }
 
 void EventDesk::give_up(Reader& reader) {
-    server_->reply(reader.caller, false, "not all events could be sent");
+    server_.reply(reader.caller, false, "not all events could be sent");
     reader.done = true;
 }
 
@@ -89,18 +87,18 @@ void EventDesk::serve_all() {
 
 void EventDesk::drop_done() {
     std::erase_if(readers_,
-                  [this](const Reader& reader) { return reader.done || !server_->knows(reader.caller); });
+                  [this](const Reader& reader) { return reader.done || !server_.knows(reader.caller); });
 }
 
 void EventDesk::serve(Reader& reader) {
-    while (!reader.done && server_->wants_more(reader.caller)) {
+    while (!reader.done && server_.wants_more(reader.caller)) {
         const std::string lines = next_lines(reader);
         if (!lines.empty()) {
-            server_->send_lines(reader.caller, lines);
+            server_.send_lines(reader.caller, lines);
         } else if (reader.follow) {
             return;
         } else {
-            server_->reply(reader.caller, true, "");
+            server_.reply(reader.caller, true, "");
             reader.done = true;
         }
     }

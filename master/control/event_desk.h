@@ -21,10 +21,9 @@ class EventDesk {
     static constexpr std::size_t max_followers = 16;
     static constexpr std::size_t max_unread = 16;
 
-    // Both outlive it.
-    EventDesk(EventLoop& loop, EventLog& events);
+    // All outlive it. The server's room handler is this desk's.
+    EventDesk(EventLoop& loop, EventLog& events, ControlServer& server);
 
-    void set_server(ControlServer* server);
     // The events that there are; with `follow` the request is answered when the master ends.
     void ask(ControlCaller caller, const ControlRequest& request);
     // No event comes any more: all are answered, and who asks later gets what there is.
@@ -50,7 +49,7 @@ class EventDesk {
     std::string next_lines(Reader& reader) const;
 
     EventLog& events_;
-    ControlServer* server_ = nullptr;
+    ControlServer& server_;
     std::vector<Reader> readers_;
     bool closed_ = false;
     Timer timer_;  // all events of a turn of the loop go together

@@ -32,7 +32,7 @@ void ReopenDesk::on_deadline() {
 void ReopenDesk::answer_late(const std::string& text) {
     const std::int64_t now = loop_.now_ms();
     do {
-        server_->reply(waiting_.front().caller, false, text);
+        server_.reply(waiting_.front().caller, false, text);
         waiting_.pop_front();
     } while (!waiting_.empty() && waiting_.front().end_ms <= now);
     if (!waiting_.empty()) timer_.start_once(std::chrono::milliseconds(waiting_.front().end_ms - now));
@@ -41,7 +41,7 @@ void ReopenDesk::answer_late(const std::string& text) {
 void ReopenDesk::answer_all(bool ok, const std::string& text) {
     timer_.stop();
     for (const Waiting& each : std::exchange(waiting_, {}))
-        server_->reply(each.caller, ok, text);
+        server_.reply(each.caller, ok, text);
 }
 
 }  // namespace drover

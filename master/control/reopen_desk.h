@@ -20,11 +20,12 @@ class ReopenDesk {
     static constexpr std::chrono::milliseconds patience{5000};
 
     using Laggards = std::function<std::vector<std::string>()>;  // workers that have not taken the files
-    ReopenDesk(EventLoop& loop, Laggards laggards)
+    // Both outlive it.
+    ReopenDesk(EventLoop& loop, ControlServer& server, Laggards laggards)
         : loop_(loop),
+          server_(server),
           laggards_(std::move(laggards)),
           timer_(loop, Timer::Handler::to<&ReopenDesk::on_deadline>(this)) {}
-    void set_server(ControlServer* server) noexcept { server_ = server; }
 
     void await(ControlCaller caller);
     // Answers all when there are no laggards any more.
@@ -41,8 +42,8 @@ class ReopenDesk {
     void answer_all(bool ok, const std::string& text);
 
     EventLoop& loop_;
+    ControlServer& server_;
     Laggards laggards_;
-    ControlServer* server_ = nullptr;
     std::deque<Waiting> waiting_;  // in the order of their deadlines
     Timer timer_;                  // the first one's
 };

@@ -22,18 +22,18 @@ bool OrderDesk::answer_if_done(const Order& order, const Generation& generation)
     const Pool* const pool = generation.find_pool(order.pool);
     const bool has_size = pool != nullptr && pool->size() == order.size;
     if (pool == nullptr || (order.size != 0 && !has_size) || order.slot >= pool->size()) {
-        server_->reply(order.caller, false, "pool " + order.pool + " has been given another size meanwhile");
+        server_.reply(order.caller, false, "pool " + order.pool + " has been given another size meanwhile");
         return true;
     }
     if (order.size != 0) {
         if (pool->serving() < order.size) return false;
-        server_->reply(order.caller, true,
-                       "pool " + order.pool + ": " + std::to_string(order.size) + " workers serve");
+        server_.reply(order.caller, true,
+                      "pool " + order.pool + ": " + std::to_string(order.size) + " workers serve");
         return true;
     }
     const WorkerProcess* const worker = pool->serving_in(order.slot);
     if (worker == nullptr || worker->identity().instance == order.instance) return false;
-    server_->reply(order.caller, true, worker->name() + " serves");
+    server_.reply(order.caller, true, worker->name() + " serves");
     return true;
 }
 
@@ -48,14 +48,14 @@ void OrderDesk::fail_start(std::string_view pool, unsigned slot, std::string_vie
 void OrderDesk::fail(std::string_view pool, unsigned slot, bool sizes, std::string_view reason) {
     std::erase_if(orders_, [&](const Order& order) {
         const bool meant = order.pool == pool && (order.size != 0 ? sizes : order.slot == slot);
-        if (meant) server_->reply(order.caller, false, reason);
+        if (meant) server_.reply(order.caller, false, reason);
         return meant;
     });
 }
 
 void OrderDesk::close_all(std::string_view reason) {
     for (const Order& order : std::exchange(orders_, {}))
-        server_->reply(order.caller, false, reason);
+        server_.reply(order.caller, false, reason);
 }
 
 }  // namespace drover

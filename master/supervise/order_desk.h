@@ -14,7 +14,8 @@ namespace drover {
 
 class OrderDesk {
   public:
-    void set_server(ControlServer* server) noexcept { server_ = server; }
+    // `server` outlives it.
+    explicit OrderDesk(ControlServer& server) noexcept : server_(server) {}
 
     void await_size(ControlCaller caller, const Pool& pool, unsigned size);
     void await_restart(ControlCaller caller, const Pool& pool, unsigned slot);
@@ -40,7 +41,7 @@ class OrderDesk {
     void fail(std::string_view pool, unsigned slot, bool sizes, std::string_view reason);
     bool answer_if_done(const Order& order, const Generation& generation);
 
-    ControlServer* server_ = nullptr;
+    ControlServer& server_;
     std::vector<Order> orders_;
 };
 

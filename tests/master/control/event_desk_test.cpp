@@ -23,8 +23,6 @@ constexpr std::string_view end_of_answer = "{\"ok\":true,\"text\":\"\"}\n";
 
 // A desk with its server; every request is for events, but status, which shows that others are served.
 struct Desk {
-    Desk() { desk.set_server(server.get()); }
-
     void on_request(ControlCaller caller, const ControlRequest& request) {
         ++requests;
         if (request.command == "status") return server->reply(caller, true, "fine");
@@ -51,10 +49,10 @@ struct Desk {
     EventLoop loop;
     Log log{LogIdentity{"master", "", -1}};
     EventLog events{log};
-    EventDesk desk{loop, events};
     int requests = 0;
     std::unique_ptr<ControlServer> server = std::make_unique<ControlServer>(
         loop, log, path, ControlServer::RequestHandler::to<&Desk::on_request>(this));
+    EventDesk desk{loop, events, *server};
 };
 
 // The words of the events received, and the result as it came.
