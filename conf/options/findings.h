@@ -26,7 +26,7 @@ class Findings {
                      std::span<const std::string> known);
     // How many there are, those not kept included.
     std::size_t count() const noexcept { return lines_.size() + left_out_; }
-    bool any_of_the_file() const noexcept { return of_machine_ < count(); }
+    std::size_t of_the_file() const noexcept { return count() - of_machine_; }
     // In the order of their places; what has none comes last.
     std::vector<std::string> take();
     const Document& document() const noexcept { return document_; }

@@ -259,12 +259,12 @@ ImageValue Check::check_module(const ModuleDeclaration& module, const DocumentVa
     DocumentValue absent;
     absent.place = user;  // what is missing is missed where a pool asks for the module
     const DocumentValue& source = table == nullptr ? absent : *table;
-    const std::size_t before = findings_.count();
+    const std::size_t before = findings_.of_the_file();
     ImageValue checked = check_table(options, source, "module." + module.name, findings_);
     checked.name = module.name;
     checked.is_default = table == nullptr;
     resolve_resources(options, checked, machine_);
-    if (findings_.count() == before && !source.has_unread()) run_module_check(module, source, checked);
+    if (findings_.of_the_file() == before && !source.has_unread()) run_module_check(module, source, checked);
     return checked;
 }
 
@@ -400,7 +400,7 @@ CheckedConfiguration Check::run(const Image* running, std::span<const MachineFau
             findings_.add({}, "", error.what());
         }
     }
-    result.of_the_file = findings_.any_of_the_file();
+    result.of_the_file = findings_.of_the_file() > 0;
     add_machine_faults(machine_faults, files);
     result.findings = findings_.take();
     if (!result.findings.empty()) result.image.clear();

@@ -43,6 +43,7 @@ bool may_be_master_file(std::string_view key) noexcept {
 }
 
 std::string master_file_fault(std::string_view value) {
+    if (value == "off") return ": write \"\" for none, or \"./off\" for a file of that name";
     const std::string fault = log_target_fault(value);
     return fault.empty() ? "" : ": " + fault;
 }

@@ -173,7 +173,15 @@ void PoolChecker::check_place(const std::string& text, const DocumentValue& addr
         const Address parsed = Address::parse(text, findings_.document().directory);
         const bool chosen_by_kernel = !parsed.is_unix() && parsed.port() == 0;
         if (chosen_by_kernel) return;
-        const auto [other, added] = addresses_.try_emplace(parsed.text(), address.place);
+        // Bound, it would need ipv6_only = false, and be the IPv4 address all the same.
+        if (parsed.unmapped().family() != parsed.family()) {
+            findings_.add(address.place, path,
+                          "is an IPv4 address: write \"" + parsed.unmapped().text() + '"');
+            return;
+        }
+        // A path in the file system is one name, whatever comes to it.
+        const std::string name = parsed.is_unix_path() ? parsed.unix_path() : parsed.text();
+        const auto [other, added] = addresses_.try_emplace(name, address.place);
         if (!added)
             findings_.add(address.place, path,
                           "a listener on " + parsed.text() + " stands already at " +

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 #include <arpa/inet.h>
@@ -82,6 +83,8 @@ socklen_t parse_unix(std::string_view text, std::string_view name, std::string_v
     if (!abstract && bytes.front() != '/' && !base.empty()) {
         bytes.insert(0, base.ends_with('/') ? "" : "/").insert(0, base);
     }
+    if (!abstract)
+        bytes = std::filesystem::path(bytes).lexically_normal().string();  // one path has one spelling
     if (bytes.size() > max_unix_name) {
         refuse(text, fmt::format("the {} has {} bytes, at most {} are possible",
                                  abstract ? "abstract name" : "path", bytes.size(), max_unix_name));
@@ -126,6 +129,9 @@ std::string ipv6_text(const sockaddr_in6& address) {
 
 // `place` is the address in `text`: ADDRESS:PORT.
 Address parse_ip(std::string_view text, std::string_view place) {
+    if (place.starts_with("tcp:") || place.find("://") != place.npos)
+        refuse(text, "an address has nothing before it, as in \"127.0.0.1:8080\"");
+    if (place.starts_with('/')) refuse(text, fmt::format("write \"unix:{}\" for a unix socket", place));
     const std::size_t colon = place.rfind(':');
     const bool bracketed = place.starts_with('[');
     const bool is_port = !place.empty() && place.find_first_not_of("0123456789") == place.npos;

@@ -367,6 +367,11 @@ std::vector<ModuleFactory> with_observer(std::span<const ModuleFactory> given) {
     return modules;
 }
 
+std::string unexpected(std::string_view word) {
+    return fmt::format("unexpected argument \"{}\"{}", word,
+                       word.ends_with(".toml") ? "; name the configuration with -c FILE" : "");
+}
+
 }  // namespace
 
 ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
@@ -399,7 +404,7 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     else if (line.words.size() < line.command->least_words)
         parsed.error = fmt::format("{} needs {}", line.command->name, line.command->argument);
     else if (line.words.size() > line.command->most_words)
-        parsed.error = fmt::format("unexpected argument \"{}\"", line.words[line.command->most_words]);
+        parsed.error = unexpected(line.words[line.command->most_words]);
     else
         parsed.error = find_misplaced_option(app, *line.command);
     return parsed;

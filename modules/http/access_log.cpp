@@ -4,19 +4,20 @@
 #include <cerrno>
 #include <utility>
 
-#include <unistd.h>
-
 namespace drover::http {
 
 namespace {
 
 constexpr std::chrono::milliseconds write_after{1000};
+// How long a worker that ends waits for a slow reader.
+constexpr std::chrono::milliseconds last_wait{500};
 
 }  // namespace
 
 AccessLog::AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, std::string_view format,
                      Counter lost)
-    : file_(std::move(file)),
+    : loop_(loop),
+      file_(std::move(file)),
       line_(format),
       lost_(lost),
       timer_(loop, Timer::Handler::to<&AccessLog::on_timer>(this)),
@@ -24,6 +25,14 @@ AccessLog::AccessLog(EventLoop& loop, std::shared_ptr<const ModuleFile> file, st
 
 AccessLog::~AccessLog() {
     flush();
+    lost_.add(static_cast<std::uint64_t>(std::ranges::count(lines_, '\n')));
+}
+
+void AccessLog::finish() noexcept {
+    const std::int64_t end = loop_.now_ms() + last_wait.count();
+    flush();
+    while (!lines_.empty() && file_->wait_for_room(std::chrono::milliseconds(end - loop_.now_ms())))
+        flush();
 }
 
 void AccessLog::add(const AccessEntry& entry) {

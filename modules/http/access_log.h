@@ -34,11 +34,15 @@ class AccessLog {
     void add(const AccessEntry& entry);
     // Writes what was gathered, as far as the file takes it.
     void flush() noexcept;
+    // The same when the worker ends: waits half a second for a reader that is slow. Lines that are left when
+    // this object goes are lost, and counted.
+    void finish() noexcept;
 
   private:
     void on_timer();
     void follow_file() noexcept;
 
+    EventLoop& loop_;
     std::shared_ptr<const ModuleFile> file_;
     AccessLine line_;
     Counter lost_;

@@ -41,6 +41,7 @@ void HttpModule::start(Services& services, const ImageNode& options) {
 
 void HttpModule::stop() noexcept {
     handlers_.stop();
+    if (server_ != nullptr && server_->access_log != nullptr) server_->access_log->finish();
     server_.reset();
 }
 

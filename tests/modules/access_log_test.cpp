@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -150,4 +152,41 @@ TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted
     std::array<char, 4096> buffer{};
     REQUIRE(::read(fifo.reader.get(), buffer.data(), buffer.size()) > 0);
     CHECK(std::string_view(buffer.data(), buffer.size()).starts_with("127.0.0.1 - - ["));
+}
+
+TEST_CASE("a worker that ends waits for a slow reader, and counts what it does not take") {
+    const Fifo fifo;
+    Server server(log_options(fifo.path));
+    {
+        FixtureClient client(server);
+        REQUIRE(client.send(thousand_requests() + thousand_requests()));
+        REQUIRE(client.read_bytes(2000 * ok_size));
+    }
+    REQUIRE(server.run_until([&] { return server.connection_count() == 0; }));
+    std::string taken;
+    const auto read_what_comes = [&](int wait_ms) {
+        std::array<char, 4096> buffer{};
+        pollfd more{fifo.reader.get(), POLLIN, 0};
+        while (::poll(&more, 1, wait_ms) == 1) {
+            const ssize_t size = ::read(fifo.reader.get(), buffer.data(), buffer.size());
+            if (size <= 0 ||
+                occurrences(taken.append(buffer.data(), static_cast<std::size_t>(size)), "\n") == 2000)
+                return;
+        }
+    };
+    SUBCASE("one that reads") {
+        std::thread reader(read_what_comes, 10'000);
+        server.module()->stop();
+        reader.join();
+        CHECK(occurrences(taken, "\n") == 2000);
+        CHECK(server.count("drover_http_access_log_lost_total") == 0);
+    }
+    SUBCASE("one that does not") {
+        server.module()->stop();
+        read_what_comes(0);
+        CHECK(occurrences(taken, "\n") > 0);
+        const std::uint64_t lost = server.count("drover_http_access_log_lost_total");
+        CHECK(lost > 0);
+        CHECK(occurrences(taken, "\n") + lost == 2000);
+    }
 }

@@ -87,6 +87,19 @@ TEST_CASE("check names what is wrong in one go, whatever kind it is of, in the o
     CHECK(std::ranges::count(result.errors, '\n') == 7);
 }
 
+TEST_CASE("a root that is missing hides nothing that a module finds in the file, which is bad then") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("drover.toml");
+    write_file(path,
+               "[pool.main]\nmodules = [\"http\"]\n[[pool.main.listen]]\naddress = \"127.0.0.1:0\"\n"
+               "module = \"http\"\n[[module.http.route]]\npath = \"/\"\nroot = \"/none\"\n"
+               "[[module.http.route]]\npath = \"/a\"\n");
+    const CommandResult result = check(path);
+    CHECK(result.code() == 78);
+    CHECK(result.errors.find("\"/none\" cannot be used as a directory") != std::string::npos);
+    CHECK(result.errors.find("needs one of \"return\"") != std::string::npos);
+}
+
 TEST_CASE("a library that cannot be loaded hides no other finding") {
     const TemporaryFolder folder;
     const std::string path = folder.file("drover.toml");

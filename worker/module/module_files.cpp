@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <poll.h>
 #include <sys/stat.h>
 
 namespace drover {
@@ -27,6 +28,11 @@ ModuleFile::ModuleFile(LogTarget target) : name_(target.name), file_(std::make_u
 }
 
 ModuleFile::~ModuleFile() = default;
+
+bool ModuleFile::wait_for_room(std::chrono::milliseconds longest) const noexcept {
+    pollfd room{file_->fd(), POLLOUT, 0};
+    return longest.count() > 0 && ::poll(&room, 1, static_cast<int>(longest.count())) == 1;
+}
 
 ssize_t ModuleFile::write(std::string_view lines) const noexcept {
     return file_->write_lines(lines);

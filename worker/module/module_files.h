@@ -7,6 +7,7 @@
 #include "core/base/unique_fd.h"
 #include "core/log/log_target.h"
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,6 +32,9 @@ class ModuleFile {
     // line; others take whole lines below PIPE_BUF bytes (4096), the journal one line at a time. -1 and errno
     // when none were: EAGAIN says that there is no room now, as in a pipe that nobody reads.
     ssize_t write(std::string_view lines) const noexcept;
+    // Waits until it may have room, or `longest` has passed (then false). For a module that stops, when
+    // nobody is served.
+    bool wait_for_room(std::chrono::milliseconds longest) const noexcept;
     // How often another file has taken its place: a writer that has written a part of a line drops the rest
     // of it.
     unsigned replaced() const noexcept { return replaced_; }

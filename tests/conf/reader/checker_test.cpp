@@ -234,7 +234,10 @@ TEST_CASE("two listeners on one address, in whatever pools and spellings") {
           "listened on once\n");
     CHECK(two("[::1]:80", "[0:0::1]:80").find("stands already") != std::string::npos);
     CHECK(two("unix:a.sock", "unix:/etc/a.sock").find("stands already") != std::string::npos);
+    CHECK(two("unix:a.sock", "unix:./b/../a.sock").find("stands already") != std::string::npos);
+    CHECK(two("unix:a.sock", "unixgram:a.sock").find("stands already") != std::string::npos);
     CHECK(two("unix:@a", "unix:@a").find("stands already") != std::string::npos);
+    CHECK(two("*:80", "[::ffff:127.0.0.1]:81").find("write \"127.0.0.1:81\"") != std::string::npos);
     CHECK(two("127.0.0.1:0", "127.0.0.1:0").empty());
     CHECK(two("127.0.0.1:80", "127.0.0.2:80").empty());
 }

@@ -115,6 +115,9 @@ TEST_CASE("what is no address is refused, and the error says what would be right
     CHECK(error_contains("[fe80::1%no-such-nic]:80", "there is no network interface \"no-such-nic\""));
     CHECK(error_contains("[fe80::1%]:80", "there is no network interface"));
     CHECK(error_contains("[::1%lo]:80", "only a link-local address"));
+    CHECK(error_contains("tcp:127.0.0.1:80", "has nothing before it"));
+    CHECK(error_contains("http://127.0.0.1:80", "has nothing before it"));
+    CHECK(error_contains("/run/a.sock", "write \"unix:/run/a.sock\""));
     CHECK(error_contains("unix:", "path is missing"));
     CHECK(error_contains("unix:@", "abstract name is missing"));
     CHECK(error_of(std::string("unix:/a\0b", 9)).find("\"unix:/a\": a zero byte") == 0);

@@ -142,6 +142,8 @@ TEST_CASE("what is wrong is said in one line") {
     CHECK(parse({"--jsn", "status"}).error == "unknown option \"--jsn\"");
     CHECK(parse({"status", "-x"}).error == "unknown option \"-x\"");
     CHECK(parse({"reload", "now"}).error == "unexpected argument \"now\"");
+    CHECK(parse({"check", "a.toml"}).error ==
+          "unexpected argument \"a.toml\"; name the configuration with -c FILE");
     CHECK(parse({"reload", "stop"}).error == "unexpected argument \"stop\"");
     CHECK(parse({"help", "run", "check"}).error == "unexpected argument \"check\"");
     CHECK(parse({"workers"}).error == "workers needs N");
