@@ -89,13 +89,18 @@ void add_option(CLI::App& app, const CommandOption& option, CommandLine& line) {
     }
 }
 
+std::string unexpected_argument(std::string_view word) {
+    return fmt::format("unexpected argument \"{}\"{}", word,
+                       word.ends_with(".toml") ? "; name the configuration with -c FILE" : "");
+}
+
 // The first thing wrong, in words of ours: CLI11's are about its own notions.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string> unexpected = app.remaining(true);
     if (!unexpected.empty()) {
         const std::string& first = unexpected.front();
         if (first.starts_with('-')) return fmt::format("unknown option \"{}\"", first);
-        if (!app.get_subcommands().empty()) return fmt::format("unexpected argument \"{}\"", first);
+        if (!app.get_subcommands().empty()) return unexpected_argument(first);
         return fmt::format("unknown command \"{}\"{}", first, suggestion(first, command_names()));
     }
     const std::string text = error.what();
@@ -367,11 +372,6 @@ std::vector<ModuleFactory> with_observer(std::span<const ModuleFactory> given) {
     return modules;
 }
 
-std::string unexpected(std::string_view word) {
-    return fmt::format("unexpected argument \"{}\"{}", word,
-                       word.ends_with(".toml") ? "; name the configuration with -c FILE" : "");
-}
-
 }  // namespace
 
 ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
@@ -404,7 +404,7 @@ ParsedCommandLine parse_command_line(std::span<const std::string> arguments) {
     else if (line.words.size() < line.command->least_words)
         parsed.error = fmt::format("{} needs {}", line.command->name, line.command->argument);
     else if (line.words.size() > line.command->most_words)
-        parsed.error = unexpected(line.words[line.command->most_words]);
+        parsed.error = unexpected_argument(line.words[line.command->most_words]);
     else
         parsed.error = find_misplaced_option(app, *line.command);
     return parsed;
