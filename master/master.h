@@ -26,9 +26,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace drover {
@@ -115,6 +115,20 @@ class Master : private PoolObserver {
     void retry_fresh();
     void drop_next();
     // A new generation on probation, and the way back (master_probation.cpp).
+    struct Trial {
+        Trial(Probation rule, Fallback way_back, std::int64_t end_ms, const RunClock& clock,
+              Timer::Handler on_time)
+            : probation(std::move(rule)),
+              fallback(std::move(way_back)),
+              ends_ms(end_ms),
+              timer(clock, on_time) {}
+
+        Probation probation;
+        Fallback fallback;
+        std::int64_t ends_ms;  // by clock_; at the latest, however silent a worker is
+        RunTimer timer;
+    };
+    bool unfit() const noexcept { return trial_ != nullptr && trial_->probation.failed(); }
     void begin_probation(Fallback fallback);
     void end_probation(bool passed, const std::string& text);
     void go_back();
@@ -174,7 +188,6 @@ class Master : private PoolObserver {
     RunTimer stop_timer_;
     Timer status_timer_;
     Timer watchdog_timer_;
-    RunTimer probation_timer_;
     Timer reap_timer_;      // there is more to be reaped, or swept
     Timer rollback_timer_;  // out of the pool's own work
     Timer progress_timer_;
@@ -184,10 +197,8 @@ class Master : private PoolObserver {
     MasterStatus status_;
     std::int64_t published_ms_ = 0;  // status_
     std::uint64_t last_generation_ = 0;
-    Probation probation_;
-    std::optional<Fallback> fallback_;    // while a generation is on probation
-    std::int64_t probation_ends_ms_ = 0;  // by clock_; at the latest, however silent a worker is
-    std::unique_ptr<Reload> reload_;      // null: none is under way
+    std::unique_ptr<Trial> trial_;    // null: no generation is on probation
+    std::unique_ptr<Reload> reload_;  // null: none is under way
     ReloadDesk desk_;
     ExitCode exit_code_ = ExitCode::ok;
 };

@@ -200,7 +200,7 @@ void Master::switch_over() {
 }
 
 void Master::end_switch() {
-    step(probation_.failed() ? ReloadEvent::unfit : ReloadEvent::quiet);
+    step(unfit() ? ReloadEvent::unfit : ReloadEvent::quiet);
 }
 
 void Master::release_old_sockets() {
@@ -289,7 +289,7 @@ void Master::close_reload(ReloadResult result, const std::string& text) {
     service_->orders.look_at(*current_);
     const bool again = desk_.close(ok, text, ended->probation);
     // The way back comes first: a reload that was asked for meanwhile follows it.
-    if (probation_.failed()) {
+    if (unfit()) {
         if (again) desk_.ask_again();
         return go_back();
     }

@@ -80,10 +80,8 @@ void Master::on_stop_deadline() {
 void Master::retire_all(int signal) {
     notifier_.stopping();
     reload_.reset();
-    probation_timer_.stop();
-    probation_.end();
+    trial_.reset();
     status_.probation_until_ms = 0;
-    fallback_.reset();
     if (current_ != nullptr) current_->abandon();
     desk_.close_all("the master is stopping");
     if (service_ != nullptr) {

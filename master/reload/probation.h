@@ -11,13 +11,12 @@ namespace drover {
 class Probation {
   public:
     // `deaths` are forgiven, one more is too many.
-    void begin(std::uint64_t generation, unsigned deaths) noexcept;
-    void end() noexcept { generation_ = 0; }
+    Probation(std::uint64_t generation, unsigned deaths) noexcept
+        : generation_(generation), forgiven_(deaths) {}
 
-    bool under_way() const noexcept { return generation_ != 0; }
-    std::uint64_t generation() const noexcept { return generation_; }  // 0: none is on probation
+    std::uint64_t generation() const noexcept { return generation_; }
     unsigned deaths() const noexcept { return deaths_; }
-    bool failed() const noexcept { return under_way() && deaths_ > forgiven_; }
+    bool failed() const noexcept { return deaths_ > forgiven_; }
 
     // A worker of `generation` died, or hangs. Of another generation it does not count.
     void count_death(std::uint64_t generation, const std::string& obituary);
@@ -25,8 +24,8 @@ class Probation {
     std::string reason() const;
 
   private:
-    std::uint64_t generation_ = 0;
-    unsigned forgiven_ = 0;
+    std::uint64_t generation_;
+    unsigned forgiven_;
     unsigned deaths_ = 0;
     std::string last_;
 };
