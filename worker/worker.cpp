@@ -7,13 +7,11 @@
 #include "worker/privileges.h"
 #include "worker/process_limits.h"
 
-#include <algorithm>
 #include <array>
 #include <csignal>
 #include <exception>
 #include <stdexcept>
-
-#include <sys/resource.h>
+#include <utility>
 
 namespace drover {
 
@@ -52,6 +50,7 @@ Worker::Worker(const WorkerInheritance& inheritance)
       factories_(inheritance.modules),
       deadlines_(loop_),
       connections_(loop_, ConnectionList::ClosedHandler::to<&Worker::on_connection_closed>(this)),
+      assignment_(loop_, log_, channel_, intake_, identity_.pool),
       mailbox_(loop_),
       intake_(loop_, log_, connections_,
               {.on_room = Callback<void()>::to<&Worker::send_report>(this),
@@ -89,35 +88,39 @@ ExitCode Worker::run() {
 }
 
 void Worker::on_message(Message& message) {
-    if (short_of_descriptors_ && is_of_reload(message.type)) return;  // it would be built on what is lost
+    if (assignment_.short_of_descriptors() && is_of_reload(message.type))
+        return;  // it would be built on what is lost
     switch (message.type) {
         case MessageType::log_file:
             return log_.set_target({std::move(message.fds[0]), std::string(message.text())});
         case MessageType::counter_table:
             return take_counters(message);
         case MessageType::image:
-            return take_image(message);
+            assignment_.take_image(message);
+            if (state_ == WorkerState::starting) apply_settings();
+            return;
         case MessageType::library:
-            return take_library(message);
+            return assignment_.take_library(message);
         case MessageType::listener:
-            return take_listener(message);
+            return assignment_.take_listener(message);
         case MessageType::module_file:
-            return files_.put(message.text(), std::move(message.fds[0]));
+            return assignment_.files().put(message.text(), std::move(message.fds[0]));
         case MessageType::log_files_sent:
             channel_.send(MessageType::log_files_taken, message.as<QuestionMessage>());
             return;
         case MessageType::next_module_file:
-            return files_.put_next(message.text(), std::move(message.fds[0]));
+            return assignment_.files().put_next(message.text(), std::move(message.fds[0]));
         case MessageType::start:
             return start();
         case MessageType::serve:
             return serve();
         case MessageType::prepare:
-            return prepare();
+            if (state_ == WorkerState::serving) assignment_.prepare();
+            return;
         case MessageType::commit:
             return commit();
         case MessageType::abandon:
-            return abandon();
+            return assignment_.abandon();
         case MessageType::leave:
             return leave_by(LeaveEvent::dismissal, message.as<LeaveMessage>().limited != 0);
         case MessageType::watch_listener:
@@ -192,19 +195,35 @@ void Worker::on_cut(Message& message) {
     if (message.type == MessageType::counter_rows) return master_view().lose_rows();
     if (state_ == WorkerState::starting)
         return fail("at its limit of descriptors: what it was given is lost", ExitCode::refused);
-    if (state_ != WorkerState::serving || std::exchange(short_of_descriptors_, true)) return;
+    if (state_ != WorkerState::serving || assignment_.short_of_descriptors()) return;
     log_.error("at its limit of descriptors: serving on until a successor takes over");
-    abandon();
+    assignment_.note_loss();
     departure_.note(LeaveEvent::shortage);
     channel_.send(MessageType::leave_wanted);
 }
 
-// Settings that the worker itself keeps; the others are looked up when they are needed.
+void Worker::take_counters(Message& message) {
+    const auto table = message.as<CounterTableMessage>();
+    counters_.emplace(message.fds[0].get(), message.fds[1].get(), table.row, table.instance);
+    counter_table_ = std::move(message.fds[0]);
+}
+
+// Settings that the worker itself keeps, of the generation that serves; the others are looked up when they
+// are needed.
 void Worker::apply_settings() {
-    log_.set_level(settings().master.log_level);
-    log_.set_format(settings().master.log_format);
-    log_.set_generation(assignment_.configuration->generation());
+    const MasterSettings& master = assignment_.settings().master;
+    log_.set_level(master.log_level);
+    log_.set_format(master.log_format);
+    log_.set_generation(assignment_.configuration()->generation());
     intake_.set_limit(pool());
+}
+
+void Worker::commit() {
+    if (state_ != WorkerState::serving || !assignment_.commit()) return;
+    apply_settings();
+    report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
+    assignment_.say_committed();
+    send_report();
 }
 
 void Worker::start() {
@@ -213,15 +232,16 @@ void Worker::start() {
     } catch (const std::exception& failure) {
         return fail(failure.what(), is_shortage(failure) ? ExitCode::refused : ExitCode::config);
     }
-    channel_.send(MessageType::ready, GenerationMessage{assignment_.configuration->generation()});
+    channel_.send(MessageType::ready, GenerationMessage{assignment_.configuration()->generation()});
 }
 
 void Worker::start_modules() {
-    if (!counters_ || assignment_.configuration == nullptr) throw std::runtime_error("start came too early");
+    if (!counters_ || assignment_.configuration() == nullptr)
+        throw std::runtime_error("start came too early");
     apply_limits(pool(), identity_.slot);
     intake_.set_limit(pool());
-    const std::vector<std::string_view>& environment = settings().master.environment;
-    give_up_rights(std::string(settings().master.user), {environment.begin(), environment.end()});
+    const std::vector<std::string_view>& environment = assignment_.settings().master.environment;
+    give_up_rights(std::string(assignment_.settings().master.user), {environment.begin(), environment.end()});
     if (pool().core_limit > 0) allow_core();
 
     connections_.set_active_gauge(counters_->gauge("drover_connections_active"));
@@ -237,13 +257,14 @@ void Worker::start_modules() {
     if (pool().observes) reader.emplace(counter_table_.get());
     counter_table_.reset();
     master_view_ = std::make_unique<MasterView>(loop_, channel_, std::move(reader));
-    services_ = std::make_unique<Services>(Services{loop_, log_, deadlines_, connections_, mailbox_,
-                                                    *blocking_, files_, *counters_, assignment_.configuration,
-                                                    identity_.slot, master_view_.get()});
-    modules_ = std::make_unique<ModuleHost>(all_factories(), pool().modules);
-    modules_->start(*services_, assignment_.configuration->image().root().find("module"));
+    services_ = std::make_unique<Services>(
+        Services{loop_, log_, deadlines_, connections_, mailbox_, *blocking_, assignment_.files(), *counters_,
+                 assignment_.configuration(), identity_.slot, master_view_.get()});
+    modules_ = std::make_unique<ModuleHost>(assignment_.load_modules(factories_), pool().modules);
+    modules_->start(*services_, assignment_.configuration()->image().root().find("module"));
 
-    intake_.set_up(*modules_, *counters_, assignment_.configuration, std::move(assignment_.listeners));
+    intake_.set_up(*modules_, *counters_, assignment_.configuration(), assignment_.take_listeners());
+    assignment_.begin(*services_, *modules_);
     load_ = std::make_unique<LoadMeter>(loop_);
     load_counters_ = std::make_unique<LoadCounters>(*counters_, log_);
     report_timer_.start_every(std::chrono::milliseconds(pool().report_interval_ms));
@@ -269,8 +290,8 @@ void Worker::send_report() {
     report.loop_lag_us = load_->take_largest_lag_us();
     report.cpu_us = LoadMeter::cpu_us();
     report.resident_bytes = load_->resident_bytes();
-    note_generations(report);
-    load_counters_->update(report, assignment_.configuration->generation());
+    assignment_.note_generations(report);
+    load_counters_->update(report, assignment_.configuration()->generation());
     reports_.send(report);
 }
 
@@ -278,12 +299,12 @@ void Worker::drain(bool limited) {
     if (state_ == WorkerState::starting) return departure_.leave(ExitCode::ok);
     if (std::exchange(state_, WorkerState::draining) == WorkerState::draining)
         return departure_.hurry(limited);
-    abandon();
+    assignment_.abandon();
     departure_.begin(*services_, *modules_, limited);
 }
 
 void Worker::on_intake_ended() {
-    say_committed();
+    assignment_.say_committed();
     departure_.look();
 }
 

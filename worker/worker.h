@@ -17,6 +17,7 @@
 #include "core/protocol/channel.h"
 #include "core/protocol/report_pipe.h"
 #include "core/protocol/status_page.h"
+#include "worker/assignment.h"
 #include "worker/departure.h"
 #include "worker/intake.h"
 #include "worker/load_counters.h"
@@ -25,7 +26,6 @@
 #include "worker/module/configuration.h"
 #include "worker/module/master_view.h"
 #include "worker/module/module.h"
-#include "worker/module/module_files.h"
 #include "worker/module/module_host.h"
 #include "worker/module/services.h"
 #include "worker/stream/connection_list.h"
@@ -67,21 +67,6 @@ class Worker {
     ExitCode run();
 
   private:
-    struct Retry {
-        Retry(EventLoop& loop, Timer::Handler on_time, std::int64_t end)
-            : timer(loop, on_time), end_ms(end) {}
-        Timer timer;
-        std::int64_t end_ms;
-    };
-    // What the worker is given before it starts, and before each hot reload.
-    struct Assignment {
-        std::shared_ptr<const Configuration> configuration;
-        std::vector<UniqueFd> listeners;  // by index in the pool
-        std::vector<UniqueFd> libraries;  // by index in the image; at the start only
-        Intake::Next next;                // of a hot reload that is prepared
-        std::unique_ptr<Retry> retry;     // while its modules lack something
-    };
-
     void on_message(Message& message);
     void on_cut(Message& message);
     void on_channel_closed(std::string_view reason);
@@ -94,20 +79,8 @@ class Worker {
 
     MasterView& master_view() const;
     void take_counters(Message& message);
-    void take_image(Message& message);
-    void take_library(Message& message);
-    void take_listener(Message& message);
-    std::vector<ModuleFactory> all_factories();
-    void say_committed();
-    void prepare();
-    void prepare_modules();
-    void refuse_next(const std::string& reason);
     void commit();
-    void abandon();
-    void check_generations() const;
-    void note_generations(Report& report) const noexcept;
-    const Settings& settings() const noexcept { return assignment_.configuration->settings(); }
-    const PoolSettings& pool() const noexcept { return assignment_.configuration->pool(); }
+    const PoolSettings& pool() const noexcept { return assignment_.pool(); }
     void apply_settings();
     void start();
     void start_modules();
@@ -129,8 +102,6 @@ class Worker {
     std::optional<CounterRow> counters_;
     UniqueFd counter_table_;  // until the modules start
     Assignment assignment_;
-    std::optional<Assignment> next_;  // while a hot reload is prepared
-    ModuleFiles files_;
     Mailbox mailbox_;
     std::unique_ptr<BlockingPool> blocking_;
     std::unique_ptr<MasterView> master_view_;
@@ -145,10 +116,6 @@ class Worker {
     Timer started_timer_;
     std::vector<std::unique_ptr<SignalWatch>> signals_;
     WorkerState state_ = WorkerState::starting;
-    std::vector<std::weak_ptr<const Configuration>> generations_;  // that something here may still use
-    bool short_of_descriptors_ =
-        false;  // some that the master sent are lost: what comes next would be built on them
-    bool owes_committed_ = false;
 };
 
 }  // namespace drover
