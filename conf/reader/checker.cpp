@@ -60,6 +60,11 @@ class ModuleComplaints : public Complaints {
     Findings& findings_;
 };
 
+bool is_variable_name(std::string_view name) noexcept {
+    const auto in_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+    return !name.empty() && std::ranges::all_of(name, in_name);
+}
+
 class Check {
   public:
     Check(const Document& document, std::span<const ModuleDeclaration> modules, Machine machine)
@@ -160,13 +165,12 @@ void Check::check_log_target(const DocumentValue& master) {
 void Check::check_environment(const DocumentValue& master) {
     const DocumentValue* const list = master.find("environment");
     if (list == nullptr || list->kind != DocumentKind::list) return;
-    const auto in_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
     std::vector<std::string_view> names;
     for (const DocumentValue& entry : list->children) {
         if (entry.kind != DocumentKind::text) continue;
         const std::string_view text = entry.text;
         const std::string_view name = text.substr(0, text.find('='));
-        if (name.empty() || !std::ranges::all_of(name, in_name)) {
+        if (!is_variable_name(name)) {
             findings_.add(entry.place, "master.environment",
                           toml_string(name) + " is no name; write \"NAME\" or \"NAME=value\"");
         } else if (std::ranges::find(names, name) != names.end()) {
@@ -427,7 +431,8 @@ std::vector<std::string> configured_environment(const Document& document) {
     std::vector<std::string> entries;
     if (list == nullptr || list->kind != DocumentKind::list) return entries;
     for (const DocumentValue& entry : list->children)
-        if (entry.kind == DocumentKind::text) entries.push_back(entry.text);
+        if (entry.kind == DocumentKind::text && is_variable_name(entry.text.substr(0, entry.text.find('='))))
+            entries.push_back(entry.text);
     return entries;
 }
 

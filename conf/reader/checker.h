@@ -51,7 +51,7 @@ CheckedConfiguration check_document(const Document& document, std::span<const Mo
 
 // The user that module checks run as: [master] user, "" when absent or not a text (the check says so later).
 std::string configured_user(const Document& document);
-// Its environment, each entry that is a text.
+// Its environment: each entry that names a variable.
 std::vector<std::string> configured_environment(const Document& document);
 
 }  // namespace drover

@@ -6,7 +6,9 @@
 #include "core/log/log_line.h"
 #include "core/log/log_target.h"
 
+#include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include <sys/types.h>
@@ -22,6 +24,8 @@ class LogFile {
     // It takes entries (core/log/journal_entry.h), not lines.
     bool is_journal() const noexcept { return kind_ == Kind::journal; }
     std::size_t line_limit() const noexcept;
+    // For write_lines.
+    std::size_t longest_whole_line() const noexcept { return kind_ == Kind::pipe ? PIPE_BUF : SIZE_MAX; }
     // True when the whole line or entry was taken, in one call.
     bool write(const LogLine& line) noexcept;
     bool send_entry(std::string_view entry) noexcept;

@@ -5,6 +5,7 @@
 #include "modules/http/request.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <iterator>
 #include <stdexcept>
@@ -151,8 +152,19 @@ void AccessLine::add_field(std::string_view name) {
     pieces_.push_back({.field = Field::header, .text = std::move(header)});
 }
 
-void AccessLine::append(std::string& out, const AccessEntry& entry) {
+void AccessLine::append(std::string& out, const AccessEntry& entry, std::size_t longest) {
+    constexpr std::array<std::size_t, 4> limits = {SIZE_MAX, 1024, 256, 64};
     if (entry.second != second_) set_time(entry.second);
+    const std::size_t before = out.size();
+    for (const std::size_t limit : limits) {
+        out.resize(before);
+        longest_text_ = limit;
+        append_fields(out, entry);
+        if (out.size() - before <= longest) return;
+    }
+}
+
+void AccessLine::append_fields(std::string& out, const AccessEntry& entry) const {
     for (const Piece& piece : pieces_)
         append_field(out, piece, entry);
     out.push_back('\n');
@@ -229,7 +241,7 @@ void AccessLine::append_request(std::string& out, const LoggedRequest& request) 
 
 void AccessLine::append_text(std::string& out, std::string_view text) const {
     if (text.empty() && !json_) out.push_back('-');
-    for (const char c : text) {
+    for (const char c : text.substr(0, longest_text_)) {
         const auto byte = static_cast<unsigned char>(c);
         if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
             out.push_back(c);
@@ -238,6 +250,7 @@ void AccessLine::append_text(std::string& out, std::string_view text) const {
             fmt::format_to(std::back_inserter(out), "{:02x}", unsigned{byte});
         }
     }
+    if (text.size() > longest_text_) out.append("...");
 }
 
 void AccessLine::set_time(std::time_t second) {

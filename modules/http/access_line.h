@@ -33,8 +33,9 @@ class AccessLine {
     // right.
     explicit AccessLine(std::string_view format);
 
-    // The line with its end.
-    void append(std::string& out, const AccessEntry& entry);
+    // The line with its end. When it would be longer than `longest` bytes, what a client sent is cut within
+    // its field, so that a line of JSON stays JSON.
+    void append(std::string& out, const AccessEntry& entry, std::size_t longest = SIZE_MAX);
     const std::string& format() const noexcept { return format_; }
 
     // The names that a template may have: "{peer}, {status}, ...".
@@ -75,6 +76,7 @@ class AccessLine {
     std::string_view take_name(std::string_view& text) const;
     void add_literal(std::string_view text);
     void add_field(std::string_view name);
+    void append_fields(std::string& out, const AccessEntry& entry) const;
     void append_field(std::string& out, const Piece& piece, const AccessEntry& entry) const;
     void append_text(std::string& out, std::string_view text) const;
     void append_request(std::string& out, const LoggedRequest& request) const;
@@ -83,7 +85,8 @@ class AccessLine {
     std::string format_;
     std::vector<Piece> pieces_;
     bool json_ = false;
-    std::time_t second_ = -1;  // that these say
+    std::size_t longest_text_ = SIZE_MAX;  // of one field of the line that is being written
+    std::time_t second_ = -1;              // that these say
     std::string time_;
     std::string time_clf_;
 };

@@ -37,7 +37,7 @@ void AccessLog::finish() noexcept {
 
 void AccessLog::add(const AccessEntry& entry) {
     if (lines_.size() >= max_waiting) return lost_.add();
-    line_.append(lines_, entry);
+    line_.append(lines_, entry, file_->longest_line());
     if (lines_.size() >= write_at) flush();
     if (!lines_.empty() && !timer_.started()) timer_.start_once(write_after);
 }

@@ -154,6 +154,25 @@ TEST_CASE("a log that takes nothing holds nobody up, and what is lost is counted
     CHECK(std::string_view(buffer.data(), buffer.size()).starts_with("127.0.0.1 - - ["));
 }
 
+TEST_CASE("a line for a pipe is cut within what the client sent: JSON stays JSON") {
+    const Fifo fifo;
+    Server server("[module.http]\naccess_log = \"" + fifo.path + "\"\naccess_log_format = \"json\"\n" +
+                  routes);
+    FixtureClient client(server);
+    REQUIRE(client.send("GET /?" + std::string(6000, '"') +
+                        " HTTP/1.1\r\nHost: h\r\nUser-Agent: " + std::string(1000, '\\') + "\r\n\r\n" + get));
+    std::string lines;
+    REQUIRE(server.run_until([&] {
+        std::array<char, 8192> buffer{};
+        const ssize_t size = ::read(fifo.reader.get(), buffer.data(), buffer.size());
+        if (size > 0) lines.append(buffer.data(), static_cast<std::size_t>(size));
+        return occurrences(lines, "\n") == 2;
+    }));
+    CHECK(lines.starts_with("{"));
+    CHECK(occurrences(lines, "...\"") == 2);  // within the quotes of the target and of the user agent
+    CHECK(occurrences(lines, "}\n") == 2);
+}
+
 TEST_CASE("a worker that ends waits for a slow reader, and counts what it does not take") {
     const Fifo fifo;
     Server server(log_options(fifo.path));

@@ -87,6 +87,16 @@ TEST_CASE("check names what is wrong in one go, whatever kind it is of, in the o
     CHECK(std::ranges::count(result.errors, '\n') == 7);
 }
 
+TEST_CASE("an entry of environment that names no variable is a finding, and nothing else") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("drover.toml");
+    write_file(path, "[master]\nenvironment = [\"=x\"]\n[pool.main]\n");
+    const CommandResult result = check(path);
+    CHECK(result.code() == 78);
+    CHECK(result.errors.find(path + ":2:16: master.environment: \"\" is no name") != std::string::npos);
+    CHECK(std::ranges::count(result.errors, '\n') == 1);
+}
+
 TEST_CASE("a root that is missing hides nothing that a module finds in the file, which is bad then") {
     const TemporaryFolder folder;
     const std::string path = folder.file("drover.toml");

@@ -29,6 +29,10 @@ ModuleFile::ModuleFile(LogTarget target) : name_(target.name), file_(std::make_u
 
 ModuleFile::~ModuleFile() = default;
 
+std::size_t ModuleFile::longest_line() const noexcept {
+    return file_->longest_whole_line();
+}
+
 bool ModuleFile::wait_for_room(std::chrono::milliseconds longest) const noexcept {
     pollfd room{file_->fd(), POLLOUT, 0};
     return longest.count() > 0 && ::poll(&room, 1, static_cast<int>(longest.count())) == 1;

@@ -32,6 +32,8 @@ class ModuleFile {
     // line; others take whole lines below PIPE_BUF bytes (4096), the journal one line at a time. -1 and errno
     // when none were: EAGAIN says that there is no room now, as in a pipe that nobody reads.
     ssize_t write(std::string_view lines) const noexcept;
+    // Bytes, with the end: a longer line is cut and ends in "...". SIZE_MAX: none is.
+    std::size_t longest_line() const noexcept;
     // Waits until it may have room, or `longest` has passed (then false). For a module that stops, when
     // nobody is served.
     bool wait_for_room(std::chrono::milliseconds longest) const noexcept;
