@@ -3,6 +3,7 @@
 #include "conf/options/directory_error.h"
 #include "conf/reader/address_fault.h"
 #include "conf/reader/master_files.h"
+#include "conf/reader/unix_ids.h"
 #include "conf/settings.h"
 #include "core/base/system_error.h"
 #include "core/log/log_target.h"
@@ -10,16 +11,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
-#include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -91,23 +92,19 @@ void check_inet_address(const Address& address, const std::string& as_written) {
     }
 }
 
-// chown(2): a file of one's own goes to oneself, and to groups that one is in.
-void check_gift_to_user(const std::string& name) {
-    const auto number = parse_id(name);
-    const passwd* const entry = number ? nullptr : ::getpwnam(name.c_str());
-    if ((number || entry != nullptr) && number.value_or(entry != nullptr ? entry->pw_uid : 0) != ::geteuid())
-        throw_error(EPERM, "chown to user", name);
-}
-
-void check_gift_to_group(const std::string& name) {
-    const auto number = parse_id(name);
-    const group* const entry = number ? nullptr : ::getgrnam(name.c_str());
-    if (!number && entry == nullptr) return;
-    const gid_t wanted = number ? *number : entry->gr_gid;
+// chown(2): a file of one's own goes to oneself, and to groups that one is in. That a name has no entry is
+// found elsewhere.
+void check_gift(UnixId kind, const std::string& name) {
+    const std::optional<std::uint32_t> wanted = parse_id(find_unix_id(kind, name).value_or(""));
+    if (!wanted) return;
+    if (kind == UnixId::user) {
+        if (*wanted != ::geteuid()) throw_error(EPERM, "chown to user", name);
+        return;
+    }
     std::vector<gid_t> groups(static_cast<std::size_t>(check_call(::getgroups(0, nullptr), "getgroups")));
     check_call(::getgroups(static_cast<int>(groups.size()), groups.data()), "getgroups");
     groups.push_back(::getegid());
-    if (std::ranges::find(groups, wanted) == groups.end()) throw_error(EPERM, "chown to group", name);
+    if (std::ranges::find(groups, *wanted) == groups.end()) throw_error(EPERM, "chown to group", name);
 }
 
 // The kernel's word: processors can be there and be none of ours (cpuset(7)). Restored at once.
@@ -157,10 +154,12 @@ class FaultSearch {
         return (std::filesystem::path(document_.directory) / path).lexically_normal().string();
     }
 
-    // The master makes its runtime folder before it opens what lies in there.
+    // The master makes its runtime folder before it opens what lies in there. Any folder that is missing may
+    // be that one when its name could not be read.
     bool will_be_made(const std::string& folder) const {
         struct stat status {};
-        return folder == runtime_folder_ && ::stat(folder.c_str(), &status) != 0 && errno == ENOENT;
+        const bool may_be_it = runtime_folder_.empty() || folder == runtime_folder_;
+        return may_be_it && ::stat(folder.c_str(), &status) != 0 && errno == ENOENT;
     }
 
     void check_log(const DocumentValue& value, const std::string& key, Subject subject) {
@@ -230,9 +229,11 @@ class FaultSearch {
     void check_gifts(const DocumentValue& listener, const std::string& path) {
         if (has_capability(CAP_CHOWN)) return;
         if (const DocumentValue* const owner = find_text(listener, "unix_owner"); owner != nullptr)
-            attempt(*owner, path + "unix_owner", Subject::service, [&] { check_gift_to_user(owner->text); });
+            attempt(*owner, path + "unix_owner", Subject::service,
+                    [&] { check_gift(UnixId::user, owner->text); });
         if (const DocumentValue* const group = find_text(listener, "unix_group"); group != nullptr)
-            attempt(*group, path + "unix_group", Subject::service, [&] { check_gift_to_group(group->text); });
+            attempt(*group, path + "unix_group", Subject::service,
+                    [&] { check_gift(UnixId::group, group->text); });
     }
 
     void check_module_logs(const DocumentValue& table, const std::string& path) {
@@ -249,7 +250,7 @@ class FaultSearch {
     }
 
     const Document& document_;
-    std::string runtime_folder_;  // absolute; empty: it cannot be told
+    std::string runtime_folder_;  // absolute; empty: its name could not be read
     std::vector<MachineFault> faults_;
 };
 

@@ -81,6 +81,14 @@ TEST_CASE("a log whose folder is not there, or that is something else, is named 
         CHECK(fault.subject == MachineFault::Subject::possible_log);
 }
 
+TEST_CASE("a missing folder is no fault while the name of the runtime folder could not be read") {
+    const Trial trial;
+    const std::string unread = "[master]\nruntime_dir = \"${DROVER_NOT_SET}\"\nlog_file = 'run/log'\n";
+    CHECK(trial.faults_of(unread + listening("unix:run/web.sock")).empty());
+    write_file(trial.folder.file("file"), "");
+    CHECK(trial.faults_of(unread + listening("unix:file/web.sock")).size() == 1);
+}
+
 TEST_CASE("an address that the machine does not have is named, one whose port is taken is not") {
     const Trial trial;
     CHECK(trial.only_fault_of(listening("192.0.2.7:8080"))
