@@ -8,6 +8,7 @@
 #include "conf/reader/privileged_values.h"
 #include "conf/reader/toml_reader.h"
 #include "core/base/build_info.h"
+#include "core/base/check.h"
 #include "core/base/exit_code.h"
 #include "core/base/system_error.h"
 #include "core/loop/event_loop.h"
@@ -48,34 +49,36 @@ std::string build_of(int copy) {
     return std::to_string(std::hash<std::string_view>()(bytes));
 }
 
-// Says what it is about to load: constructors may end this process before it can say anything else. Returns
-// the copy, which must stay open while others are loaded: their names come from their descriptors.
-UniqueFd load_library(const Document& document, const std::string& entry,
-                      std::vector<ModuleDeclaration>& modules, Channel& channel) {
-    channel.send_text(MessageType::config_loading, entry);
-    UniqueFd copy = copy_library((std::filesystem::path(document.directory) / entry).lexically_normal());
-    ModuleDeclaration module = declare_module(load_module(copy.get()));
+// Runs the library's constructors and the module's own code.
+ModuleDeclaration declare_library(int copy, const std::string& entry,
+                                  const std::vector<ModuleDeclaration>& modules) {
+    ModuleDeclaration module = declare_module(load_module(copy));
     if (std::ranges::find(modules, module.name, &ModuleDeclaration::name) != modules.end())
         throw std::runtime_error("its module is called " + module.name +
                                  ", and there is such a module already");
     module.library = entry;
-    module.library_build = build_of(copy.get());
-    modules.push_back(std::move(module));
-    channel.send_text(MessageType::config_library, entry, std::array{copy.get()});
-    return copy;
+    module.library_build = build_of(copy);
+    return module;
 }
 
-// Nothing follows from an entry that could not be loaded. As whom it is read is not known without a user.
+// The master hears of each entry before it is loaded: constructors may end this process before it can say
+// anything else. An entry that cannot be loaded is one finding, and nothing else is said of its module.
+// Without a known user there is no finding: the library may be one that only the right user can open.
 void load_libraries(Document& document, std::vector<ModuleDeclaration>& modules, Channel& channel) {
+    // All stay open until the last is loaded: the libraries' names come from their descriptors.
     std::vector<UniqueFd> copies;
     for (DocumentValue* const entry : find_libraries(document)) {
         if (std::ranges::find(modules, entry->text, &ModuleDeclaration::library) != modules.end()) continue;
+        UniqueFd& copy = copies.emplace_back();
         try {
-            copies.push_back(load_library(document, entry->text, modules, channel));
+            channel.send_text(MessageType::config_loading, entry->text);
+            copy = copy_library((std::filesystem::path(document.directory) / entry->text).lexically_normal());
+            modules.push_back(declare_library(copy.get(), entry->text, modules));
+            channel.send_text(MessageType::config_library, entry->text, std::array{copy.get()});
         } catch (const std::exception& failure) {
             if (is_shortage(failure)) throw;
-            // It cannot be opened.
-            const bool of_machine = dynamic_cast<const std::system_error*>(&failure) != nullptr;
+            // Without a copy no code of the module has run, and the error is the system's.
+            const bool of_machine = !copy && dynamic_cast<const std::system_error*>(&failure) != nullptr;
             if (document.user_is_known)
                 document.faults.push_back(
                     {entry->place, toml_string(entry->text) + ": " + failure.what(), of_machine});
@@ -97,17 +100,17 @@ void send_rights(const Document& document, Channel& channel) {
     if (!channel.flush(goodbye_time)) throw std::runtime_error("the master does not listen");
 }
 
-// Module code has no more rights than any user when it is not known whose it should have.
+// While the configured user is not known, module code gets the rights of a user that owns nothing.
 void become_nobody(Document& document) {
     document.user_is_known = false;
     try {
-        give_up_rights("65534:65534");  // the kernel's overflow ids
+        give_up_rights("65534:65534", configured_environment(document));  // the kernel's overflow ids
     } catch (const std::system_error&) {
         throw ConfigError{Findings(document).take()};
     }
 }
 
-// That there is no such user is what the file says; that the system does not let us become him is not.
+// A user that does not exist is a fault of the file. A step that the system refuses is not.
 void give_up_configured_rights(Document& document) {
     const DocumentValue* const master = document.root.find("master");
     const DocumentValue* const user = master != nullptr ? master->find("user") : nullptr;
@@ -117,6 +120,7 @@ void give_up_configured_rights(Document& document) {
     } catch (const std::system_error&) {
         throw;
     } catch (const std::runtime_error& failure) {
+        DROVER_CHECK(user != nullptr);  // without one nobody is looked up
         document.faults.push_back({user->place, std::string("master.user: ") + failure.what()});
         become_nobody(document);
     }
