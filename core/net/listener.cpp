@@ -108,10 +108,11 @@ bool may_be_absent(Optional optional, const std::error_code& reason) noexcept {
 }
 
 Listener::Listener(const Address& address, const ListenerOptions& options)
-    : address_(address), options_(options) {}
+    : asked_for_(address), address_(address), options_(options) {}
 
 Listener::Listener(Listener&& other) noexcept
-    : address_(other.address_),
+    : asked_for_(other.asked_for_),
+      address_(other.address_),
       options_(other.options_),
       sockets_(std::exchange(other.sockets_, {})),
       listening_(std::exchange(other.listening_, 0)),
@@ -126,6 +127,7 @@ Listener::Listener(Listener&& other) noexcept
 Listener& Listener::operator=(Listener&& other) noexcept {
     if (this == &other) return *this;
     remove_path();
+    asked_for_ = other.asked_for_;
     address_ = other.address_;
     options_ = other.options_;
     sockets_ = std::exchange(other.sockets_, {});
@@ -199,8 +201,10 @@ void Listener::bound_wait(int fd) {
                "SO_RCVTIMEO");
 }
 
-// Beside siblings its sockets have SO_REUSEPORT from the start, and the kernel tells of no stranger whose
-// sockets have it, too. So who has the port is asked before, and again when nobody can come in between.
+// Beside siblings the sockets have SO_REUSEPORT from the start, so the kernel reports no conflict with
+// another program of the same user that sets it, too. The owners of the port are therefore looked up twice:
+// before the bind, and after it. Such a program that binds after the second look is not found; programs of
+// other users and sockets without SO_REUSEPORT are excluded by the kernel from the bind on.
 UniqueFd Listener::bind_first(Siblings siblings) {
     const PortSiblings on_port(address_, options_.ipv6_only, siblings);
     if (on_port.empty()) return bind_one(true);

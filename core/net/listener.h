@@ -89,6 +89,8 @@ class Listener {
 
     // The address as bound: with the kernel's port when 0 was asked for.
     const Address& address() const noexcept { return address_; }
+    // The address that was asked for: port 0 stays 0.
+    const Address& asked_for() const noexcept { return asked_for_; }
     // As given; unix and udp sockets are shared whatever they say.
     const ListenerOptions& options() const noexcept { return options_; }
     // All slots have one socket; so they have of a stand-in.
@@ -158,8 +160,8 @@ class Listener {
     enum class State {
         here,         // bound; its sockets listen or will
         absent,       // a stand-in
-        refuses_new,  // and ends when nothing comes any more, as does one that is
-        turned_away,
+        refuses_new,  // the kernel drops or refuses new connections; ends when nothing comes any more
+        turned_away,  // new connections go to a sibling or are refused; ends when nothing comes any more
     };
     struct Socket {
         explicit Socket(UniqueFd bound) : fd(std::move(bound)), as_made(fd.get()) {}
@@ -199,6 +201,7 @@ class Listener {
     void apply_live_options(const ListenerOptions& options);
     void remove_path() noexcept;
 
+    Address asked_for_;
     Address address_;
     ListenerOptions options_;
     std::vector<Socket> sockets_;

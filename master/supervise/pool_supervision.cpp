@@ -302,7 +302,7 @@ void Pool::adopt_listeners(std::vector<std::shared_ptr<Listener>> listeners) {
     const std::vector<std::shared_ptr<Listener>> before = std::exchange(listeners_, std::move(listeners));
     for (const auto& listener : listeners_) {
         const auto stood_in = [&](const auto& other) {
-            return other->absent() && other->address() == listener->address();
+            return other->absent() && other->asked_for() == listener->asked_for();
         };
         if (listener->absent() || std::ranges::none_of(before, stood_in)) continue;
         for (unsigned socket = 0; socket < std::max(listener->sockets(), size()); ++socket)
