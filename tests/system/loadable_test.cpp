@@ -113,6 +113,9 @@ TEST_CASE("a library that is no module is refused") {
 TEST_CASE("a library that lacks a symbol is refused") {
     check_library_refused("unresolved", "; link the module with the library that has it");
 }
+TEST_CASE("an error of the system out of a module's own code is the module's, not the machine's") {
+    check_library_refused("misdeclared", "the module looks for its folder");
+}
 TEST_CASE("a library whose constructor throws is refused, and named") {
     // Some builds unwind through the loader, others end there: in any case the library is named.
     check_library_refused("throws", "lib/sample.so");

@@ -3,7 +3,9 @@
 #include "worker/module/loadable_module.h"
 #include "worker/stream/connection.h"
 
+#include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 namespace {
 
@@ -22,9 +24,21 @@ class SampleConnection final : public drover::Connection {
 
 class SampleModule final : public drover::Module {
   public:
-    std::string_view name() const noexcept override { return "sample"; }
-    const drover::OptionTable& options() const override { return keys_; }
-    void start(drover::Services& services, const drover::ImageNode&) override { services_ = &services; }
+#if defined(SAMPLE_MISDECLARED)
+    SampleModule() {
+        throw std::filesystem::filesystem_error("the module looks for its folder",
+                                                std::make_error_code(std::errc::no_such_file_or_directory));
+    }
+#endif
+    std::string_view name() const noexcept override {
+        return "sample";
+    }
+    const drover::OptionTable& options() const override {
+        return keys_;
+    }
+    void start(drover::Services& services, const drover::ImageNode&) override {
+        services_ = &services;
+    }
     void connection(drover::Accepted accepted) override {
         drover::open_connection<SampleConnection>(*services_, std::move(accepted));
     }
