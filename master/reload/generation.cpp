@@ -63,7 +63,7 @@ Generation::PoolListeners Generation::acquire(const Contents& contents, const Po
             listeners.push_back(
                 registry.acquire(listener_key(address, pool, i), address, listen.listener, pool.workers));
         } catch (const std::system_error& failure) {
-            throw std::runtime_error(listener_fault(failure, listen));
+            throw ListenerError(failure, listen);
         } catch (const std::runtime_error& refusal) {
             throw std::runtime_error(visible_text(listen.place) + ": " + refusal.what());
         }

@@ -50,7 +50,7 @@ class Generation {
     // changed.
     void prepare(std::uint64_t number, GenerationSource source, ListenerRegistry& registry);
     bool all_prepared() const noexcept;
-    // Listens on what is new (throws std::system_error, nothing is committed then), and commits: this is the
+    // Listens on what is new (throws ListenerError, nothing is committed then), and commits: this is the
     // next generation from then on.
     void commit();
     void abandon() noexcept;
@@ -59,12 +59,12 @@ class Generation {
 
     void start();
     bool all_ready() const noexcept;
-    // Begins to listen on what is new, applies the listeners' options, opens the gates. Throws
-    // std::system_error before any gate is open.
+    // Begins to listen on what is new, applies the listeners' options, opens the gates. Throws ListenerError
+    // before any gate is open.
     void serve();
     void retire(int signal);
     // Tries again to get the sockets that its listeners lack (ListenerRegistry::acquire). Throws
-    // std::system_error, with everything as it was, when one cannot be had.
+    // ListenerError, with everything as it was, when one cannot be had.
     void renew_listeners(ListenerRegistry& registry);
     // `next` serves: addresses that it does not have get nothing new.
     void make_room_for(const Generation& next);

@@ -4,8 +4,6 @@
 #include "core/base/visible_text.h"
 
 #include <algorithm>
-#include <stdexcept>
-#include <system_error>
 #include <utility>
 
 namespace drover {
@@ -18,16 +16,16 @@ void attempt(const ListenerUse& use, const Attempt& attempted) {
         attempted();
     } catch (const std::system_error& failure) {
         if (use.settings == nullptr) throw;
-        throw std::runtime_error(listener_fault(failure, *use.settings));
+        throw ListenerError(failure, *use.settings);
     }
 }
 
 }  // namespace
 
-std::string listener_fault(const std::system_error& failure, const ListenSettings& settings) {
-    return visible_text(settings.place) + ": " +
-           address_fault(failure, settings.address, settings.address_text);
-}
+ListenerError::ListenerError(const std::system_error& failure, const ListenSettings& settings)
+    : std::system_error(failure.code()),
+      text_(visible_text(settings.place) + ": " +
+            address_fault(failure, settings.address, settings.address_text)) {}
 
 void use_listeners(const std::vector<ListenerUse>& uses) {
     for (const ListenerUse& use : uses)

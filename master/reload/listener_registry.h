@@ -7,7 +7,9 @@
 #include "core/net/listener.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -21,11 +23,19 @@ struct ListenerUse {
     const ListenSettings* settings = nullptr;  // for messages; null: none
 };
 
-// What cannot be had, with the listener's place in the configuration.
-std::string listener_fault(const std::system_error& failure, const ListenSettings& settings);
+// A listener cannot be had: the system's code, and a text that begins with the listener's place in the
+// configuration.
+class ListenerError : public std::system_error {
+  public:
+    ListenerError(const std::system_error& failure, const ListenSettings& settings);
+    const char* what() const noexcept override { return text_.what(); }
 
-// Listens on all, then applies the options where they differ. Throws std::runtime_error with the options of
-// all as they were.
+  private:
+    std::runtime_error text_;  // can be copied without an exception
+};
+
+// Listens on all, then applies the options where they differ. Throws ListenerError, or another
+// std::system_error for a use without settings, with the options of all as they were.
 void use_listeners(const std::vector<ListenerUse>& uses);
 
 class ListenerRegistry {

@@ -1,6 +1,10 @@
 #include "master/reload/listener_registry.h"
 
+#include "core/base/system_error.h"
+
+#include <cerrno>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 
 #include <doctest/doctest.h>
@@ -57,4 +61,22 @@ TEST_CASE("a listener that cannot listen leaves the options of the live ones as 
     CHECK(live->options() == ListenerOptions());
     use_listeners({{live, changed, 2}});
     CHECK(live->options() == changed);
+}
+
+TEST_CASE("a stand-in and the listener that comes later were asked for by one address, whatever the port") {
+    const Listener bound = Listener::bind(any_port, {}, 1);
+    CHECK(bound.address().port() != 0);
+    CHECK(bound.asked_for() == Listener::stand_in(any_port, {}, "taken").asked_for());
+}
+
+TEST_CASE("a listener that cannot be had keeps the system's code beside its place in the configuration") {
+    ListenSettings settings;
+    settings.address = any_port;
+    settings.address_text = "127.0.0.1:0";
+    settings.place = "/f:3:11: pool.a.listen[0].address";
+    const std::system_error failure(EMFILE, std::generic_category(), "socket 127.0.0.1:0");
+    const ListenerError error(failure, settings);
+    CHECK(is_shortage(error));
+    CHECK(std::string(error.what()) ==
+          "/f:3:11: pool.a.listen[0].address: socket 127.0.0.1:0: Too many open files");
 }
