@@ -142,15 +142,11 @@ void Master::count_for(const Generation& generation) {
 }
 
 void Master::warn_of_absent_listeners() {
-    for (const auto& pool : current_->pools()) {
-        for (std::size_t i = 0; i < pool->listeners().size(); ++i) {
-            const Listener& listener = *pool->listeners()[i];
-            if (!listener.absent()) continue;
-            events_.warning(EventKind::trouble, pool->subject(),
-                            "pool " + pool->name() + " goes without its optional listener " +
-                                std::string(pool->settings().listen[i].address_text) + ": " +
-                                listener.absence() + "; tried again at the next reload");
-        }
+    for (const ServingView::Listener& listener : serving_view().listeners) {
+        if (!listener.missed) continue;
+        const Pool* const pool = current_->find_pool(listener.pool);
+        events_.warning(EventKind::trouble, pool->subject(),
+                        missed_text(listener) + "; tried again at the next reload");
     }
 }
 
@@ -164,7 +160,7 @@ void Master::announce() {
     if (desk_.close(false, "the master was starting", {})) begin_reload();
 }
 
-// What the generation before had, and may be gone with it.
+// Copies for follow_settings(): the generation whose settings these are may be gone by then.
 Master::SettingsSaid Master::settings_said() const {
     const Settings& settings = current_->settings();
     return {.log = settings.log_target(), .auto_workers = std::string(settings.auto_workers)};

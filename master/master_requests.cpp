@@ -70,13 +70,14 @@ std::string Master::status_reply(const ControlRequest& request) {
     publish_status();
     if (request.format == "json") return describe_status();
     if (request.counters) return counters_text(service_->counter_reader, *request.counters);
-    return status_screen(service_->counter_reader, serving_view(), loop_.now_ms());
+    ServingView view = serving_view();
+    if (current_ != nullptr) view.automatic = automatic_values(current_->image());
+    return status_screen(service_->counter_reader, view, loop_.now_ms());
 }
 
 ServingView Master::serving_view() const {
     ServingView view;
     if (current_ == nullptr) return view;
-    view.automatic = automatic_values(current_->image());
     for (const auto& pool : current_->pools()) {
         view.pools.push_back({pool->name(), pool->size(), pool->serving(), pool->settings().min_healthy});
         for (std::size_t i = 0; i < pool->listeners().size(); ++i) {

@@ -159,7 +159,7 @@ std::string_view advice_on(std::string_view key) noexcept {
     return "";
 }
 
-// Whether it is there and can be used by the user of the workers, who asks.
+// The check runs as the workers' user: the directory must exist, and that user must be able to enter it.
 void check_directory(const KeyCheck& check) {
     const Document& document = check.findings.document();
     const std::string path =

@@ -163,7 +163,7 @@ bool is_well(const WorkerStatus& worker, std::int64_t now_ms) {
     return worker.state == WorkerState::serving && !silent_ms(worker, now_ms);
 }
 
-// Of those beyond the ones that are shown, of which those that are not well come first.
+// Counts the workers that are not shown. The screen shows those that are not well first.
 std::string rest_text(const std::vector<WorkerStatus>& workers, std::size_t shown, std::int64_t now_ms) {
     const auto unwell = static_cast<std::size_t>(
         std::ranges::count_if(workers, [now_ms](const auto& worker) { return !is_well(worker, now_ms); }));
@@ -249,6 +249,11 @@ std::string bytes_text(std::uint64_t bytes) {
     return fmt::format("{:.1f} {}", amount, units[unit]);
 }
 
+std::string missed_text(const ServingView::Listener& listener) {
+    return fmt::format("pool {} goes without its optional listener {}: {}", listener.pool, listener.address,
+                       listener.absence);
+}
+
 std::vector<std::string> degradations(const ServingView& view) {
     std::vector<std::string> lines;
     for (const ServingView::Pool& pool : view.pools) {
@@ -257,9 +262,7 @@ std::vector<std::string> degradations(const ServingView& view) {
                                     pool.serving, pool.workers, pool.min_healthy));
     }
     for (const ServingView::Listener& listener : view.listeners) {
-        if (!listener.missed) continue;
-        lines.push_back(fmt::format("pool {} goes without its optional listener {}: {}", listener.pool,
-                                    listener.address, listener.absence));
+        if (listener.missed) lines.push_back(missed_text(listener));
     }
     return lines;
 }
@@ -299,7 +302,7 @@ std::string status_screen(const CounterReader& reader, const ServingView& view, 
     }
     text += trouble_text(reader, view);
     if (!view.automatic.empty())
-        text += fmt::format("by this machine: {}\n", fmt::join(view.automatic, ", "));
+        text += fmt::format("chosen for this machine: {}\n", fmt::join(view.automatic, ", "));
 
     std::vector<TableRow> pools;
     for (const ServingView::Pool& pool : view.pools)

@@ -27,15 +27,17 @@ struct ServingView {
         std::string pool;
         std::string module;
         std::string absence = {};  // why it cannot be had; empty: it is there
-        bool missed = false;       // the configuration names an address that is absent
+        bool missed = false;       // it is absent, and the configuration calls it optional
     };
     std::vector<Pool> pools;
     std::vector<Listener> listeners;
-    // What "auto" and shares came to: "pool.main.memory_limit 120M".
+    // The values that "auto" and shares stand for: "pool.main.memory_limit 120M". For the screen alone.
     std::vector<std::string> automatic = {};
 };
 
-// What is less than the service should be: pools, listeners.
+// "pool main goes without its optional listener 127.0.0.1:80: bind ...", of a listener that is missed.
+std::string missed_text(const ServingView::Listener& listener);
+// A sentence for each pool with too few workers, and for each listener that is missed.
 std::vector<std::string> degradations(const ServingView& view);
 
 // Writes the members "degraded" and "listeners" of the status JSON.

@@ -144,10 +144,10 @@ TEST_CASE("of many workers those are shown that are not as they should be, and i
 TEST_CASE("what \"auto\" came to is shown") {
     StatusFixture fixture;
     ServingView view = view_of_main(2, 2);
-    CHECK_FALSE(holds(screen_of(fixture, view), "by this machine"));
+    CHECK_FALSE(holds(screen_of(fixture, view), "chosen for this machine"));
     view.automatic = {"pool.main.workers 2", "pool.main.memory_limit 120M"};
     CHECK(holds(screen_of(fixture, view),
-                "\nby this machine: pool.main.workers 2, pool.main.memory_limit 120M\n\nPOOL"));
+                "\nchosen for this machine: pool.main.workers 2, pool.main.memory_limit 120M\n\nPOOL"));
 }
 
 TEST_CASE("a screen without workers") {
