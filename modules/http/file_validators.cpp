@@ -54,10 +54,6 @@ TagSource choose_tag_source(const struct stat& status, std::time_t now, bool is_
     return now - modified < young_s ? TagSource::young_times : TagSource::times;
 }
 
-std::uint64_t content_hash(std::string_view bytes) noexcept {
-    return XXH64(bytes.data(), bytes.size(), 0);
-}
-
 bool same_time_and_size(const struct stat& left, const struct stat& right) noexcept {
     return left.st_size == right.st_size && same_time(left.st_mtim, right.st_mtim);
 }

@@ -36,9 +36,6 @@ bool same_time_and_size(const struct stat& left, const struct stat& right) noexc
 // The same inode, too, with the same time of change.
 bool same_file(const struct stat& left, const struct stat& right) noexcept;
 
-// XXH64 with the seed 0.
-std::uint64_t content_hash(std::string_view bytes) noexcept;
-
 class FileValidators {
   public:
     // Reading the contents for a tag holds up the worker's other connections: 1 MiB for 0.13 ms when the page

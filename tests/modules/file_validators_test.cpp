@@ -12,6 +12,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#define XXH_INLINE_ALL  // no library to link
+#include <xxhash.h>
+
 using namespace drover::http;
 
 namespace {
@@ -27,14 +30,11 @@ struct stat file_of(std::time_t modified, off_t size, ino_t inode = 1) {
     return status;
 }
 
-}  // namespace
-
-TEST_CASE("the hash is XXH64") {
-    CHECK(content_hash("") == 0xEF46DB3751D8E999);
-    CHECK(content_hash("a") == 0xD24EC4F1A98C6E5B);
-    CHECK(content_hash("abc") == 0x44BC2CF5AD770999);
-    CHECK(content_hash("Nobody inspects the spammish repetition") == 0xFBCEA83C8A378BF1);
+std::uint64_t content_hash(std::string_view bytes) {
+    return XXH64(bytes.data(), bytes.size(), 0);
 }
+
+}  // namespace
 
 TEST_CASE("what a tag is made of") {
     constexpr std::int64_t large = FileValidators::max_read_bytes + 1;
